@@ -1,0 +1,265 @@
+// Package form encodes parameter structs the way Stripe reads them:
+// a=1&b[c]=2&d[0][e]=3.
+//
+// The rule for what is sent is the one of the exported API: a plain zero value
+// and a nil pointer, slice or map are left out; a pointer, slice or map that is
+// set but holds nothing is sent as "key=", which Stripe reads as unset.
+package form
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Inline, as a field's tag, merges a map's entries or a struct's fields into
+// the level of the field itself.
+const Inline = "*"
+
+// ErrType is wrapped by the error for a value that has no form encoding.
+var ErrType = errors.New("form: type cannot be encoded")
+
+// Append appends the encoding of params to dst. params is a struct, a pointer
+// to one, a map with string keys, or nil. Struct fields are named by their
+// `form` tag; a field without one is not sent.
+func Append(dst []byte, params any) ([]byte, error) {
+	v := reflect.ValueOf(params)
+	for v.IsValid() && (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) {
+		v = v.Elem()
+	}
+	if !v.IsValid() {
+		return dst, nil
+	}
+	e := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	e.out, e.key, e.start = dst, e.key[:0], len(dst)
+	var err error
+	switch v.Kind() {
+	case reflect.Struct:
+		err = e.fields(planOf(v.Type()), v)
+	case reflect.Map:
+		err = e.entries(v)
+	default:
+		err = fmt.Errorf("%w: %s", ErrType, v.Type())
+	}
+	out := e.out
+	e.out = nil
+	if err != nil {
+		return dst, err
+	}
+	return out, nil
+}
+
+// AppendPair appends one key and its value. The key is taken as it is.
+func AppendPair(dst []byte, key, value string) []byte {
+	if len(dst) > 0 {
+		dst = append(dst, '&')
+	}
+	dst = append(dst, key...)
+	dst = append(dst, '=')
+	return appendEscaped(dst, value)
+}
+
+// encoder is the state of one Append: what is written and the key being
+// written, both reused.
+type encoder struct {
+	out   []byte
+	key   []byte
+	start int
+}
+
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
+
+// A plan is what encoding needs to know of a struct type, found once.
+type plan []field
+
+type field struct {
+	index  int
+	name   string
+	inline bool
+}
+
+// plans caches the plan of each type: types are few and never go away.
+var plans sync.Map
+
+func planOf(t reflect.Type) plan {
+	if p, ok := plans.Load(t); ok {
+		return p.(plan)
+	}
+	var p plan
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("form")
+		if tag == "" || !f.IsExported() {
+			continue
+		}
+		p = append(p, field{index: i, name: tag, inline: tag == Inline})
+	}
+	got, _ := plans.LoadOrStore(t, p)
+	return got.(plan)
+}
+
+func (e *encoder) fields(p plan, v reflect.Value) error {
+	for _, f := range p {
+		fv := v.Field(f.index)
+		if f.inline {
+			if err := e.inline(fv); err != nil {
+				return err
+			}
+			continue
+		}
+		if fv.IsZero() {
+			continue
+		}
+		if err := e.under(f.name, fv); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *encoder) inline(v reflect.Value) error {
+	if v.Kind() == reflect.Struct {
+		return e.fields(planOf(v.Type()), v)
+	}
+	return e.entries(v)
+}
+
+// under encodes v below the current key: name at the top, [name] deeper.
+func (e *encoder) under(name string, v reflect.Value) error {
+	n := len(e.key)
+	if n == 0 {
+		e.key = append(e.key, name...)
+	} else {
+		e.key = append(e.key, '[')
+		e.key = append(e.key, name...)
+		e.key = append(e.key, ']')
+	}
+	err := e.value(v)
+	e.key = e.key[:n]
+	return err
+}
+
+func (e *encoder) value(v reflect.Value) error {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			e.pair("")
+			return nil
+		}
+		return e.value(v.Elem())
+	case reflect.String:
+		e.pair(v.String())
+	case reflect.Bool:
+		e.begin()
+		e.out = strconv.AppendBool(e.out, v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		e.begin()
+		e.out = strconv.AppendInt(e.out, v.Int(), 10)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		e.begin()
+		e.out = strconv.AppendUint(e.out, v.Uint(), 10)
+	case reflect.Float32, reflect.Float64:
+		e.begin()
+		e.out = strconv.AppendFloat(e.out, v.Float(), 'f', -1, 64)
+	case reflect.Struct, reflect.Map, reflect.Slice, reflect.Array:
+		return e.composite(v)
+	default:
+		return fmt.Errorf("%w: %s at %s", ErrType, v.Type(), e.key)
+	}
+	return nil
+}
+
+// composite encodes what has parts, and "key=" where no part wrote anything.
+func (e *encoder) composite(v reflect.Value) error {
+	before := len(e.out)
+	var err error
+	switch v.Kind() {
+	case reflect.Struct:
+		err = e.fields(planOf(v.Type()), v)
+	case reflect.Map:
+		err = e.entries(v)
+	default:
+		for i := 0; i < v.Len() && err == nil; i++ {
+			err = e.item(i, v.Index(i))
+		}
+	}
+	if err == nil && len(e.out) == before {
+		e.pair("")
+	}
+	return err
+}
+
+func (e *encoder) item(i int, v reflect.Value) error {
+	n := len(e.key)
+	e.key = append(e.key, '[')
+	e.key = strconv.AppendInt(e.key, int64(i), 10)
+	e.key = append(e.key, ']')
+	err := e.value(v)
+	e.key = e.key[:n]
+	return err
+}
+
+// entries encodes a map in the order of its keys, so that equal params make
+// equal bodies: an idempotent retry depends on it.
+func (e *encoder) entries(v reflect.Value) error {
+	if v.Kind() != reflect.Map || v.Type().Key().Kind() != reflect.String {
+		return fmt.Errorf("%w: %s at %q", ErrType, v.Type(), e.key)
+	}
+	if v.Len() == 0 {
+		return nil
+	}
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	for _, k := range keys {
+		name := escapedKey(k.String(), len(e.key) == 0)
+		if err := e.under(name, v.MapIndex(k)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// escapedKey escapes a key that comes from the user. At the top level its
+// brackets are structure, as in "radar_options[session]"; deeper down they
+// would change the structure, and are escaped.
+func escapedKey(key string, top bool) string {
+	escaped := string(appendEscaped(nil, key))
+	if top {
+		escaped = strings.ReplaceAll(strings.ReplaceAll(escaped, "%5B", "["), "%5D", "]")
+	}
+	return escaped
+}
+
+func (e *encoder) begin() {
+	if len(e.out) > e.start {
+		e.out = append(e.out, '&')
+	}
+	e.out = append(e.out, e.key...)
+	e.out = append(e.out, '=')
+}
+
+func (e *encoder) pair(value string) {
+	e.begin()
+	e.out = appendEscaped(e.out, value)
+}
+
+// appendEscaped escapes as net/url.QueryEscape does, without its allocation.
+func appendEscaped(dst []byte, s string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == '~':
+			dst = append(dst, c)
+		case c == ' ':
+			dst = append(dst, '+')
+		default:
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return dst
+}
