@@ -1,0 +1,183 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = 8 * time.Second
+	// MaxRetryAfter is the longest Retry-After that is waited for. A service
+	// that asks for more gets no more attempts: the caller sees the answer
+	// and decides.
+	MaxRetryAfter = time.Minute
+)
+
+// retrier repeats attempts that failed in a way that passes.
+type retrier struct {
+	max    int
+	random func() float64
+	logger *slog.Logger
+}
+
+func (r *retrier) around(next step) step {
+	return func(ctx context.Context, req *Request) (*Response, error) {
+		sent := false
+		for attempt := 1; ; attempt++ {
+			req.attempt = attempt
+			resp, err := next(ctx, req)
+			sent = sent || mayHaveActed(resp, err)
+			wait, again := r.next(ctx, attempt, resp, err)
+			if !again {
+				return finish(resp, err, attempt, sent)
+			}
+			r.log(ctx, req, attempt, wait, resp, err)
+			last := lastFailure(resp, err)
+			if resp != nil {
+				resp.Release()
+			}
+			if err := sleep(ctx, wait); err != nil {
+				err = fmt.Errorf("%w while waiting to retry after: %v", err, last)
+				return nil, &Error{Err: err, Attempts: attempt, Sent: sent}
+			}
+		}
+	}
+}
+
+// next decides whether another attempt follows, and after how long.
+func (r *retrier) next(ctx context.Context, attempt int, resp *Response, err error) (time.Duration, bool) {
+	if attempt > r.max || ctx.Err() != nil || !retryable(resp, err) {
+		return 0, false
+	}
+	wait := r.backoff(attempt)
+	if resp != nil {
+		wait = max(wait, retryAfter(resp.Header))
+	}
+	return wait, wait <= MaxRetryAfter
+}
+
+// backoff doubles from half a second to eight, and takes off up to a quarter at
+// random so that callers who failed together do not come back together.
+func (r *retrier) backoff(attempt int) time.Duration {
+	d := firstBackoff << min(attempt-1, 10)
+	d = min(d, maxBackoff)
+	return d - time.Duration(r.random()*float64(d/4))
+}
+
+func (r *retrier) log(ctx context.Context, req *Request, attempt int, wait time.Duration, resp *Response, err error) {
+	r.logger.LogAttrs(ctx, slog.LevelWarn, "stripe request failed, will retry",
+		slog.String("method", req.Method), slog.String("path", req.Path), slog.Int("attempt", attempt),
+		slog.Duration("wait", wait), slog.String("cause", lastFailure(resp, err).Error()))
+}
+
+// retryable tells failures that pass from those that stay. The service's own
+// word on a failure, Stripe-Should-Retry, comes before its status.
+func retryable(resp *Response, err error) bool {
+	if err != nil {
+		return !permanent(err)
+	}
+	if resp.Status < 400 {
+		return false
+	}
+	switch resp.Header.Get("Stripe-Should-Retry") {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	return resp.Status == http.StatusConflict || resp.Status == http.StatusTooManyRequests || resp.Status >= 500
+}
+
+// permanent failures are those of the request itself, of an answer beyond the
+// bound, and of a certificate.
+func permanent(err error) bool {
+	var cert *tls.CertificateVerificationError
+	var te *Error
+	return errors.Is(err, ErrTooLarge) || errors.As(err, &cert) || !errors.As(err, &te) || !te.tried
+}
+
+// neverReached tells a failure to connect from one on a connection.
+func neverReached(err error) bool {
+	var op *net.OpError
+	var cert *tls.CertificateVerificationError
+	if errors.As(err, &cert) {
+		return true
+	}
+	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect" || op.Op == "socks connect")
+}
+
+// mayHaveActed tells whether the service may have carried out an attempt that
+// did not end well: no answer, or one that says only that something broke.
+func mayHaveActed(resp *Response, err error) bool {
+	if err != nil {
+		var te *Error
+		return errors.As(err, &te) && te.tried && !neverReached(err)
+	}
+	return resp.Status == http.StatusConflict || resp.Status >= 500
+}
+
+func finish(resp *Response, err error, attempts int, sent bool) (*Response, error) {
+	if err == nil {
+		resp.Attempts, resp.Sent = attempts, sent
+		return resp, nil
+	}
+	var te *Error
+	if errors.As(err, &te) {
+		err = te.Err
+		if !te.tried {
+			attempts--
+		}
+	}
+	return nil, &Error{Err: err, Attempts: attempts, Sent: sent}
+}
+
+func lastFailure(resp *Response, err error) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("status %d", resp.Status)
+}
+
+// retryAfter reads a Retry-After of seconds or of a date, the latter against
+// the service's own clock. What cannot be read is no wait.
+func retryAfter(h http.Header) time.Duration {
+	v := h.Get("Retry-After")
+	if v == "" {
+		return 0
+	}
+	// Beyond the range of an int64 it is still a number, and the nearest one.
+	if seconds, err := strconv.ParseInt(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(max(seconds, 0), 1<<30)) * time.Second
+	}
+	at, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return max(at.Sub(now), 0)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
