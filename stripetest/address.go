@@ -1,0 +1,32 @@
+package stripetest
+
+// null is a field that is always null here, whatever it may hold elsewhere.
+type null = *struct{}
+
+type address struct {
+	City       *string `json:"city"`
+	Country    *string `json:"country"`
+	Line1      *string `json:"line1"`
+	Line2      *string `json:"line2"`
+	PostalCode *string `json:"postal_code"`
+	State      *string `json:"state"`
+}
+
+func addressFields() fields {
+	return fields{"city": text, "country": text, "line1": text, "line2": text, "postal_code": text, "state": text}
+}
+
+// newAddress is null without parameters.
+func newAddress(params *value) *address {
+	if params == nil {
+		return nil
+	}
+	return &address{
+		City:       params.optional("city"),
+		Country:    params.optional("country"),
+		Line1:      params.optional("line1"),
+		Line2:      params.optional("line2"),
+		PostalCode: params.optional("postal_code"),
+		State:      params.optional("state"),
+	}
+}

@@ -1,0 +1,108 @@
+package stripetest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+const (
+	typeInvalidRequest = "invalid_request_error"
+	typeCard           = "card_error"
+
+	codeResourceMissing = "resource_missing"
+	codeMissing         = "parameter_missing"
+	codeInvalidEmpty    = "parameter_invalid_empty"
+	codeInvalidInteger  = "parameter_invalid_integer"
+	codeUnknown         = "parameter_unknown"
+)
+
+// apiError is what stands under "error" in the body of a refusal.
+type apiError struct {
+	status int
+
+	Charge        string `json:"charge,omitempty"`
+	Code          string `json:"code,omitempty"`
+	DeclineCode   string `json:"decline_code,omitempty"`
+	DocURL        string `json:"doc_url,omitempty"`
+	Message       string `json:"message"`
+	Param         string `json:"param,omitempty"`
+	RequestLogURL string `json:"request_log_url,omitempty"`
+	Type          string `json:"type"`
+}
+
+type errorBody struct {
+	Error apiError `json:"error"`
+}
+
+// envelope completes the error with the addresses that depend on the call. A
+// request whose key was refused belongs to nobody's log.
+func (e apiError) envelope(c *call) errorBody {
+	if e.Code != "" {
+		e.DocURL = "https://stripe.com/docs/error-codes/" + strings.ReplaceAll(e.Code, "_", "-")
+	}
+	if c.account != nil {
+		mode := "test/"
+		if c.account.live {
+			mode = ""
+		}
+		e.RequestLogURL = fmt.Sprintf("https://dashboard.stripe.com/%slogs/%s?t=%d", mode, c.requestID, c.time.Unix())
+	}
+	return errorBody{Error: e}
+}
+
+func invalidRequest(code, param, message string) *apiError {
+	return &apiError{status: http.StatusBadRequest, Type: typeInvalidRequest, Code: code, Param: param, Message: message}
+}
+
+func noKey() *apiError {
+	return &apiError{
+		status: http.StatusUnauthorized,
+		Type:   typeInvalidRequest,
+		Message: "You did not provide an API key. You need to provide your API key in the Authorization header, " +
+			"using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+	}
+}
+
+func badKey(key string) *apiError {
+	return &apiError{
+		status:  http.StatusUnauthorized,
+		Type:    typeInvalidRequest,
+		Message: "Invalid API Key provided: " + maskKey(key),
+	}
+}
+
+func unrecognizedURL(method, path string) *apiError {
+	return &apiError{
+		status: http.StatusNotFound,
+		Type:   typeInvalidRequest,
+		Message: fmt.Sprintf("Unrecognized request URL (%s: %s). If you are trying to list objects, remove the trailing slash. "+
+			"If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code.", method, path),
+	}
+}
+
+// notFound is for an id in the path.
+func notFound(object, id string) *apiError {
+	failure := noSuch(object, id, "id")
+	failure.status = http.StatusNotFound
+	return failure
+}
+
+// noSuch is for an id in a parameter.
+func noSuch(object, id, param string) *apiError {
+	return invalidRequest(codeResourceMissing, param, fmt.Sprintf("No such %s: '%s'", object, id))
+}
+
+func missingParam(param string) *apiError {
+	return invalidRequest(codeMissing, param, "Missing required param: "+param+".")
+}
+
+func unknownParam(param string) *apiError {
+	return invalidRequest(codeUnknown, param, "Received unknown parameter: "+param)
+}
+
+func emptyParam(param string) *apiError {
+	return invalidRequest(codeInvalidEmpty, param, fmt.Sprintf("You passed an empty string for '%[1]s'. "+
+		"We assume empty values are an attempt to unset a field; however '%[1]s' cannot be unset. "+
+		"You should remove '%[1]s' from your request or supply a non-empty value.", param))
+}
