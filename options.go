@@ -1,0 +1,318 @@
+package stripekit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/stripekit/stripekit/internal/transport"
+)
+
+// Option configures a Client.
+type Option func(*options) error
+
+type options struct {
+	httpClient *http.Client
+	baseURL    string
+	proxy      *url.URL
+	timeout    time.Duration
+	maxRetries int
+	maxBody    int64
+	version    string
+	rateLimit  *RateLimit
+	logger     *slog.Logger
+	observe    func(context.Context, transport.Attempt)
+}
+
+const stripeURL = "https://api.stripe.com"
+
+func defaultOptions() *options {
+	return &options{
+		baseURL:    stripeURL,
+		timeout:    80 * time.Second,
+		maxRetries: 3,
+		maxBody:    64 << 20,
+		logger:     slog.New(slog.DiscardHandler),
+	}
+}
+
+// WithHTTPClient sets the client that makes the requests: its Transport and
+// Jar are used. Redirects are never followed, and its Timeout is ignored in
+// favour of WithTimeout. By default it is one of the library's own, with
+// connections kept for 64 concurrent callers and proxies taken from the
+// environment (HTTPS_PROXY, NO_PROXY).
+func WithHTTPClient(client *http.Client) Option {
+	return func(o *options) error {
+		if client == nil {
+			return errors.New("WithHTTPClient: client is nil")
+		}
+		o.httpClient = client
+		return nil
+	}
+}
+
+// WithBaseURL sends requests elsewhere than to https://api.stripe.com. Plain
+// http is refused unless the host is loopback (127.0.0.0/8, ::1, localhost),
+// since every request carries the key.
+func WithBaseURL(base string) Option {
+	return func(o *options) error {
+		u, err := url.Parse(base)
+		switch {
+		case err != nil || u.Hostname() == "":
+			return errors.New("WithBaseURL: not an absolute URL")
+		case u.User != nil || strings.ContainsAny(base, "?#"):
+			return errors.New("WithBaseURL: must not have a user, a query or a fragment")
+		case u.Scheme == "http" && !loopback(u.Hostname()):
+			return errors.New("WithBaseURL: plain http would show the key to the network: use https")
+		case u.Scheme != "http" && u.Scheme != "https":
+			return errors.New("WithBaseURL: the scheme must be https")
+		}
+		o.baseURL = strings.TrimRight(u.String(), "/")
+		return nil
+	}
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// WithProxy sends requests through a proxy: http://, https:// or socks5://,
+// with user and password in the URL where it wants them. It takes the place of
+// the environment's, and does not go together with WithHTTPClient, whose
+// Transport has a proxy setting of its own.
+func WithProxy(proxy string) Option {
+	return func(o *options) error {
+		u, err := url.Parse(proxy)
+		if err != nil || u.Hostname() == "" {
+			return errors.New("WithProxy: not an absolute URL")
+		}
+		switch u.Scheme {
+		case "http", "https", "socks5", "socks5h":
+		default:
+			return errors.New("WithProxy: the scheme must be http, https or socks5")
+		}
+		o.proxy = u
+		return nil
+	}
+}
+
+// WithTimeout bounds each attempt of a call, from the connection to the last
+// byte. The default is 80 s, what Stripe's own libraries allow; 0 is no bound.
+// To bound a call with its retries, give it a context with a deadline.
+func WithTimeout(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 {
+			return errors.New("WithTimeout: negative")
+		}
+		o.timeout = d
+		return nil
+	}
+}
+
+// WithMaxRetries sets how often a failed attempt is repeated: 3 by default, 0
+// is never. Repeated are network failures, 409, 429 and 5xx, unless the service
+// says otherwise by Stripe-Should-Retry; a POST keeps its idempotency key.
+func WithMaxRetries(n int) Option {
+	return func(o *options) error {
+		if n < 0 {
+			return errors.New("WithMaxRetries: negative")
+		}
+		o.maxRetries = n
+		return nil
+	}
+}
+
+// WithAPIVersion pins all requests to another API version, orders included.
+func WithAPIVersion(version string) Option {
+	return func(o *options) error {
+		if version == "" || strings.ContainsFunc(version, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return errors.New("WithAPIVersion: not a version, such as 2026-08-26.dahlia")
+		}
+		o.version = version
+		return nil
+	}
+}
+
+// RateLimit is how many requests a second a client makes at most; 0 is no
+// limit. A request that is one too many waits.
+type RateLimit struct {
+	Total    float64 // of all requests
+	Endpoint float64 // of the requests to one endpoint, such as /v1/charges and below
+	Search   float64 // of all searches
+}
+
+// WithRateLimit sets the limits, which all copies of a client share. By default
+// they are Stripe's own: 100 a second for a live key and 25 for a test key, 25
+// an endpoint, 20 searches; and none for another base URL than Stripe's. They
+// are off with RateLimit{}.
+func WithRateLimit(limit RateLimit) Option {
+	return func(o *options) error {
+		if !(limit.Total >= 0 && limit.Endpoint >= 0 && limit.Search >= 0) {
+			return errors.New("WithRateLimit: a limit is negative or not a number")
+		}
+		o.rateLimit = &limit
+		return nil
+	}
+}
+
+// WithLogger logs what the client does on its own: retries, at level Warn.
+// Keys and parameters are never logged. By default nothing is.
+func WithLogger(logger *slog.Logger) Option {
+	return func(o *options) error {
+		if logger == nil {
+			return errors.New("WithLogger: logger is nil")
+		}
+		o.logger = logger
+		return nil
+	}
+}
+
+// Attempt is one HTTP request and its end, as an observer sees it.
+type Attempt struct {
+	Method    string
+	Path      string        // without parameters
+	Number    int           // 1 for the first attempt of a call
+	Status    int           // 0 where no whole answer came
+	Duration  time.Duration // to the last byte of the answer
+	RequestID string
+	Err       error // why no whole answer came
+}
+
+// WithObserver has observe called after every attempt of every call, on the
+// goroutine that makes the call: for metrics and traces. It must not block.
+func WithObserver(observe func(context.Context, Attempt)) Option {
+	return func(o *options) error {
+		if observe == nil {
+			return errors.New("WithObserver: observer is nil")
+		}
+		o.observe = func(ctx context.Context, a transport.Attempt) {
+			observe(ctx, Attempt{
+				Method: a.Method, Path: a.Path, Number: a.Number, Status: a.Status,
+				Duration: a.Duration, RequestID: a.Header.Get("Request-Id"), Err: a.Err,
+			})
+		}
+		return nil
+	}
+}
+
+// maxIdle is the number of connections kept open between calls.
+const maxIdle = 64
+
+// client is the HTTP client that the options ask for.
+func (o *options) client() (*http.Client, error) {
+	if o.httpClient != nil {
+		if o.proxy != nil {
+			return nil, errors.New("WithProxy and WithHTTPClient do not go together: set the proxy in the client's Transport")
+		}
+		return o.httpClient, nil
+	}
+	proxy := http.ProxyFromEnvironment
+	if o.proxy != nil {
+		if strings.HasPrefix(o.baseURL, "http:") && !loopback(o.proxy.Hostname()) {
+			return nil, errors.New("WithProxy: a base URL of plain http would show the key to the proxy: use https")
+		}
+		proxy = http.ProxyURL(o.proxy)
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Client{Transport: &http.Transport{
+		Proxy:     proxy,
+		Protocols: &protocols,
+		// net/http's default of two kept connections a host would have 64
+		// concurrent callers open and close one for nearly every call.
+		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+	}}, nil
+}
+
+func (o *options) limits(mode Mode) transport.Limits {
+	if o.rateLimit != nil {
+		return transport.Limits(*o.rateLimit)
+	}
+	if o.baseURL != stripeURL {
+		return transport.Limits{}
+	}
+	total := 25.0
+	if mode == Live {
+		total = 100
+	}
+	return transport.Limits{Total: total, Endpoint: 25, Search: 20}
+}
+
+// CallOption configures one call.
+type CallOption func(*callOptions) error
+
+type callOptions struct {
+	idempotencyKey string
+	expand         []string
+	capture        *Response
+}
+
+// maxIdempotencyKey is Stripe's limit.
+const maxIdempotencyKey = 255
+
+// WithIdempotencyKey sets the key by which Stripe carries out a POST once at
+// most, however often it is sent, within at least 24 hours. Without it each
+// call gets a random one, kept through its own retries. It has no effect on a
+// GET or DELETE.
+func WithIdempotencyKey(key string) CallOption {
+	return func(o *callOptions) error {
+		if key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return &ParamError{Param: "Idempotency-Key", Reason: fmt.Sprintf("must be 1 to %d printable ASCII characters", maxIdempotencyKey)}
+		}
+		o.idempotencyKey = key
+		return nil
+	}
+}
+
+// WithExpand has the service answer objects in place of ids in these fields,
+// where Ref.Object then holds them: "customer", in a list "data.customer".
+func WithExpand(fields ...string) CallOption {
+	return func(o *callOptions) error {
+		for _, f := range fields {
+			if f == "" {
+				return &ParamError{Param: "expand", Reason: "names an empty field"}
+			}
+		}
+		o.expand = append(o.expand, fields...)
+		return nil
+	}
+}
+
+// Response is what CaptureResponse tells of an answer.
+type Response struct {
+	Status             int
+	RequestID          string
+	IdempotentReplayed bool // the answer of an earlier request with the same idempotency key
+	Attempts           int
+	Header             http.Header
+}
+
+// CaptureResponse fills in r with the answer's status and headers once the call
+// has one, an error answer too. Of several pages it is the last.
+func CaptureResponse(r *Response) CallOption {
+	return func(o *callOptions) error {
+		if r == nil {
+			return &ParamError{Param: "CaptureResponse", Reason: "is nil"}
+		}
+		o.capture = r
+		return nil
+	}
+}
+
+func responseOf(r *transport.Response) Response {
+	return Response{
+		Status: r.Status, RequestID: r.Header.Get("Request-Id"), Attempts: r.Attempts, Header: r.Header,
+		IdempotentReplayed: r.Header.Get("Idempotent-Replayed") == "true",
+	}
+}

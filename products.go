@@ -1,0 +1,260 @@
+package stripekit
+
+import (
+	"context"
+	"fmt"
+	"iter"
+)
+
+// Product is something that is sold. What it costs is in its prices, or, in the
+// orders of old versions, in its SKUs.
+type Product struct {
+	ID                  string             `json:"id"` // made by Stripe, or chosen at creation
+	Active              bool               `json:"active"`
+	Attributes          []string           `json:"attributes"` // legacy: what its SKUs differ in
+	Caption             string             `json:"caption"`    // legacy
+	Created             UnixTime           `json:"created"`
+	DeactivateOn        []string           `json:"deactivate_on"` // legacy: the connect applications that are told not to sell it
+	DefaultPrice        Ref[Price]         `json:"default_price"`
+	Deleted             bool               `json:"deleted"` // then only ID is set besides
+	Description         string             `json:"description"`
+	Images              []string           `json:"images"` // URLs, up to 8
+	Livemode            bool               `json:"livemode"`
+	MarketingFeatures   []MarketingFeature `json:"marketing_features"` // named features in 2023
+	Metadata            Metadata           `json:"metadata"`
+	Name                string             `json:"name"`
+	PackageDimensions   *PackageDimensions `json:"package_dimensions"`
+	Shippable           bool               `json:"shippable"`
+	StatementDescriptor string             `json:"statement_descriptor"`
+	TaxCode             Ref[ObjectID]      `json:"tax_code"`
+	Type                string             `json:"type"` // legacy: "good" or "service"
+	UnitLabel           string             `json:"unit_label"`
+	Updated             UnixTime           `json:"updated"`
+	URL                 string             `json:"url"`
+}
+
+func (p *Product) id() string { return p.ID }
+
+// UnmarshalJSON reads the object under its current and its former field names.
+func (p *Product) UnmarshalJSON(b []byte) error {
+	type plain Product
+	former := struct {
+		*plain
+		Features []MarketingFeature `json:"features"`
+	}{plain: (*plain)(p)}
+	if err := unmarshal(b, &former); err != nil {
+		return err
+	}
+	if former.Features != nil {
+		p.MarketingFeatures = former.Features
+	}
+	return nil
+}
+
+// MarketingFeature is one thing that a product is praised for, in an object or
+// in parameters.
+type MarketingFeature struct {
+	Name string `json:"name" form:"name"`
+}
+
+// PackageDimensions is the size of a product as it is shipped, in inches, and
+// its weight, in ounces; in an object or in parameters, where all four are
+// required.
+type PackageDimensions struct {
+	Height float64 `json:"height" form:"height"`
+	Length float64 `json:"length" form:"length"`
+	Weight float64 `json:"weight" form:"weight"`
+	Width  float64 `json:"width" form:"width"`
+}
+
+// Price is what a product costs, once or again and again.
+type Price struct {
+	ID                string          `json:"id"`
+	Active            bool            `json:"active"`
+	Created           UnixTime        `json:"created"`
+	Currency          string          `json:"currency"`
+	Livemode          bool            `json:"livemode"`
+	LookupKey         string          `json:"lookup_key"`
+	Metadata          Metadata        `json:"metadata"`
+	Nickname          string          `json:"nickname"`
+	Product           Ref[Product]    `json:"product"`
+	Recurring         *PriceRecurring `json:"recurring"` // nil where it is paid once
+	TaxBehavior       string          `json:"tax_behavior"`
+	Type              string          `json:"type"`                // "one_time" or "recurring"
+	UnitAmount        int64           `json:"unit_amount"`         // in the smallest unit of Currency; 0 where it is no whole number
+	UnitAmountDecimal string          `json:"unit_amount_decimal"` // the same, exactly
+}
+
+// PriceRecurring is how often a price is paid, in an object or in parameters.
+type PriceRecurring struct {
+	Interval      string `json:"interval" form:"interval"`             // "day", "week", "month" or "year"
+	IntervalCount int64  `json:"interval_count" form:"interval_count"` // intervals between two payments; in parameters 0 is 1
+}
+
+// ProductCreateParams are the parameters of a new product. Name is required.
+// Those called legacy are refused by the API version this library pins: they
+// are for a client with an older one, by WithAPIVersion.
+type ProductCreateParams struct {
+	Name                string             `form:"name"`
+	Active              *bool              `form:"active"`        // nil is true
+	Attributes          []string           `form:"attributes"`    // legacy
+	Caption             *string            `form:"caption"`       // legacy
+	DeactivateOn        []string           `form:"deactivate_on"` // legacy
+	DefaultPriceData    *DefaultPriceData  `form:"default_price_data"`
+	Description         *string            `form:"description"`
+	ID                  *string            `form:"id"`                 // nil has Stripe make one
+	Images              []string           `form:"images"`             // URLs, up to 8
+	MarketingFeatures   []MarketingFeature `form:"marketing_features"` // up to 15
+	Metadata            Metadata           `form:"metadata"`
+	PackageDimensions   *PackageDimensions `form:"package_dimensions"`
+	Shippable           *bool              `form:"shippable"`
+	StatementDescriptor *string            `form:"statement_descriptor"` // up to 22 characters
+	TaxCode             *string            `form:"tax_code"`
+	Type                *string            `form:"type"`       // legacy: "good" or "service"
+	UnitLabel           *string            `form:"unit_label"` // up to 12 characters
+	URL                 *string            `form:"url"`
+	Extra               Extra              `form:"*"`
+}
+
+// DefaultPriceData makes the default price of a new product. Currency and, of
+// UnitAmount, UnitAmountDecimal and CustomUnitAmount, one is required.
+type DefaultPriceData struct {
+	Currency          string                         `form:"currency"`
+	CurrencyOptions   map[string]PriceCurrencyOption `form:"currency_options"` // by currency
+	CustomUnitAmount  *CustomUnitAmount              `form:"custom_unit_amount"`
+	Metadata          Metadata                       `form:"metadata"`
+	Recurring         *PriceRecurring                `form:"recurring"`           // nil is paid once
+	TaxBehavior       *string                        `form:"tax_behavior"`        // "inclusive", "exclusive" or "unspecified"
+	UnitAmount        *int64                         `form:"unit_amount"`         // in the smallest currency unit
+	UnitAmountDecimal *string                        `form:"unit_amount_decimal"` // the same, with up to 12 decimals
+}
+
+// PriceCurrencyOption is a price in another currency.
+type PriceCurrencyOption struct {
+	CustomUnitAmount  *CustomUnitAmount `form:"custom_unit_amount"`
+	TaxBehavior       *string           `form:"tax_behavior"`
+	Tiers             []PriceTier       `form:"tiers"`
+	UnitAmount        *int64            `form:"unit_amount"`
+	UnitAmountDecimal *string           `form:"unit_amount_decimal"`
+}
+
+// PriceTier is the price up to a quantity.
+type PriceTier struct {
+	UpTo              string  `form:"up_to"` // the last quantity, or "inf"
+	FlatAmount        *int64  `form:"flat_amount"`
+	FlatAmountDecimal *string `form:"flat_amount_decimal"`
+	UnitAmount        *int64  `form:"unit_amount"`
+	UnitAmountDecimal *string `form:"unit_amount_decimal"`
+}
+
+// CustomUnitAmount lets the customer choose the price. Amounts are in the
+// smallest currency unit.
+type CustomUnitAmount struct {
+	Enabled bool   `form:"enabled"` // must be true
+	Maximum *int64 `form:"maximum"`
+	Minimum *int64 `form:"minimum"`
+	Preset  *int64 `form:"preset"`
+}
+
+func (p *ProductCreateParams) check() error {
+	if p.Name == "" && !p.Extra.has("name") {
+		return &ParamError{Param: "name", Reason: "is required"}
+	}
+	var price Metadata
+	if p.DefaultPriceData != nil {
+		price = p.DefaultPriceData.Metadata
+	}
+	return firstError(checkImages(p.Images), p.Metadata.check(), price.checkAs("default_price_data[metadata]"))
+}
+
+// maxImages is what Stripe allows on a product.
+const maxImages = 8
+
+func checkImages(images []string) error {
+	if len(images) > maxImages {
+		return &ParamError{Param: "images", Reason: fmt.Sprintf("has more than %d", maxImages)}
+	}
+	return nil
+}
+
+// ProductUpdateParams change a product; what is nil stays as it is. Those
+// called legacy are refused by the API version this library pins.
+type ProductUpdateParams struct {
+	Active              *bool              `form:"active"`
+	Attributes          []string           `form:"attributes"`    // legacy
+	Caption             *string            `form:"caption"`       // legacy
+	DeactivateOn        []string           `form:"deactivate_on"` // legacy
+	DefaultPrice        *string            `form:"default_price"` // the id of a price of the product
+	Description         *string            `form:"description"`
+	Images              []string           `form:"images"`             // URLs, up to 8: they replace the former ones
+	MarketingFeatures   []MarketingFeature `form:"marketing_features"` // up to 15: they replace the former ones
+	Metadata            Metadata           `form:"metadata"`
+	Name                *string            `form:"name"`
+	PackageDimensions   *PackageDimensions `form:"package_dimensions"`
+	Shippable           *bool              `form:"shippable"`
+	StatementDescriptor *string            `form:"statement_descriptor"`
+	TaxCode             *string            `form:"tax_code"`
+	UnitLabel           *string            `form:"unit_label"`
+	URL                 *string            `form:"url"`
+	Extra               Extra              `form:"*"`
+}
+
+func (p *ProductUpdateParams) check() error {
+	return firstError(checkImages(p.Images), p.Metadata.check())
+}
+
+// ProductListParams filter a list of products.
+type ProductListParams struct {
+	Paging
+	Active    *bool         `form:"active"`
+	Created   *CreatedRange `form:"created"`
+	IDs       []string      `form:"ids"` // up to 100, which are one page: the service refuses them with a cursor
+	Shippable *bool         `form:"shippable"`
+	URL       *string       `form:"url"`
+	Extra     Extra         `form:"*"`
+}
+
+// ProductsService creates, reads, changes and deletes products.
+type ProductsService service
+
+const productsPath = "/v1/products"
+
+// Create makes a product.
+func (s *ProductsService) Create(ctx context.Context, p ProductCreateParams, opts ...CallOption) (*Product, error) {
+	return create[Product](ctx, s.client, productsPath, &p, opts)
+}
+
+// Get reads a product.
+func (s *ProductsService) Get(ctx context.Context, id string, opts ...CallOption) (*Product, error) {
+	return get[Product](ctx, s.client, productsPath, id, opts)
+}
+
+// Update changes a product.
+func (s *ProductsService) Update(ctx context.Context, id string, p ProductUpdateParams, opts ...CallOption) (*Product, error) {
+	return update[Product](ctx, s.client, productsPath, id, &p, opts)
+}
+
+// Delete removes a product that has no prices and no SKUs; another is an
+// ErrInvalidRequest, and can be made inactive instead. What it returns has ID
+// and Deleted set.
+func (s *ProductsService) Delete(ctx context.Context, id string, opts ...CallOption) (*Product, error) {
+	return remove[Product](ctx, s.client, productsPath, id, opts)
+}
+
+// List iterates over all products that p allows, newest first.
+func (s *ProductsService) List(ctx context.Context, p ProductListParams, opts ...CallOption) iter.Seq2[*Product, error] {
+	return list[Product](ctx, s.client, productsPath, p.Paging, p, opts)
+}
+
+// Page reads one page of products.
+func (s *ProductsService) Page(ctx context.Context, p ProductListParams, opts ...CallOption) (*Page[Product], error) {
+	return page[Product](ctx, s.client, productsPath, p.Paging, p, opts)
+}
+
+// Search iterates over all products that a query finds, such as
+// `active:"true" AND name~"shirt"`, by active, description, metadata, name,
+// shippable and url. What it finds is behind by up to a minute, at worst by an
+// hour. An empty query is a ParamError.
+func (s *ProductsService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Product, error] {
+	return search[Product](ctx, s.client, productsPath, query, opts)
+}
