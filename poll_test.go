@@ -1,0 +1,587 @@
+package stripekit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripetest"
+)
+
+// shop is a Stripe in memory, a client of it, and what a test does between the
+// two. All of it lives in a synctest bubble.
+type shop struct {
+	t      *testing.T
+	server *stripetest.Server
+	client *stripekit.Client
+
+	mu     sync.Mutex
+	before func(*http.Request) (*http.Response, error) // sees every request first
+	lists  int                                         // list requests so far
+}
+
+func newShop(t *testing.T, opts ...stripetest.Option) *shop {
+	s := &shop{t: t, server: stripetest.New(append(opts, stripetest.InMemory())...)}
+	t.Cleanup(s.server.Close)
+	s.client = s.newClient()
+	return s
+}
+
+func (s *shop) newClient() *stripekit.Client {
+	client, err := stripekit.New("sk_test_shop", stripekit.WithBaseURL(s.server.URL),
+		stripekit.WithHTTPClient(&http.Client{Transport: s}), stripekit.WithMaxRetries(0))
+	require.NoError(s.t, err)
+	return client
+}
+
+// RoundTrip counts the lists and lets the test interfere.
+func (s *shop) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	before := s.before
+	if r.Method == http.MethodGet && !strings.Contains(r.URL.Path, "/account") {
+		s.lists++
+	}
+	s.mu.Unlock()
+	if before != nil && r.Method == http.MethodGet {
+		if resp, err := before(r); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	return s.server.RoundTrip(r)
+}
+
+func (s *shop) interfere(before func(*http.Request) (*http.Response, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = before
+}
+
+func (s *shop) listRequests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lists
+}
+
+// sell makes n customers now, and returns their ids in order.
+func (s *shop) sell(n int) []string {
+	s.t.Helper()
+	ids := make([]string, n)
+	for i := range ids {
+		c, err := s.client.Customers.Create(s.t.Context(), stripekit.CustomerCreateParams{Name: new(fmt.Sprint("customer ", i))})
+		require.NoError(s.t, err)
+		ids[i] = c.ID
+	}
+	return ids
+}
+
+func (s *shop) poller(cfg stripekit.PollConfig) *stripekit.Poller[stripekit.Customer] {
+	s.t.Helper()
+	p, err := stripekit.NewPoller(s.newClient().Customers, cfg)
+	require.NoError(s.t, err)
+	return p
+}
+
+// watch starts a poller, lets it learn where it begins, and returns what ends
+// it and waits for the end.
+func (s *shop) watch(p *stripekit.Poller[stripekit.Customer]) (events <-chan stripekit.Event[stripekit.Customer], stop func()) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	events, err := p.Start(ctx)
+	require.NoError(s.t, err)
+	synctest.Wait()
+	return events, func() {
+		cancel()
+		for range events {
+			s.t.Error("an event after the end")
+		}
+	}
+}
+
+// collect takes events until none comes for a while, acknowledging each.
+func collect(events <-chan stripekit.Event[stripekit.Customer], wait time.Duration) (ids []string) {
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return ids
+			}
+			e.Ack()
+			ids = append(ids, e.ID)
+		case <-time.After(wait):
+			return ids
+		}
+	}
+}
+
+func TestPollerDeliversNewObjectsOnceOldestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		old := s.sell(3)
+		pass(time.Minute)
+		events, stop := s.watch(s.poller(stripekit.PollConfig{}))
+		defer stop()
+
+		first := s.sell(3)
+		pass(time.Second)
+		first = append(first, s.sell(2)...)
+		require.Equal(t, first, collect(events, time.Minute))
+
+		second := s.sell(1)
+		require.Equal(t, second, collect(events, 30*time.Minute))
+		require.NotContains(t, slices.Concat(first, second), old[0])
+	})
+}
+
+func TestPollerPollsEveryFifteenSecondsWithOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		events, stop := s.watch(s.poller(stripekit.PollConfig{}))
+		defer stop()
+		collect(events, time.Minute)
+		before := s.listRequests()
+		require.Empty(t, collect(events, time.Hour))
+		require.InDelta(t, 240, s.listRequests()-before, 1)
+	})
+}
+
+func TestPollerFindsObjectsThatShareASecondAcrossPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, n := range []int{2, 100, 250, 1000} {
+			// The clock of the service stands still, so that all share a second.
+			at := time.Now().Add(time.Hour)
+			s := newShop(t, stripetest.WithClock(func() time.Time { return at }))
+			events, stop := s.watch(s.poller(stripekit.PollConfig{}))
+			var want, got []string
+			for range 4 {
+				want = append(want, s.sell(n/4+1)...)
+				got = append(got, collect(events, time.Minute)...)
+			}
+			require.ElementsMatch(t, want, got, "%d in one second", n)
+			stop()
+		}
+	})
+}
+
+func TestPollerLosesNothingWhenPagesShift(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		old := s.sell(350)
+		pass(time.Second)
+		var fresh []string
+		s.interfere(func(*http.Request) (*http.Response, error) {
+			if len(fresh) < 300 {
+				fresh = append(fresh, s.sell(30)...)
+			}
+			return nil, nil
+		})
+		events, stop := s.watch(s.poller(stripekit.PollConfig{From: stripekit.FromBeginning}))
+		defer stop()
+		got := collect(events, 5*time.Minute)
+		require.Len(t, got, len(old)+len(fresh))
+		require.Equal(t, append(old, fresh...), got)
+	})
+}
+
+func TestPollerDrainsABacklogOldestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		var want []string
+		for range 40 {
+			want = append(want, s.sell(25)...)
+			pass(time.Minute)
+		}
+		events, stop := s.watch(s.poller(stripekit.PollConfig{From: stripekit.FromBeginning}))
+		defer stop()
+		require.Equal(t, want, collect(events, time.Minute))
+		require.Less(t, s.listRequests(), 60)
+	})
+}
+
+func TestPollerStartsAtAGivenTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		s.sell(2)
+		pass(time.Hour)
+		from := time.Now()
+		want := s.sell(2)
+		events, stop := s.watch(s.poller(stripekit.PollConfig{From: stripekit.FromTime(from)}))
+		defer stop()
+		require.Equal(t, want, collect(events, time.Minute))
+	})
+}
+
+func TestPollerResumesFromItsCheckpointAfterAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		events, stop := s.watch(s.poller(cfg))
+		first := s.sell(3)
+		require.Equal(t, first, collect(events, time.Minute))
+		stop()
+
+		missed := s.sell(150)
+		pass(24 * time.Hour)
+		missed = append(missed, s.sell(3)...)
+		events, stop = s.watch(s.poller(cfg))
+		defer stop()
+		require.Equal(t, missed, collect(events, time.Minute))
+	})
+}
+
+func TestPollerRedeliversUnackedAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		events, stop := s.watch(s.poller(cfg))
+		sold := s.sell(5)
+		for i := range sold {
+			e := <-events
+			require.Equal(t, sold[i], e.ID)
+			if i%2 == 0 {
+				e.Ack()
+			}
+		}
+		pass(2 * time.Second)
+		stop()
+
+		events, stop = s.watch(s.poller(cfg))
+		defer stop()
+		require.Equal(t, []string{sold[1], sold[3]}, collect(events, time.Minute))
+	})
+}
+
+func TestPollerSavesAnAckThatComesAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		events, stop := s.watch(s.poller(cfg))
+		s.sell(1)
+		e := <-events
+		stop()
+		e.Ack()
+		synctest.Wait()
+
+		events, stop = s.watch(s.poller(cfg))
+		defer stop()
+		require.Empty(t, collect(events, time.Hour))
+	})
+}
+
+func TestPollerDeliversAgainAfterANack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		events, stop := s.watch(s.poller(stripekit.PollConfig{}))
+		defer stop()
+		sold := s.sell(1)
+		e := <-events
+		require.Equal(t, 1, e.Attempt)
+		e.Nack(time.Minute)
+		e.Nack(time.Second) // the first one counts
+		start := time.Now()
+		again := <-events
+		require.Equal(t, sold[0], again.ID)
+		require.Equal(t, 2, again.Attempt)
+		require.Equal(t, time.Minute, time.Since(start))
+		again.Ack()
+		again.Ack()
+		again.Nack(0)
+		require.Empty(t, collect(events, time.Hour))
+	})
+}
+
+func TestPollerStopsFetchingUntilAcked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		p := s.poller(stripekit.PollConfig{MaxUnacked: 10})
+		events, stop := s.watch(p)
+		defer stop()
+		sold := s.sell(25)
+		var taken []stripekit.Event[stripekit.Customer]
+		for range 10 {
+			taken = append(taken, <-events)
+		}
+		select {
+		case e := <-events:
+			t.Fatal("delivered beyond MaxUnacked: ", e.ID)
+		case <-time.After(time.Hour):
+		}
+		requests := s.listRequests()
+		select {
+		case <-events:
+			t.Fatal("delivered beyond MaxUnacked")
+		case <-time.After(time.Hour):
+		}
+		require.Equal(t, requests, s.listRequests(), "no fetching meanwhile")
+		require.Equal(t, 25, p.Status().Unacked)
+
+		// An ack out of order makes no room; the oldest one's does.
+		for _, e := range slices.Backward(taken) {
+			e.Ack()
+		}
+		require.Equal(t, sold[10:], collect(events, time.Minute))
+	})
+}
+
+func TestPollerOutlastsFailuresAndLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		p := s.poller(stripekit.PollConfig{})
+		events, stop := s.watch(p)
+		defer stop()
+		calls := 0
+		s.interfere(func(r *http.Request) (*http.Response, error) {
+			switch calls++; calls % 7 {
+			case 1:
+				return answer(r, 500, `{"error":{"message":"down"}}`), nil
+			case 2:
+				return answer(r, 200, `{"object":"list","data":[{"id":"cus_1","cre`), nil
+			case 3:
+				return nil, errors.New("connection reset")
+			}
+			return nil, nil
+		})
+		sold := s.sell(250)
+		require.Equal(t, sold, collect(events, 10*time.Minute))
+		require.NoError(t, p.Err())
+		require.NotZero(t, calls)
+	})
+}
+
+func answer(r *http.Request, status int, body string) *http.Response {
+	rec := &http.Response{
+		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, ContentLength: int64(len(body)),
+		Header: http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}}, Body: http.NoBody,
+	}
+	rec.Body = readCloser{strings.NewReader(body)}
+	return rec
+}
+
+type readCloser struct{ *strings.Reader }
+
+func (readCloser) Close() error { return nil }
+
+func TestPollerEndsOnErrorsThatWillNotPass(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		want   error
+	}{
+		"bad key":            {401, stripekit.ErrAuthentication},
+		"missing permission": {403, stripekit.ErrPermission},
+		"no such endpoint":   {404, stripekit.ErrNotFound},
+		"bad request":        {400, stripekit.ErrInvalidRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t)
+				healthy, stop := s.watch(s.poller(stripekit.PollConfig{Name: "other"}))
+				defer stop()
+				s.interfere(func(r *http.Request) (*http.Response, error) {
+					if strings.HasPrefix(r.URL.Path, "/v1/charges") {
+						return answer(r, tt.status, `{"error":{"type":"invalid_request_error","message":"no"}}`), nil
+					}
+					return nil, nil
+				})
+				p, err := stripekit.NewPoller(s.client.Charges, stripekit.PollConfig{})
+				require.NoError(t, err)
+				events, err := p.Start(t.Context())
+				require.NoError(t, err)
+				_, open := <-events
+				require.False(t, open)
+				require.ErrorIs(t, p.Err(), tt.want)
+
+				sold := s.sell(1)
+				require.Equal(t, sold, collect(healthy, time.Minute), "the others live")
+			})
+		})
+	}
+}
+
+func TestPollerGoesByTheServicesClock(t *testing.T) {
+	for _, off := range []time.Duration{-100 * time.Hour, 100 * time.Hour, -20 * 365 * 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, stripetest.WithClock(func() time.Time { return time.Now().Add(off) }))
+			s.sell(1)
+			pass(time.Minute)
+			events, stop := s.watch(s.poller(stripekit.PollConfig{}))
+			defer stop()
+			for range 50 {
+				sold := s.sell(1)
+				require.Equal(t, sold, collect(events, time.Minute), "clock off by %s", off)
+			}
+		})
+	}
+}
+
+func TestSecondPollerOnACheckpointEndsWithAConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		a, b := s.poller(cfg), s.poller(cfg)
+		eventsA, stopA := s.watch(a)
+		defer stopA()
+		eventsB, stopB := s.watch(b)
+		defer stopB()
+		want := s.sell(3)
+		got := append(collect(eventsA, time.Minute), collect(eventsB, time.Minute)...)
+		want = append(want, s.sell(3)...)
+		got = append(got, append(collect(eventsA, time.Minute), collect(eventsB, time.Minute)...)...)
+
+		conflicts := 0
+		for _, p := range []*stripekit.Poller[stripekit.Customer]{a, b} {
+			if errors.Is(p.Err(), stripekit.ErrCheckpointConflict) {
+				conflicts++
+			}
+		}
+		require.Equal(t, 1, conflicts)
+		require.Subset(t, got, want, "nothing lost")
+	})
+}
+
+func TestPollerRefusesACheckpointThatIsNotItsOwn(t *testing.T) {
+	for name, data := range map[string]string{
+		"garbage":           "\x00\x01",
+		"empty":             "",
+		"cut off":           `{"version":1,"key":"test//customers/","floor":17000`,
+		"of another list":   `{"version":1,"key":"test//charges/","floor":1700000000}`,
+		"of another format": `{"version":2}`,
+		"without a floor":   `{"version":1,"key":"test//customers/"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t)
+				store := new(stripekit.MemoryStore)
+				_, err := store.Save(t.Context(), "test//customers/", []byte(data), 0)
+				require.NoError(t, err)
+				_, err = s.poller(stripekit.PollConfig{Checkpoints: store}).Start(t.Context())
+				require.ErrorIs(t, err, stripekit.ErrCheckpointInvalid)
+				kept, revision, err := store.Load(t.Context(), "test//customers/")
+				require.NoError(t, err)
+				require.Equal(t, data, string(kept))
+				require.EqualValues(t, 1, revision)
+			})
+		})
+	}
+}
+
+func TestRunAcksWhatIsHandledAndRepeatsWhatIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		ctx, cancel := context.WithCancel(t.Context())
+		handled := map[string]int{}
+		done := make(chan error)
+		go func() {
+			done <- s.poller(cfg).Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.Customer]) error {
+				if handled[e.ID]++; e.Attempt < 3 {
+					return errors.New("not now")
+				}
+				return nil
+			})
+		}()
+		synctest.Wait()
+		sold := s.sell(2)
+		pass(time.Minute)
+		cancel()
+		require.NoError(t, <-done)
+		require.Equal(t, map[string]int{sold[0]: 3, sold[1]: 3}, handled)
+
+		events, stop := s.watch(s.poller(cfg))
+		defer stop()
+		require.Empty(t, collect(events, time.Minute), "handled events are acknowledged and saved")
+	})
+}
+
+func TestRunSavesTheEventInHandWhenItIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- s.poller(cfg).Run(ctx, func(context.Context, stripekit.Event[stripekit.Customer]) error {
+				cancel()
+				pass(time.Minute) // the poller has ended meanwhile
+				return nil
+			})
+		}()
+		synctest.Wait()
+		s.sell(1)
+		require.NoError(t, <-done)
+
+		events, stop := s.watch(s.poller(cfg))
+		defer stop()
+		require.Empty(t, collect(events, time.Minute))
+	})
+}
+
+func TestRunEndsThePollerWhenTheHandlerPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		done := make(chan any)
+		go func() {
+			defer func() { done <- recover() }()
+			_ = s.poller(cfg).Run(t.Context(), func(context.Context, stripekit.Event[stripekit.Customer]) error { panic("boom") })
+		}()
+		synctest.Wait()
+		sold := s.sell(1)
+		require.Equal(t, "boom", <-done)
+
+		events, stop := s.watch(s.poller(cfg))
+		defer stop()
+		require.Equal(t, sold, collect(events, time.Minute), "the event was not acknowledged")
+	})
+}
+
+func TestPollerStopsAtOnceWithAReaderThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		p := s.poller(stripekit.PollConfig{})
+		ctx, cancel := context.WithCancel(t.Context())
+		events, err := p.Start(ctx)
+		require.NoError(t, err)
+		synctest.Wait()
+		s.sell(5)
+		pass(10 * 15 * time.Second)
+		start := time.Now()
+		cancel()
+		synctest.Wait()
+		_, open := <-events
+		require.False(t, open)
+		require.Zero(t, time.Since(start))
+		require.NoError(t, p.Err())
+	})
+}
+
+func TestPollerStartsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		p := s.poller(stripekit.PollConfig{})
+		_, stop := s.watch(p)
+		defer stop()
+		_, err := p.Start(t.Context())
+		require.Error(t, err)
+	})
+}
+
+func TestNewPollerRefusesValuesOutOfRange(t *testing.T) {
+	client, err := stripekit.New("sk_test_1")
+	require.NoError(t, err)
+	for _, cfg := range []stripekit.PollConfig{{Every: -1}, {From: -5}, {MaxUnacked: -1}, {Overlap: -1}, {Overlap: time.Millisecond}} {
+		_, err := stripekit.NewPoller(client.Charges, cfg)
+		require.Error(t, err, "%+v", cfg)
+	}
+}
+
+// pass lets time pass in the bubble.
+func pass(d time.Duration) { <-time.After(d) }
