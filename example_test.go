@@ -1,0 +1,101 @@
+package stripekit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripetest"
+)
+
+// newExampleClient is a client of a Stripe in this process. A real one is
+// stripekit.New(os.Getenv("STRIPE_API_KEY")).
+func newExampleClient() (*stripekit.Client, *stripetest.Server) {
+	server := stripetest.New(stripetest.InMemory())
+	client, err := stripekit.New("sk_test_example",
+		stripekit.WithBaseURL(server.URL), stripekit.WithHTTPClient(server.Client()))
+	if err != nil {
+		panic(err)
+	}
+	return client, server
+}
+
+func ExampleChargesService_Create() {
+	client, server := newExampleClient()
+	defer server.Close()
+
+	charge, err := client.Charges.Create(context.Background(), stripekit.ChargeCreateParams{
+		Amount: 2000, Currency: "usd", Source: new("tok_visa"),
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(charge.Status, charge.Amount, charge.Currency)
+	// Output: succeeded 2000 usd
+}
+
+func ExampleError() {
+	client, server := newExampleClient()
+	defer server.Close()
+
+	_, err := client.Charges.Create(context.Background(), stripekit.ChargeCreateParams{
+		Amount: 2000, Currency: "usd", Source: new("tok_chargeDeclinedInsufficientFunds"),
+	})
+	var e *stripekit.Error
+	if errors.Is(err, stripekit.ErrCardDeclined) && errors.As(err, &e) {
+		fmt.Println(e.DeclineCode, e.HTTPStatus)
+	}
+	// Output: insufficient_funds 402
+}
+
+func ExampleCustomersService_List() {
+	client, server := newExampleClient()
+	defer server.Close()
+	ctx := context.Background()
+
+	for _, name := range []string{"Ada", "Bo", "Chloé"} {
+		if _, err := client.Customers.Create(ctx, stripekit.CustomerCreateParams{Name: &name}); err != nil {
+			panic(err)
+		}
+	}
+	for customer, err := range client.Customers.List(ctx, stripekit.CustomerListParams{}) {
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(customer.Name)
+	}
+	// Output:
+	// Chloé
+	// Bo
+	// Ada
+}
+
+func ExamplePoller_Run() {
+	client, server := newExampleClient()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	if _, err := client.Charges.Create(ctx, stripekit.ChargeCreateParams{
+		Amount: 2000, Currency: "usd", Source: new("tok_visa"),
+	}); err != nil {
+		panic(err)
+	}
+	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{
+		Every: 1, // nanosecond; the default is 15 s
+		From:  stripekit.FromBeginning,
+	})
+	if err != nil {
+		panic(err)
+	}
+	err = poller.Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.Charge]) error {
+		fmt.Println(e.Object.Amount, e.Object.Currency, e.Object.Status)
+		cancel()
+		return nil // acknowledged
+	})
+	fmt.Println(err)
+	// Output:
+	// 2000 usd succeeded
+	// <nil>
+}
