@@ -15,7 +15,6 @@ type sight struct {
 	level   int64  // the highest second that it can have been created in
 	pass    uint64 // the last one that saw it
 	floor   int64  // a reading from here up finds it again
-	fresh   bool   // not in the queue yet
 	unacked bool
 }
 
