@@ -45,7 +45,8 @@ type Charge struct {
 	TransferGroup             string                     `json:"transfer_group"`
 }
 
-func (c *Charge) id() string { return c.ID }
+func (c *Charge) id() string   { return c.ID }
+func (c *Charge) at() UnixTime { return c.Created }
 
 // BalanceTransaction is what a charge or refund did to the account's balance.
 type BalanceTransaction struct {
@@ -190,11 +191,11 @@ func (p *ChargeCaptureParams) check() error { return nil }
 // ChargeListParams filter a list of charges.
 type ChargeListParams struct {
 	Paging
-	Created       *CreatedRange `form:"created"`
-	Customer      *string       `form:"customer"`
-	PaymentIntent *string       `form:"payment_intent"`
-	TransferGroup *string       `form:"transfer_group"`
-	Extra         Extra         `form:"*"`
+	Created       *CreatedRange
+	Customer      *string `form:"customer"`
+	PaymentIntent *string `form:"payment_intent"`
+	TransferGroup *string `form:"transfer_group"`
+	Extra         Extra   `form:"*"`
 }
 
 // ChargesService creates, reads, changes and captures charges. What a charge
@@ -228,12 +229,12 @@ func (s *ChargesService) Capture(ctx context.Context, id string, p ChargeCapture
 
 // List iterates over all charges that p allows, newest first.
 func (s *ChargesService) List(ctx context.Context, p ChargeListParams, opts ...CallOption) iter.Seq2[*Charge, error] {
-	return list[Charge](ctx, s.client, chargesPath, p.Paging, p, opts)
+	return list[Charge](ctx, s.client, chargesPath, p.Paging, p.Created, p, opts)
 }
 
 // Page reads one page of charges.
 func (s *ChargesService) Page(ctx context.Context, p ChargeListParams, opts ...CallOption) (*Page[Charge], error) {
-	return page[Charge](ctx, s.client, chargesPath, p.Paging, p, opts)
+	return page[Charge](ctx, s.client, chargesPath, p.Paging, p.Created, p, opts)
 }
 
 // Search iterates over all charges that a query finds, such as

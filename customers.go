@@ -34,7 +34,8 @@ type Customer struct {
 	TaxExempt       string        `json:"tax_exempt"` // "none", "exempt" or "reverse"
 }
 
-func (c *Customer) id() string { return c.ID }
+func (c *Customer) id() string   { return c.ID }
+func (c *Customer) at() UnixTime { return c.Created }
 
 // UnmarshalJSON reads the object under its current and its former field names.
 // A tag has one name in encoding/json as in the decoder used here, so that a
@@ -105,8 +106,8 @@ type CustomerCreateParams struct {
 	Name                *string          `form:"name"`
 	NextInvoiceSequence *int64           `form:"next_invoice_sequence"`
 	PaymentMethod       *string          `form:"payment_method"`
-	Phone               *string          `form:"phone"` // the customer's own, not the one of Shipping
-	PreferredLocales    []string         `form:"preferred_locales"`
+	Phone               *string          `form:"phone"`             // the customer's own, not the one of Shipping
+	PreferredLocales    []string         `form:"preferred_locales"` // languages, the favourite first; cannot be unset
 	Shipping            *Shipping        `form:"shipping"`
 	Source              *string          `form:"source"` // a token (tok_…) or source
 	Tax                 *CustomerTax     `form:"tax"`
@@ -177,8 +178,8 @@ type CustomerUpdateParams struct {
 	Metadata            Metadata         `form:"metadata"`
 	Name                *string          `form:"name"`
 	NextInvoiceSequence *int64           `form:"next_invoice_sequence"`
-	Phone               *string          `form:"phone"` // the customer's own, not the one of Shipping
-	PreferredLocales    []string         `form:"preferred_locales"`
+	Phone               *string          `form:"phone"`             // the customer's own, not the one of Shipping
+	PreferredLocales    []string         `form:"preferred_locales"` // languages, the favourite first; cannot be unset
 	Shipping            *Shipping        `form:"shipping"`
 	Source              *string          `form:"source"` // a token (tok_…) or source, which becomes the default
 	Tax                 *CustomerTax     `form:"tax"`
@@ -193,10 +194,10 @@ func (p *CustomerUpdateParams) check() error {
 // CustomerListParams filter a list of customers.
 type CustomerListParams struct {
 	Paging
-	Created   *CreatedRange `form:"created"`
-	Email     *string       `form:"email"`      // the whole address, in its case
-	TestClock *string       `form:"test_clock"` // nil leaves out the customers of all test clocks
-	Extra     Extra         `form:"*"`
+	Created   *CreatedRange
+	Email     *string `form:"email"`      // the whole address, in its case
+	TestClock *string `form:"test_clock"` // nil leaves out the customers of all test clocks
+	Extra     Extra   `form:"*"`
 }
 
 // CustomersService creates, reads, changes and deletes customers.
@@ -229,12 +230,12 @@ func (s *CustomersService) Delete(ctx context.Context, id string, opts ...CallOp
 // List iterates over all customers that p allows, newest first, without the
 // deleted ones.
 func (s *CustomersService) List(ctx context.Context, p CustomerListParams, opts ...CallOption) iter.Seq2[*Customer, error] {
-	return list[Customer](ctx, s.client, customersPath, p.Paging, p, opts)
+	return list[Customer](ctx, s.client, customersPath, p.Paging, p.Created, p, opts)
 }
 
 // Page reads one page of customers, without the deleted ones.
 func (s *CustomersService) Page(ctx context.Context, p CustomerListParams, opts ...CallOption) (*Page[Customer], error) {
-	return page[Customer](ctx, s.client, customersPath, p.Paging, p, opts)
+	return page[Customer](ctx, s.client, customersPath, p.Paging, p.Created, p, opts)
 }
 
 // Search iterates over all customers that a query finds, such as

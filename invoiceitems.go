@@ -40,7 +40,8 @@ type InvoiceItem struct {
 	UnitAmountDecimal string              `json:"unit_amount_decimal"` // exactly
 }
 
-func (i *InvoiceItem) id() string { return i.ID }
+func (i *InvoiceItem) id() string   { return i.ID }
+func (i *InvoiceItem) at() UnixTime { return i.Date }
 
 // UnmarshalJSON reads the object as any version has it.
 func (i *InvoiceItem) UnmarshalJSON(b []byte) error {
@@ -187,7 +188,7 @@ func (p *InvoiceItemUpdateParams) check() error { return p.Metadata.check() }
 // InvoiceItemListParams filter a list of invoice items.
 type InvoiceItemListParams struct {
 	Paging
-	Created         *CreatedRange `form:"created"` // of Date
+	Created         *CreatedRange // of Date
 	Customer        *string       `form:"customer"`
 	CustomerAccount *string       `form:"customer_account"`
 	Invoice         *string       `form:"invoice"`
@@ -225,10 +226,10 @@ func (s *InvoiceItemsService) Delete(ctx context.Context, id string, opts ...Cal
 
 // List iterates over all invoice items that p allows, newest first.
 func (s *InvoiceItemsService) List(ctx context.Context, p InvoiceItemListParams, opts ...CallOption) iter.Seq2[*InvoiceItem, error] {
-	return list[InvoiceItem](ctx, s.client, invoiceItemsPath, p.Paging, p, opts)
+	return list[InvoiceItem](ctx, s.client, invoiceItemsPath, p.Paging, p.Created, p, opts)
 }
 
 // Page reads one page of invoice items.
 func (s *InvoiceItemsService) Page(ctx context.Context, p InvoiceItemListParams, opts ...CallOption) (*Page[InvoiceItem], error) {
-	return page[InvoiceItem](ctx, s.client, invoiceItemsPath, p.Paging, p, opts)
+	return page[InvoiceItem](ctx, s.client, invoiceItemsPath, p.Paging, p.Created, p, opts)
 }

@@ -43,11 +43,24 @@ func (p Paging) check() error {
 
 // CreatedRange is a filter on the second in which an object was created; a
 // bound of zero is none. GTE and LTE both at t is that second alone.
+//
+// The service is reported to answer a cursor and a created filter together
+// wrongly: with too few objects. So List sends the filter with a first page
+// alone, and applies it itself to what follows a cursor. Page sends what it is
+// given.
 type CreatedRange struct {
 	GT  UnixTime `form:"gt"`
 	GTE UnixTime `form:"gte"`
 	LT  UnixTime `form:"lt"`
 	LTE UnixTime `form:"lte"`
+}
+
+// before tells whether t is older than all that the filter allows.
+func (r *CreatedRange) before(t UnixTime) bool { return t < r.GTE || r.GT != 0 && t <= r.GT }
+
+// behind tells whether t is newer than all that the filter allows.
+func (r *CreatedRange) behind(t UnixTime) bool {
+	return r.LTE != 0 && t > r.LTE || r.LT != 0 && t >= r.LT
 }
 
 // Page is one page of a list, newest first.
@@ -63,17 +76,19 @@ type Page[T any] struct {
 type identified[T any] interface {
 	*T
 	id() string
+	at() UnixTime // when it was created, as lists are filtered; 0 where it does not say
 }
 
-// page fetches one page. params are the list's filters, without the paging.
-func page[T any](ctx context.Context, c *Client, path string, p Paging, params any, opts []CallOption) (*Page[T], error) {
+// page fetches one page. params are the list's other filters.
+func page[T any](ctx context.Context, c *Client, path string, p Paging, created *CreatedRange, params any, opts []CallOption) (*Page[T], error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	query, err := encodeFilters(path, params)
+	filter, query, err := encodeFilters(path, created, params)
 	if err != nil {
 		return nil, err
 	}
+	query = joined(filter, query)
 	if p.Limit > 0 {
 		query = form.AppendPair(query, "limit", strconv.Itoa(p.Limit))
 	}
@@ -90,12 +105,26 @@ func page[T any](ctx context.Context, c *Client, path string, p Paging, params a
 	return &out.Page, nil
 }
 
-func encodeFilters(path string, params any) ([]byte, error) {
-	query, err := form.Append(nil, params)
-	if err != nil {
-		return nil, fmt.Errorf("stripe: GET %s: %w", path, err)
+// encodeFilters encodes the created filter and the other parameters of a list.
+func encodeFilters(path string, created *CreatedRange, params any) (filter, query []byte, err error) {
+	filter, err = form.Append(nil, struct {
+		Created *CreatedRange `form:"created"`
+	}{created})
+	if err == nil {
+		query, err = form.Append(nil, params)
 	}
-	return query, nil
+	if err != nil {
+		return nil, nil, fmt.Errorf("stripe: GET %s: %w", path, err)
+	}
+	return filter, query, nil
+}
+
+// joined puts two encodings into one.
+func joined(a, b []byte) []byte {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a, b...)
+	}
+	return slices.Concat(a, []byte{'&'}, b)
 }
 
 // answeredPage is a page as the service answers it, of a list or of a search.
@@ -130,13 +159,16 @@ var errNoList = errors.New("the answer has no data")
 
 // list iterates over all pages. The filters are encoded here and now, so that
 // a later change of what they point to changes nothing.
-func list[T any, P identified[T]](ctx context.Context, c *Client, path string, p Paging, params any, opts []CallOption) iter.Seq2[*T, error] {
-	query, err := encodeFilters(path, params)
+func list[T any, P identified[T]](ctx context.Context, c *Client, path string, p Paging, created *CreatedRange, params any, opts []CallOption) iter.Seq2[*T, error] {
+	filter, query, err := encodeFilters(path, created, params)
 	if err := firstError(p.check(), err); err != nil {
 		return failed[T](err)
 	}
 	query = form.AppendPair(query, "limit", strconv.Itoa(cmp.Or(p.Limit, maxPage)))
 	w := walk[T, P]{client: c, path: path, query: slices.Clip(query), opts: slices.Clone(opts)}
+	if created != nil {
+		w.filter, w.created = filter, new(*created)
+	}
 	w.by, w.cursor = byStartingAfter, p.StartingAfter
 	if p.EndingBefore != "" {
 		w.by, w.cursor = byEndingBefore, p.EndingBefore
@@ -169,13 +201,15 @@ const (
 
 // walk is one iteration over a list or a search, page by page.
 type walk[T any, P identified[T]] struct {
-	client *Client
-	path   string
-	query  []byte
-	opts   []CallOption
-	by     string
-	cursor string          // where the walk has come to; empty at the start
-	used   map[string]bool // the cursors of all pages so far
+	client  *Client
+	path    string
+	query   []byte
+	opts    []CallOption
+	filter  []byte        // created, as it is sent
+	created *CreatedRange // nil for any
+	by      string
+	cursor  string          // where the walk has come to; empty at the start
+	used    map[string]bool // the cursors of all pages so far
 }
 
 // all is the walk as an iterator. Ranging over it again starts it anew.
@@ -189,6 +223,7 @@ func (w walk[T, P]) all(ctx context.Context) iter.Seq2[*T, error] {
 
 func (w *walk[T, P]) run(ctx context.Context, yield func(*T, error) bool) {
 	for more := true; more; {
+		filtered := w.cursor == ""
 		page, err := w.fetch(ctx)
 		if err == nil {
 			more, err = w.advance(page)
@@ -196,6 +231,9 @@ func (w *walk[T, P]) run(ctx context.Context, yield func(*T, error) bool) {
 		if err != nil {
 			yield(nil, err)
 			return
+		}
+		if !filtered && w.created != nil {
+			more = w.within(page) && more
 		}
 		if w.by == byEndingBefore {
 			slices.Reverse(page.Data)
@@ -209,11 +247,28 @@ func (w *walk[T, P]) run(ctx context.Context, yield func(*T, error) bool) {
 }
 
 func (w *walk[T, P]) fetch(ctx context.Context) (*answeredPage[T], error) {
-	query := w.query
+	query := joined(w.filter, w.query)
 	if w.cursor != "" {
-		query = form.AppendPair(query, w.by, w.cursor)
+		query = form.AppendPair(w.query, w.by, w.cursor)
 	}
 	return fetchPage[T](ctx, w.client, w.path, query, w.opts)
+}
+
+// within takes off the page what was not created in the range, and tells
+// whether the range may go on behind it. An object that does not say when it
+// was created is kept; a page that is all on the far side of the range is the
+// end, rather than a single object, since an invoice item can be dated back.
+func (w *walk[T, P]) within(page *answeredPage[T]) (more bool) {
+	far := 0
+	page.Data = slices.DeleteFunc(page.Data, func(object *T) bool {
+		at := P(object).at()
+		before, behind := at != 0 && w.created.before(at), w.created.behind(at)
+		if before && w.by == byStartingAfter || behind && w.by == byEndingBefore {
+			far++
+		}
+		return before || behind
+	})
+	return len(page.Data) > 0 || far == 0
 }
 
 // errEndless is wrapped by the errors for a server whose pages would never end.

@@ -124,14 +124,14 @@ func TestListCanBeRangedOverAgain(t *testing.T) {
 
 func TestListCopiesItsParams(t *testing.T) {
 	server, c, _ := stocked(t, 1)
-	email, created, extra := "a@example.com", stripekit.CreatedRange{GTE: 5}, stripekit.Extra{"expand": []string{"data.customer"}}
+	email, created, extra := "a@example.com", stripekit.CreatedRange{GTE: 5}, stripekit.Extra{"created": map[string]any{"lt": 9}}
 	p := stripekit.CustomerListParams{Email: &email, Created: &created, Extra: extra, Paging: stripekit.Paging{Limit: 3}}
 	customers := c.Customers.List(t.Context(), p)
 	email, created.GTE, p.Limit = "changed", 6, 4
-	extra["expand"].([]string)[0] = "changed"
+	extra["created"].(map[string]any)["lt"] = 10
 	_, err := gather(t, customers)
 	require.NoError(t, err)
-	require.Equal(t, []string{"created%5Bgte%5D=5&email=a%40example.com&expand%5B0%5D=data.customer&limit=3"}, listed(server))
+	require.Equal(t, []string{"created%5Bgte%5D=5&created%5Blt%5D=9&email=a%40example.com&limit=3"}, listed(server))
 }
 
 func TestListSendsFiltersAndOptionsWithEveryPage(t *testing.T) {

@@ -35,7 +35,8 @@ type Order struct {
 	UpstreamID             string                 `json:"upstream_id"` // the user's own id of the order
 }
 
-func (o *Order) id() string { return o.ID }
+func (o *Order) id() string   { return o.ID }
+func (o *Order) at() UnixTime { return o.Created }
 
 // OrderItem is one line of an order or of a return. It has no id.
 type OrderItem struct {
@@ -85,7 +86,8 @@ type OrderReturn struct {
 	Refund   Ref[Refund] `json:"refund"`
 }
 
-func (r *OrderReturn) id() string { return r.ID }
+func (r *OrderReturn) id() string   { return r.ID }
+func (r *OrderReturn) at() UnixTime { return r.Created }
 
 // OrderCreateParams are the parameters of a new order. Currency is required.
 type OrderCreateParams struct {
@@ -192,7 +194,7 @@ func (p *OrderReturnParams) check() error { return checkItems(len(p.Items)) }
 // OrderListParams filter a list of orders.
 type OrderListParams struct {
 	Paging
-	Created           *CreatedRange           `form:"created"`
+	Created           *CreatedRange
 	Customer          *string                 `form:"customer"`
 	IDs               []string                `form:"ids"`
 	Status            *string                 `form:"status"`
@@ -212,9 +214,9 @@ type StatusTransitionRanges struct {
 // OrderReturnListParams filter a list of returns.
 type OrderReturnListParams struct {
 	Paging
-	Created *CreatedRange `form:"created"`
-	Order   *string       `form:"order"`
-	Extra   Extra         `form:"*"`
+	Created *CreatedRange
+	Order   *string `form:"order"`
+	Extra   Extra   `form:"*"`
 }
 
 // OrdersService creates, reads, changes, pays and returns orders, with the API
@@ -256,21 +258,21 @@ func (s *OrdersService) Return(ctx context.Context, id string, p OrderReturnPara
 
 // List iterates over all orders that p allows, newest first.
 func (s *OrdersService) List(ctx context.Context, p OrderListParams, opts ...CallOption) iter.Seq2[*Order, error] {
-	return list[Order](ctx, s.client, ordersPath, p.Paging, p, opts)
+	return list[Order](ctx, s.client, ordersPath, p.Paging, p.Created, p, opts)
 }
 
 // Page reads one page of orders.
 func (s *OrdersService) Page(ctx context.Context, p OrderListParams, opts ...CallOption) (*Page[Order], error) {
-	return page[Order](ctx, s.client, ordersPath, p.Paging, p, opts)
+	return page[Order](ctx, s.client, ordersPath, p.Paging, p.Created, p, opts)
 }
 
 // Returns iterates over all returns that p allows, of one order or of all,
 // newest first.
 func (s *OrdersService) Returns(ctx context.Context, p OrderReturnListParams, opts ...CallOption) iter.Seq2[*OrderReturn, error] {
-	return list[OrderReturn](ctx, s.client, orderReturnsPath, p.Paging, p, opts)
+	return list[OrderReturn](ctx, s.client, orderReturnsPath, p.Paging, p.Created, p, opts)
 }
 
 // ReturnsPage reads one page of returns.
 func (s *OrdersService) ReturnsPage(ctx context.Context, p OrderReturnListParams, opts ...CallOption) (*Page[OrderReturn], error) {
-	return page[OrderReturn](ctx, s.client, orderReturnsPath, p.Paging, p, opts)
+	return page[OrderReturn](ctx, s.client, orderReturnsPath, p.Paging, p.Created, p, opts)
 }

@@ -33,7 +33,8 @@ type Product struct {
 	URL                 string             `json:"url"`
 }
 
-func (p *Product) id() string { return p.ID }
+func (p *Product) id() string   { return p.ID }
+func (p *Product) at() UnixTime { return p.Created }
 
 // UnmarshalJSON reads the object under its current and its former field names.
 func (p *Product) UnmarshalJSON(b []byte) error {
@@ -206,12 +207,12 @@ func (p *ProductUpdateParams) check() error {
 // ProductListParams filter a list of products.
 type ProductListParams struct {
 	Paging
-	Active    *bool         `form:"active"`
-	Created   *CreatedRange `form:"created"`
-	IDs       []string      `form:"ids"` // up to 100, which are one page: the service refuses them with a cursor
-	Shippable *bool         `form:"shippable"`
-	URL       *string       `form:"url"`
-	Extra     Extra         `form:"*"`
+	Active    *bool `form:"active"`
+	Created   *CreatedRange
+	IDs       []string `form:"ids"` // up to 100, which are one page: the service refuses them with a cursor
+	Shippable *bool    `form:"shippable"`
+	URL       *string  `form:"url"`
+	Extra     Extra    `form:"*"`
 }
 
 // ProductsService creates, reads, changes and deletes products.
@@ -243,12 +244,12 @@ func (s *ProductsService) Delete(ctx context.Context, id string, opts ...CallOpt
 
 // List iterates over all products that p allows, newest first.
 func (s *ProductsService) List(ctx context.Context, p ProductListParams, opts ...CallOption) iter.Seq2[*Product, error] {
-	return list[Product](ctx, s.client, productsPath, p.Paging, p, opts)
+	return list[Product](ctx, s.client, productsPath, p.Paging, p.Created, p, opts)
 }
 
 // Page reads one page of products.
 func (s *ProductsService) Page(ctx context.Context, p ProductListParams, opts ...CallOption) (*Page[Product], error) {
-	return page[Product](ctx, s.client, productsPath, p.Paging, p, opts)
+	return page[Product](ctx, s.client, productsPath, p.Paging, p.Created, p, opts)
 }
 
 // Search iterates over all products that a query finds, such as

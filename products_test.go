@@ -49,7 +49,7 @@ func TestProductsSendEveryParameter(t *testing.T) {
 	const (
 		legacy     = "active=false&attributes[0]=size&caption=c&deactivate_on[0]=ca_1"
 		option     = "default_price_data[currency_options][eur]"
-		sentFilter = "active=false&" + sentCreated + "&ids[0]=prod_1&ids[1]=prod_2&shippable=true&url=u&x=1"
+		sentFilter = sentCreated + "&active=false&ids[0]=prod_1&ids[1]=prod_2&shippable=true&url=u&x=1"
 		dimensions = "package_dimensions[height]=1&package_dimensions[length]=2.5&package_dimensions[weight]=3&package_dimensions[width]=4"
 	)
 	custom := func(in string) string {

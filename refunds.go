@@ -18,7 +18,7 @@ type Refund struct {
 	Customer                  Ref[Customer]           `json:"customer"`
 	Description               string                  `json:"description"`                 // of what is no card
 	FailureBalanceTransaction Ref[BalanceTransaction] `json:"failure_balance_transaction"` // what a failed refund put back
-	FailureReason             string                  `json:"failure_reason"`              // "lost_or_stolen_card", "expired_or_canceled_card", "insufficient_funds", "unknown", …
+	FailureReason             string                  `json:"failure_reason"`              // "lost_or_stolen_card", "expired_or_canceled_card", "unknown", …
 	InstructionsEmail         string                  `json:"instructions_email"`
 	Metadata                  Metadata                `json:"metadata"`
 	PaymentIntent             Ref[ObjectID]           `json:"payment_intent"`
@@ -28,7 +28,8 @@ type Refund struct {
 	Status                    string                  `json:"status"` // "pending", "requires_action", "succeeded", "failed" or "canceled"
 }
 
-func (r *Refund) id() string { return r.ID }
+func (r *Refund) id() string   { return r.ID }
+func (r *Refund) at() UnixTime { return r.Created }
 
 // RefundCreateParams are the parameters of a new refund. One of Charge and
 // PaymentIntent is required, but for a refund out of a customer's balance,
@@ -66,10 +67,10 @@ func (p *RefundUpdateParams) check() error { return p.Metadata.check() }
 // RefundListParams filter a list of refunds.
 type RefundListParams struct {
 	Paging
-	Charge        *string       `form:"charge"`
-	Created       *CreatedRange `form:"created"`
-	PaymentIntent *string       `form:"payment_intent"`
-	Extra         Extra         `form:"*"`
+	Charge        *string `form:"charge"`
+	Created       *CreatedRange
+	PaymentIntent *string `form:"payment_intent"`
+	Extra         Extra   `form:"*"`
 }
 
 // RefundsService creates, reads, changes and cancels refunds. Stripe neither
@@ -103,10 +104,10 @@ func (s *RefundsService) Cancel(ctx context.Context, id string, opts ...CallOpti
 
 // List iterates over all refunds that p allows, newest first.
 func (s *RefundsService) List(ctx context.Context, p RefundListParams, opts ...CallOption) iter.Seq2[*Refund, error] {
-	return list[Refund](ctx, s.client, refundsPath, p.Paging, p, opts)
+	return list[Refund](ctx, s.client, refundsPath, p.Paging, p.Created, p, opts)
 }
 
 // Page reads one page of refunds.
 func (s *RefundsService) Page(ctx context.Context, p RefundListParams, opts ...CallOption) (*Page[Refund], error) {
-	return page[Refund](ctx, s.client, refundsPath, p.Paging, p, opts)
+	return page[Refund](ctx, s.client, refundsPath, p.Paging, p.Created, p, opts)
 }

@@ -15,7 +15,7 @@ func TestRefundsSendEveryParameter(t *testing.T) {
 	})
 	update := full(t, stripekit.RefundUpdateParams{Metadata: stripekit.Metadata{"k": "v"}, Extra: stripekit.Extra{"x": 1}})
 	filter := full(t, stripekit.RefundListParams{Charge: new("ch_1"), Created: &someCreated, PaymentIntent: new("pi_1"), Extra: stripekit.Extra{"x": 1}})
-	const sentFilter = "charge=ch_1&" + sentCreated + "&payment_intent=pi_1&x=1"
+	const sentFilter = sentCreated + "&charge=ch_1&payment_intent=pi_1&x=1"
 
 	requireOperations(t, map[string]operation{
 		"create": {

@@ -40,7 +40,7 @@ func chargeOperations() []operation {
 		{
 			name:   "Charges.List",
 			params: chargeList(),
-			apart:  []string{"EndingBefore"},
+			apart:  []string{"Created", "EndingBefore"},
 			call: with(func(ctx context.Context, c *stripekit.Client, p stripekit.ChargeListParams) error {
 				return some(c.Charges.List(ctx, p))
 			}),

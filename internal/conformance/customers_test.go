@@ -41,7 +41,7 @@ func customerOperations() []operation {
 		{
 			name:   "Customers.List",
 			params: customerList(),
-			apart:  []string{"EndingBefore"},
+			apart:  []string{"Created", "EndingBefore"},
 			call: with(func(ctx context.Context, c *stripekit.Client, p stripekit.CustomerListParams) error {
 				return some(c.Customers.List(ctx, p))
 			}),

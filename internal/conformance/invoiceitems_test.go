@@ -40,7 +40,7 @@ func invoiceItemOperations() []operation {
 		{
 			name:   "InvoiceItems.List",
 			params: invoiceItemList(),
-			apart:  []string{"EndingBefore"},
+			apart:  []string{"Created", "EndingBefore"},
 			call: with(func(ctx context.Context, c *stripekit.Client, p stripekit.InvoiceItemListParams) error {
 				return some(c.InvoiceItems.List(ctx, p))
 			}),

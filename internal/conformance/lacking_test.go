@@ -196,7 +196,11 @@ func sentNames(t *testing.T, o operation) (map[string]bool, *http.Request) {
 	client, err := stripekit.New(mock.Key, stripekit.WithHTTPClient(&http.Client{Transport: u}),
 		stripekit.WithMaxRetries(0), stripekit.WithRateLimit(stripekit.RateLimit{}))
 	require.NoError(t, err)
-	for _, fields := range [][]string{o.together(), append(slices.Clone(o.required), o.apart...)} {
+	requests := [][]string{o.together()}
+	for _, field := range o.apart {
+		requests = append(requests, append(slices.Clone(o.required), field))
+	}
+	for _, fields := range requests {
 		params := o.params
 		if params != nil {
 			params = subset(params, fields...)

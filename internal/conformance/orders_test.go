@@ -48,7 +48,7 @@ func orderOperations() []operation {
 		{
 			name:   "Orders.List",
 			params: orderList(),
-			apart:  []string{"EndingBefore"},
+			apart:  []string{"Created", "EndingBefore"},
 			call: with(func(ctx context.Context, c *stripekit.Client, p stripekit.OrderListParams) error {
 				return some(c.Orders.List(ctx, p))
 			}),
@@ -64,7 +64,7 @@ func orderOperations() []operation {
 		{
 			name:   "Orders.Returns",
 			params: orderReturnList(),
-			apart:  []string{"EndingBefore"},
+			apart:  []string{"Created", "EndingBefore"},
 			call: with(func(ctx context.Context, c *stripekit.Client, p stripekit.OrderReturnListParams) error {
 				return some(c.Orders.Returns(ctx, p))
 			}),

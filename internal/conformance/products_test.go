@@ -42,7 +42,7 @@ func productOperations() []operation {
 		{
 			name:   "Products.List",
 			params: productList(),
-			apart:  []string{"EndingBefore"},
+			apart:  []string{"Created", "EndingBefore"},
 			call: with(func(ctx context.Context, c *stripekit.Client, p stripekit.ProductListParams) error {
 				return some(c.Products.List(ctx, p))
 			}),

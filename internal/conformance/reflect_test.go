@@ -91,5 +91,5 @@ func wireName(params any, field string) string {
 	if f, ok := reflect.TypeOf(params).FieldByName(field); ok && f.Tag.Get("form") != "" {
 		return f.Tag.Get("form")
 	}
-	return map[string]string{"Limit": "limit", "StartingAfter": "starting_after", "EndingBefore": "ending_before"}[field]
+	return map[string]string{"Created": "created", "Limit": "limit", "StartingAfter": "starting_after", "EndingBefore": "ending_before"}[field]
 }

@@ -40,7 +40,7 @@ func refundOperations() []operation {
 		{
 			name:   "Refunds.List",
 			params: refundList(),
-			apart:  []string{"EndingBefore"},
+			apart:  []string{"Created", "EndingBefore"},
 			call: with(func(ctx context.Context, c *stripekit.Client, p stripekit.RefundListParams) error {
 				return some(c.Refunds.List(ctx, p))
 			}),

@@ -89,7 +89,7 @@ func TestStripeGoAndOursReadTheSameCustomer(t *testing.T) {
 func TestStripeGoReadsWhatOursCreated(t *testing.T) {
 	f := newFake(t)
 	params := customerCreate()
-	params.PaymentMethod, params.TestClock = nil, nil // of objects that the fake does not have
+	params.PaymentMethod, params.TestClock, params.Extra = nil, nil, nil // objects that the fake does not have, and expansion
 	customer, err := f.ours.Customers.Create(t.Context(), params)
 	require.NoError(t, err)
 	theirCustomer, err := f.theirs.V1Customers.Retrieve(t.Context(), customer.ID, nil)
