@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -277,6 +279,50 @@ func TestPollerSavesAnAckThatComesAfterTheEnd(t *testing.T) {
 	})
 }
 
+func TestPollerSavesAnAckRightBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		events, stop := s.watch(s.poller(cfg))
+		s.sell(3)
+		for range 3 {
+			e := <-events
+			e.Ack()
+			synctest.Wait() // the first is saved at once, the others are due in a second
+		}
+		stop()
+
+		events, stop = s.watch(s.poller(cfg))
+		defer stop()
+		require.Empty(t, collect(events, time.Hour))
+	})
+}
+
+// countingStore counts what is saved.
+type countingStore struct {
+	stripekit.MemoryStore
+	saves atomic.Int64
+}
+
+func (s *countingStore) Save(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
+	s.saves.Add(1)
+	return s.MemoryStore.Save(ctx, key, data, revision)
+}
+
+func TestPollerSavesOnceASecondAtTheMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		store := new(countingStore)
+		events, stop := s.watch(s.poller(stripekit.PollConfig{Checkpoints: store}))
+		defer stop()
+		s.sell(500)
+		before := store.saves.Load()
+		require.Len(t, collect(events, time.Minute), 500)
+		require.LessOrEqual(t, store.saves.Load()-before, int64(3), "500 events within a moment")
+		require.Greater(t, store.saves.Load(), before)
+	})
+}
+
 func TestPollerDeliversAgainAfterANack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
@@ -329,6 +375,133 @@ func TestPollerStopsFetchingUntilAcked(t *testing.T) {
 			e.Ack()
 		}
 		require.Equal(t, sold[10:], collect(events, time.Minute))
+	})
+}
+
+func TestPollerFetchesNothingWhileItIsOwedAcks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		events, stop := s.watch(s.poller(stripekit.PollConfig{MaxUnacked: 10}))
+		defer stop()
+		s.sell(10)
+		var taken []stripekit.Event[stripekit.Customer]
+		for range 10 {
+			taken = append(taken, <-events)
+		}
+		pass(time.Minute)
+		requests := s.listRequests()
+		more := s.sell(5)
+		pass(time.Hour)
+		require.Equal(t, requests, s.listRequests())
+		for _, e := range taken {
+			e.Ack()
+		}
+		require.Equal(t, more, collect(events, time.Minute))
+	})
+}
+
+func TestPollerGoesOnWhereACursorIsLost(t *testing.T) {
+	for _, status := range []int{400, 404} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t)
+			sold := s.sell(450)
+			p := s.poller(stripekit.PollConfig{From: stripekit.FromBeginning})
+			lost := 0
+			s.interfere(func(r *http.Request) (*http.Response, error) {
+				if lost < 3 && r.URL.Query().Has("ending_before") {
+					lost++
+					return answer(r, status, `{"error":{"type":"invalid_request_error","code":"resource_missing","param":"ending_before","message":"No such customer"}}`), nil
+				}
+				return nil, nil
+			})
+			events, stop := s.watch(p)
+			defer stop()
+			require.ElementsMatch(t, sold, collect(events, time.Minute))
+			require.Equal(t, 3, lost)
+			require.NoError(t, p.Status().LastError)
+		})
+	}
+}
+
+func TestPollerRestsLongerWhileItFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		p := s.poller(stripekit.PollConfig{})
+		events, stop := s.watch(p)
+		defer stop()
+		s.interfere(func(r *http.Request) (*http.Response, error) {
+			return answer(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
+		})
+		before := s.listRequests()
+		require.Empty(t, collect(events, time.Hour))
+		require.InDelta(t, 60, s.listRequests()-before, 4, "15, 30, 60 and from then on 60 seconds")
+		require.ErrorIs(t, p.Status().LastError, stripekit.ErrAPI)
+		require.Greater(t, p.Status().Failures, 50)
+
+		s.interfere(nil)
+		sold := s.sell(1)
+		require.Equal(t, sold, collect(events, 2*time.Minute))
+		require.Zero(t, p.Status().Failures)
+	})
+}
+
+func TestPollerIsNotEndedByAProxysPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		events, stop := s.watch(s.poller(stripekit.PollConfig{}))
+		defer stop()
+		s.interfere(func(r *http.Request) (*http.Response, error) { return answer(r, 403, "<html>blocked</html>"), nil })
+		sold := s.sell(1)
+		require.Empty(t, collect(events, time.Hour))
+		s.interfere(nil)
+		require.Equal(t, sold, collect(events, 2*time.Minute))
+	})
+}
+
+func TestPollerDecodesWhatIsNewAndSkipsNothingThatItCannotDecode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		p := s.poller(stripekit.PollConfig{})
+		events, stop := s.watch(p)
+		defer stop()
+		require.Len(t, collect(events, time.Minute), 0)
+		known := s.sell(2)
+		require.Equal(t, known, collect(events, time.Minute))
+
+		s.interfere(func(r *http.Request) (*http.Response, error) {
+			resp, err := s.server.RoundTrip(r)
+			require.NoError(t, err)
+			body, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			spoilt := strings.ReplaceAll(string(body), `"delinquent": false`, `"delinquent": "perhaps"`)
+			return answer(r, 200, spoilt), nil
+		})
+		require.Empty(t, collect(events, time.Minute))
+		require.Zero(t, p.Status().Failures, "what is known is not decoded again")
+		sold := s.sell(1)
+		require.Empty(t, collect(events, time.Minute))
+		require.NotZero(t, p.Status().Failures)
+		s.interfere(nil)
+		require.Equal(t, sold, collect(events, 2*time.Minute))
+	})
+}
+
+func TestPollerTakesTheDateOfAnInvoiceItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		p, err := stripekit.NewPoller(s.client.InvoiceItems, stripekit.PollConfig{From: stripekit.FromBeginning})
+		require.NoError(t, err)
+		s.interfere(func(r *http.Request) (*http.Response, error) {
+			return answer(r, 200, `{"data":[{"id":"ii_1","date":946684800}],"has_more":false}`), nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		err = p.Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.InvoiceItem]) error {
+			require.Equal(t, "2000-01-01T00:00:00Z", e.Created.Format(time.RFC3339))
+			require.EqualValues(t, 946684800, e.Object.Date)
+			cancel()
+			return nil
+		})
+		require.NoError(t, err)
 	})
 }
 
@@ -453,7 +626,7 @@ func TestPollerRefusesACheckpointThatIsNotItsOwn(t *testing.T) {
 		"empty":             "",
 		"cut off":           `{"version":1,"key":"test//customers/","floor":17000`,
 		"of another list":   `{"version":1,"key":"test//charges/","floor":1700000000}`,
-		"of another format": `{"version":2}`,
+		"of another format": `{"version":2,"key":"test//customers/","floor":1700000000}`,
 		"without a floor":   `{"version":1,"key":"test//customers/"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
