@@ -12,6 +12,7 @@ type Account struct {
 		Name string `json:"name"`
 		URL  string `json:"url"`
 	} `json:"business_profile"`
+	BusinessName     string   `json:"business_name"` // in old versions, in place of BusinessProfile
 	ChargesEnabled   bool     `json:"charges_enabled"`
 	Country          string   `json:"country"` // two letters
 	Created          UnixTime `json:"created"`

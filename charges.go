@@ -20,7 +20,8 @@ type Charge struct {
 	Currency                  string                     `json:"currency"` // three letters, lower case
 	Customer                  Ref[Customer]              `json:"customer"`
 	Description               string                     `json:"description"`
-	Disputed                  bool                       `json:"disputed"`
+	Disputed                  bool                       `json:"disputed"` // since 2020; Dispute before
+	Dispute                   Ref[ObjectID]              `json:"dispute"`
 	FailureCode               string                     `json:"failure_code"`
 	FailureMessage            string                     `json:"failure_message"`
 	FraudDetails              FraudDetails               `json:"fraud_details"`
