@@ -52,8 +52,10 @@ func exportedDecls(t *testing.T, dir string) (decls []string) {
 		for _, decl := range file.Decls {
 			switch d := decl.(type) {
 			case *ast.FuncDecl:
-				d.Body = nil
-				decls = append(decls, source(t, fset, d))
+				if d.Recv == nil || exportedReceiver(d.Recv) {
+					d.Body = nil
+					decls = append(decls, source(t, fset, d))
+				}
 			case *ast.GenDecl:
 				for _, spec := range d.Specs {
 					if _, ok := spec.(*ast.ImportSpec); !ok {

@@ -1,6 +1,9 @@
 package stripetest
 
-import "cmp"
+import (
+	"cmp"
+	"time"
+)
 
 // tenant says whose data a request is about.
 type tenant struct {
@@ -43,13 +46,32 @@ type dashboardSettings struct {
 // is about, an empty account if it is the first. An empty header means the
 // account that the keys belong to.
 func (s *Server) accountFor(header string, live bool) *account {
+	a := s.tenantAccount(tenant{cmp.Or(header, s.accountID), live})
+	a.settle(s.now())
+	return a
+}
+
+func (s *Server) tenantAccount(key tenant) *account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := tenant{cmp.Or(header, s.accountID), live}
 	if s.accounts[key] == nil {
-		s.accounts[key] = newAccount(newProfile(key.account, s.started.Unix()), live)
+		s.accounts[key] = newAccount(newProfile(key.account, s.started.Unix()), key.live, s.visibility)
 	}
 	return s.accounts[key]
+}
+
+// settle does what has become due since the account was last looked at, so
+// that nobody can tell that it was not done on time.
+func (a *account) settle(now time.Time) {
+	a.mu.RLock()
+	due := a.expiredCharge(now) != nil
+	a.mu.RUnlock()
+	if !due {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expireCharges(now)
 }
 
 func newProfile(id string, created int64) *accountObject {

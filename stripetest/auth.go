@@ -11,6 +11,9 @@ func (s *Server) authenticate(r *http.Request) (live bool, failure *apiError) {
 	if key == "" {
 		return false, noKey()
 	}
+	if s.expiredKeys[key] {
+		return false, expiredKey(key)
+	}
 	if !s.accepts(key) {
 		return false, badKey(key)
 	}

@@ -3,12 +3,11 @@ package stripetest
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
-const (
-	minAmount = 50 // smallest currency unit, of any currency
-	maxAmount = 99999999
-)
+// authorizationLife is how long a charge can wait to be captured.
+const authorizationLife = 7 * 24 * time.Hour
 
 type charge struct {
 	ID                            string            `json:"id"`
@@ -31,22 +30,23 @@ type charge struct {
 	FailureBalanceTransaction     null              `json:"failure_balance_transaction"`
 	FailureCode                   *string           `json:"failure_code"`
 	FailureMessage                *string           `json:"failure_message"`
-	FraudDetails                  struct{}          `json:"fraud_details"`
+	FraudDetails                  fraudDetails      `json:"fraud_details"`
 	Livemode                      bool              `json:"livemode"`
 	Metadata                      map[string]string `json:"metadata"`
 	OnBehalfOf                    *string           `json:"on_behalf_of"`
-	Outcome                       outcome           `json:"outcome"`
+	Order                         *string           `json:"order,omitempty"`
+	Outcome                       *outcome          `json:"outcome"`
 	Paid                          bool              `json:"paid"`
-	PaymentIntent                 null              `json:"payment_intent"`
+	PaymentIntent                 *string           `json:"payment_intent"`
 	PaymentMethod                 string            `json:"payment_method"`
-	PaymentMethodDetails          paymentMethod     `json:"payment_method_details"`
+	PaymentMethodDetails          *paymentMethod    `json:"payment_method_details"`
 	RadarOptions                  *radarOptions     `json:"radar_options,omitempty"`
 	ReceiptEmail                  *string           `json:"receipt_email"`
 	ReceiptNumber                 null              `json:"receipt_number"`
 	ReceiptURL                    *string           `json:"receipt_url"`
 	Refunded                      bool              `json:"refunded"`
 	Refunds                       listObject        `json:"refunds"`
-	Review                        null              `json:"review"`
+	Review                        *string           `json:"review"`
 	Shipping                      *chargeShipping   `json:"shipping"`
 	Source                        *card             `json:"source"`
 	SourceTransfer                null              `json:"source_transfer"`
@@ -55,6 +55,12 @@ type charge struct {
 	Status                        string            `json:"status"` // succeeded or failed
 	TransferData                  *transferData     `json:"transfer_data"`
 	TransferGroup                 *string           `json:"transfer_group"`
+
+	expired bool // nobody captured it in time
+}
+
+type fraudDetails struct {
+	UserReport string `json:"user_report,omitempty"`
 }
 
 type billingDetails struct {
@@ -104,6 +110,32 @@ func chargeFields() fields {
 	}
 }
 
+func chargeUpdateFields() fields {
+	return fields{
+		"customer":       filled,
+		"description":    text,
+		"expand":         list(text),
+		"fraud_details":  requiring(fields{"user_report": oneOf("", "fraudulent", "safe")}, "user_report"),
+		"metadata":       metadata,
+		"receipt_email":  text,
+		"shipping":       hash(chargeShippingFields()),
+		"transfer_group": text,
+	}
+}
+
+func captureFields() fields {
+	return fields{
+		"amount":                      atLeast(1),
+		"application_fee_amount":      integer,
+		"expand":                      list(text),
+		"receipt_email":               text,
+		"statement_descriptor":        text,
+		"statement_descriptor_suffix": text,
+		"transfer_data":               hash(fields{"amount": integer}),
+		"transfer_group":              text,
+	}
+}
+
 func chargeShippingFields() fields {
 	address := addressFields()
 	address["line1"] = filled
@@ -120,36 +152,56 @@ func chargeFilters() fields {
 	return fields{"customer": filled, "payment_intent": filled, "transfer_group": filled}
 }
 
-func newCharges() *collection[charge] {
-	return newCollection("charge", map[string]func(*charge) string{
+func newCharges(delay func(string) time.Duration) *collection[charge] {
+	return newCollection("charge", delay, map[string]func(*charge) string{
 		"customer":       func(ch *charge) string { return deref(ch.Customer) },
-		"payment_intent": func(*charge) string { return "" }, // no charge here has one
+		"payment_intent": func(ch *charge) string { return deref(ch.PaymentIntent) },
 		"transfer_group": func(ch *charge) string { return deref(ch.TransferGroup) },
+		"uncaptured":     (*charge).uncaptured, // no parameter: see expireCharges
 	})
 }
 
-// createCharge stores the charge whether the card is declined or not: a
-// decline is a charge that failed.
+// uncaptured is not empty for a charge that can still be captured.
+func (ch *charge) uncaptured() string {
+	if ch.Status == "succeeded" && !ch.Captured && !ch.Refunded {
+		return "true"
+	}
+	return ""
+}
+
 func createCharge(c *call) (any, *apiError) {
 	if failure := checkCharge(c.params); failure != nil {
 		return nil, failure
 	}
-	card, failure := paymentCard(c)
+	card, failure := c.account.paymentCard(c, c.params.string("customer"), c.params.string("source"))
 	if failure != nil {
 		return nil, failure
 	}
 	created := newCharge(c, card)
-	decline := card.token.decline
-	if decline == nil {
-		created.succeed(c.params.boolean("capture", true))
-	} else {
-		created.fail(decline)
-	}
-	c.account.charges.add(created.ID, created.Created, created)
-	if decline != nil {
-		return nil, decline.refusal(created.ID)
+	if failure := c.account.addCharge(created, c.params.boolean("capture", true)); failure != nil {
+		return nil, failure
 	}
 	return created, nil
+}
+
+// addCharge stores the charge whether the card is declined or not: a decline
+// is a charge that failed. What the bank or the risk check does after the
+// answer is in what is stored.
+func (a *account) addCharge(ch *charge, capture bool) *apiError {
+	token := ch.Source.token
+	if token.decline != nil {
+		ch.fail(token.decline)
+		a.charges.add(ch.ID, ch.Created, ch)
+		return token.decline.refusal(ch.ID)
+	}
+	ch.succeed(capture)
+	stored := *ch
+	stored.Disputed = token.disputed
+	if token.reviewed {
+		stored.Review = new(newID("prv_1", 23))
+	}
+	a.charges.add(ch.ID, ch.Created, &stored)
+	return nil
 }
 
 func checkCharge(params *value) *apiError {
@@ -159,10 +211,8 @@ func checkCharge(params *value) *apiError {
 	if failure := checkMoney(params.integer("amount", 0), params.string("currency")); failure != nil {
 		return failure
 	}
-	if params.has("shipping") {
-		if failure := required(params, "shipping[name]", "shipping[address][line1]"); failure != nil {
-			return failure
-		}
+	if failure := checkChargeShipping(params); failure != nil {
+		return failure
 	}
 	if params.has("transfer_data") {
 		if failure := required(params, "transfer_data[destination]"); failure != nil {
@@ -175,29 +225,18 @@ func checkCharge(params *value) *apiError {
 	return nil
 }
 
-func checkMoney(amount int64, currency string) *apiError {
-	if len(currency) != 3 || strings.ContainsFunc(currency, notLetter) {
-		return invalidRequest("", "currency", "Invalid currency: "+currency)
+func checkChargeShipping(params *value) *apiError {
+	if !params.has("shipping") {
+		return nil
 	}
-	if amount < minAmount {
-		return invalidRequest("amount_too_small", "amount", fmt.Sprintf("Amount must be at least %d (%s, smallest unit)", minAmount, currency))
-	}
-	if amount > maxAmount {
-		return invalidRequest("amount_too_large", "amount", fmt.Sprintf("Amount must be no more than %d (%s, smallest unit)", maxAmount, currency))
-	}
-	return nil
+	return required(params, "shipping[name]", "shipping[address][line1]")
 }
 
-func notLetter(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-}
-
-// paymentCard is the card that the charge is made to: the token's, or the one
-// that the customer has.
-func paymentCard(c *call) (*card, *apiError) {
-	source := c.params.string("source")
-	if c.params.has("customer") {
-		return customerCard(c, c.params.string("customer"), source)
+// paymentCard is the card that is charged: the token's, or the one that the
+// customer has.
+func (a *account) paymentCard(c *call, customer, source string) (*card, *apiError) {
+	if customer != "" {
+		return a.customerCard(customer, source)
 	}
 	token, ok := lookupToken(source)
 	if !ok {
@@ -208,8 +247,8 @@ func paymentCard(c *call) (*card, *apiError) {
 
 // customerCard allows as source nothing but the customer's own card: a token
 // must be attached before it can be charged together with a customer.
-func customerCard(c *call, id, source string) (*card, *apiError) {
-	customer, ok := c.account.customers.get(id)
+func (a *account) customerCard(id, source string) (*card, *apiError) {
+	customer, ok := a.customers.get(id)
 	if !ok {
 		return nil, noSuch("customer", id, "customer")
 	}
@@ -222,35 +261,42 @@ func customerCard(c *call, id, source string) (*card, *apiError) {
 	return customer.card, nil
 }
 
-// newCharge is a charge that has neither succeeded nor failed yet.
+// newCharge is the charge that the parameters ask for.
 func newCharge(c *call, card *card) *charge {
-	p, id := c.params, newID("ch_3", 22)
-	amount := p.integer("amount", 0)
+	p := c.params
+	ch := blankCharge(c, card, p.integer("amount", 0), strings.ToLower(p.string("currency")))
+	ch.ApplicationFeeAmount = p.optionalInteger("application_fee_amount")
+	ch.CalculatedStatementDescriptor = p.optional("statement_descriptor")
+	ch.Description = p.optional("description")
+	ch.Metadata = newMetadata(p)
+	ch.OnBehalfOf = p.optional("on_behalf_of")
+	ch.RadarOptions = newRadarOptions(p.hash("radar_options"))
+	ch.ReceiptEmail = p.optional("receipt_email")
+	ch.Shipping = newChargeShipping(p.hash("shipping"))
+	ch.StatementDescriptor = p.optional("statement_descriptor")
+	ch.StatementDescriptorSuffix = p.optional("statement_descriptor_suffix")
+	ch.TransferData = newTransferData(p.hash("transfer_data"))
+	ch.TransferGroup = p.optional("transfer_group")
+	return ch
+}
+
+// blankCharge is a charge that has neither succeeded nor failed yet.
+func blankCharge(c *call, card *card, amount int64, currency string) *charge {
+	id := newID("ch_3", 22)
 	return &charge{
-		ID:                            id,
-		Object:                        "charge",
-		Amount:                        amount,
-		ApplicationFeeAmount:          p.optionalInteger("application_fee_amount"),
-		CalculatedStatementDescriptor: p.optional("statement_descriptor"),
-		Created:                       c.time.Unix(),
-		Currency:                      strings.ToLower(p.string("currency")),
-		Customer:                      card.Customer,
-		Description:                   p.optional("description"),
-		Livemode:                      c.account.live,
-		Metadata:                      newMetadata(p),
-		OnBehalfOf:                    p.optional("on_behalf_of"),
-		Outcome:                       newOutcome(card.token),
-		PaymentMethod:                 card.ID,
-		PaymentMethodDetails:          newPaymentMethod(card, amount),
-		RadarOptions:                  newRadarOptions(p.hash("radar_options")),
-		ReceiptEmail:                  p.optional("receipt_email"),
-		Refunds:                       listObject{Object: "list", Data: []struct{}{}, URL: "/v1/charges/" + id + "/refunds"},
-		Shipping:                      newChargeShipping(p.hash("shipping")),
-		Source:                        card,
-		StatementDescriptor:           p.optional("statement_descriptor"),
-		StatementDescriptorSuffix:     p.optional("statement_descriptor_suffix"),
-		TransferData:                  newTransferData(p.hash("transfer_data")),
-		TransferGroup:                 p.optional("transfer_group"),
+		ID:                   id,
+		Object:               "charge",
+		Amount:               amount,
+		Created:              c.time.Unix(),
+		Currency:             currency,
+		Customer:             card.Customer,
+		Livemode:             c.account.live,
+		Metadata:             map[string]string{},
+		Outcome:              newOutcome(card.token),
+		PaymentMethod:        card.ID,
+		PaymentMethodDetails: newPaymentMethod(card, amount),
+		Refunds:              listObject{Object: "list", Data: []*refund{}, URL: "/v1/charges/" + id + "/refunds"},
+		Source:               card,
 	}
 }
 
@@ -258,14 +304,131 @@ func (ch *charge) succeed(capture bool) {
 	ch.Status, ch.Paid = "succeeded", true
 	ch.ReceiptURL = new("https://pay.stripe.test/receipts/" + ch.ID)
 	if capture {
-		ch.Captured, ch.AmountCaptured = true, ch.Amount
-		ch.BalanceTransaction = new(newID("txn_3", 22))
+		ch.capture(ch.Amount)
 	}
+}
+
+func (ch *charge) capture(amount int64) {
+	ch.Captured, ch.AmountCaptured = true, amount
+	ch.BalanceTransaction = new(newID("txn_3", 22))
 }
 
 func (ch *charge) fail(d *decline) {
 	ch.Status = "failed"
 	ch.FailureCode, ch.FailureMessage = &d.code, &d.message
+}
+
+func updateCharge(c *call) (any, *apiError) {
+	ch, failure := c.account.charges.find(c.id)
+	if failure != nil {
+		return nil, failure
+	}
+	if failure := c.account.checkChargeUpdate(ch, c.params); failure != nil {
+		return nil, failure
+	}
+	changed := *ch
+	if changed.Metadata, failure = mergeMetadata(c.params, ch.Metadata); failure != nil {
+		return nil, failure
+	}
+	c.params.setText(&changed.Customer, "customer")
+	c.params.setText(&changed.Description, "description")
+	c.params.setText(&changed.ReceiptEmail, "receipt_email")
+	c.params.setText(&changed.TransferGroup, "transfer_group")
+	setHash(&changed.Shipping, c.params, "shipping", newChargeShipping)
+	if report := c.params.hash("fraud_details"); report != nil {
+		changed.FraudDetails.UserReport = report.string("user_report")
+	}
+	c.account.charges.replace(ch.ID, &changed)
+	return &changed, nil
+}
+
+// checkChargeUpdate lets the customer and the transfer group be set once.
+func (a *account) checkChargeUpdate(ch *charge, params *value) *apiError {
+	if failure := checkChargeShipping(params); failure != nil {
+		return failure
+	}
+	if id := params.string("customer"); id != "" && id != deref(ch.Customer) {
+		if ch.Customer != nil {
+			return invalidRequest("", "customer", fmt.Sprintf("Charge %s already has a customer.", ch.ID))
+		}
+		if _, ok := a.customers.get(id); !ok {
+			return noSuch("customer", id, "customer")
+		}
+	}
+	if params.has("transfer_group") && ch.TransferGroup != nil && params.string("transfer_group") != *ch.TransferGroup {
+		return invalidRequest("", "transfer_group", fmt.Sprintf("Charge %s already has a transfer_group.", ch.ID))
+	}
+	return nil
+}
+
+// captureCharge takes the amount, all of it or a part, and refunds the rest.
+func captureCharge(c *call) (any, *apiError) {
+	c.account.expireCharges(c.time)
+	ch, failure := c.account.charges.find(c.id)
+	if failure != nil {
+		return nil, failure
+	}
+	amount := c.params.integer("amount", ch.Amount)
+	if failure := ch.checkCapture(amount, c.params); failure != nil {
+		return nil, failure
+	}
+	changed := *ch
+	changed.capture(amount)
+	if fee := c.params.optionalInteger("application_fee_amount"); fee != nil {
+		changed.ApplicationFeeAmount = fee
+	}
+	if part := c.params.hash("transfer_data"); part != nil {
+		changed.TransferData = &transferData{Amount: part.optionalInteger("amount"), Destination: ch.TransferData.Destination}
+	}
+	c.params.setText(&changed.ReceiptEmail, "receipt_email")
+	c.params.setText(&changed.StatementDescriptor, "statement_descriptor")
+	c.params.setText(&changed.CalculatedStatementDescriptor, "statement_descriptor")
+	c.params.setText(&changed.StatementDescriptorSuffix, "statement_descriptor_suffix")
+	c.params.setText(&changed.TransferGroup, "transfer_group")
+	c.account.charges.replace(ch.ID, &changed)
+	if rest := ch.Amount - amount; rest > 0 {
+		return c.account.addRefund(&changed, newRefund(&changed, rest, c.time.Unix())), nil
+	}
+	return &changed, nil
+}
+
+func (ch *charge) checkCapture(amount int64, params *value) *apiError {
+	switch {
+	case ch.expired:
+		return invalidRequest("charge_expired_for_capture", "", fmt.Sprintf("Charge %s has expired and can no longer be captured.", ch.ID))
+	case ch.Captured:
+		return invalidRequest("charge_already_captured", "", fmt.Sprintf("Charge %s has already been captured.", ch.ID))
+	case ch.Refunded:
+		return invalidRequest("charge_already_refunded", "", fmt.Sprintf("Charge %s has already been refunded.", ch.ID))
+	case ch.Status != "succeeded":
+		return invalidRequest("", "", fmt.Sprintf("Charge %s cannot be captured because it %s.", ch.ID, ch.Status))
+	case amount > ch.Amount:
+		return tooLarge(ch.Amount, ch.Currency)
+	case params.has("transfer_data") && ch.TransferData == nil:
+		return invalidRequest("", "transfer_data", fmt.Sprintf("Charge %s has no transfer_data.", ch.ID))
+	}
+	return nil
+}
+
+// expiredCharge is the oldest charge that should have been captured before now.
+func (a *account) expiredCharge(now time.Time) *charge {
+	deadline := now.Add(-authorizationLife).Unix()
+	for e := range a.charges.grouped("uncaptured", "true").ascend(everything.until(endOf(deadline))) {
+		return e.object
+	}
+	return nil
+}
+
+// expireCharges refunds the charges that nobody captured in time, as of the
+// second in which each of them expired.
+func (a *account) expireCharges(now time.Time) {
+	for ch := a.expiredCharge(now); ch != nil; ch = a.expiredCharge(now) {
+		expired := *ch
+		expired.expired = true
+		r := newRefund(&expired, ch.unrefunded(), ch.Created+int64(authorizationLife/time.Second))
+		r.Reason = new("expired_uncaptured_charge")
+		a.addRefund(&expired, r)
+	}
 }
 
 func newRadarOptions(params *value) *radarOptions {

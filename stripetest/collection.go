@@ -1,44 +1,47 @@
 package stripetest
 
-import (
-	"cmp"
-	"slices"
-	"sort"
-)
+import "time"
 
-// collection holds the objects of one kind in one account. Objects are never
-// changed once added, so they can be rendered after the lock is gone.
+// collection holds the objects of one kind in one account. An object is never
+// changed once stored, so it can be rendered after the lock is gone: an update
+// replaces it by a changed copy.
 type collection[T any] struct {
-	object  string // the name that errors give it: "charge"
-	filters map[string]func(*T) string
+	object  string                            // the name that errors give it: "charge"
+	param   string                            // the name that errors give to an id in the path
+	indexes map[string]func(*T) string        // filters by one value
+	ranges  map[string]func(*T) *int64        // filters by seconds, nil for none
+	sets    map[string]func(*T) string        // filters by a list of values
+	delay   func(object string) time.Duration // nil: see WithVisibility
+
 	all     timeline[T]
 	byID    map[string]*entry[T]
-	groups  map[group]timeline[T]
+	groups  map[group]*timeline[T]
+	deleted map[string]bool // ids that were in use once
 	added   uint64
 }
 
 // entry is an object and its place in every list.
 type entry[T any] struct {
-	created int64
-	seq     uint64 // tells apart the many objects of one second
+	key
+	id      string
 	object  *T
+	visible time.Time // in lists from then on; zero: at once
 }
 
-// timeline is ordered by created, then seq: oldest first, so that a new object
-// is appended.
-type timeline[T any] []*entry[T]
+// group names the objects for which an index has one value.
+type group struct{ index, value string }
 
-// group names the objects of which a filter has one value.
-type group struct{ filter, value string }
-
-// newCollection makes a collection with an index for each filter, a function
-// that returns the value of an object, empty for none.
-func newCollection[T any](object string, filters map[string]func(*T) string) *collection[T] {
+// newCollection makes a collection that can be filtered by the indexes,
+// functions that return the value of an object, empty for none.
+func newCollection[T any](object string, delay func(string) time.Duration, indexes map[string]func(*T) string) *collection[T] {
 	return &collection[T]{
 		object:  object,
-		filters: filters,
+		param:   "id",
+		indexes: indexes,
+		delay:   delay,
 		byID:    make(map[string]*entry[T]),
-		groups:  make(map[group]timeline[T]),
+		groups:  make(map[group]*timeline[T]),
+		deleted: make(map[string]bool),
 	}
 }
 
@@ -49,42 +52,80 @@ func (c *collection[T]) get(id string) (*T, bool) {
 	return nil, false
 }
 
+// find is get for an id in the path.
+func (c *collection[T]) find(id string) (*T, *apiError) {
+	if object, ok := c.get(id); ok {
+		return object, nil
+	}
+	failure := notFound(c.object, id)
+	failure.Param = c.param
+	return nil, failure
+}
+
+// wasDeleted says whether id belonged to an object that is no more.
+func (c *collection[T]) wasDeleted(id string) bool { return c.deleted[id] }
+
+// add stores a new object. Its id must not be in use.
 func (c *collection[T]) add(id string, created int64, object *T) {
 	c.added++
-	e := &entry[T]{created: created, seq: c.added, object: object}
+	e := &entry[T]{key: key{created, c.added}, id: id, object: object, visible: c.visibleFrom(created)}
 	c.byID[id] = e
-	c.all = c.all.insert(e)
-	for filter, of := range c.filters {
-		if value := of(object); value != "" {
-			g := group{filter, value}
-			c.groups[g] = c.groups[g].insert(e)
+	delete(c.deleted, id)
+	c.all.insert(e)
+	for index, of := range c.indexes {
+		c.enter(group{index, of(object)}, e)
+	}
+}
+
+// replace stores a changed copy of an object in its place.
+func (c *collection[T]) replace(id string, object *T) {
+	e := c.byID[id]
+	for index, of := range c.indexes {
+		before, after := of(e.object), of(object)
+		if before != after {
+			c.leave(group{index, before}, e)
+			c.enter(group{index, after}, e)
 		}
 	}
+	e.object = object
 }
 
-func (e *entry[T]) compare(other *entry[T]) int {
-	return cmp.Or(cmp.Compare(e.created, other.created), cmp.Compare(e.seq, other.seq))
-}
-
-// insert appends, unless the clock has gone backwards.
-func (t timeline[T]) insert(e *entry[T]) timeline[T] {
-	if len(t) == 0 || t[len(t)-1].compare(e) < 0 {
-		return append(t, e)
+// remove forgets an object, but not that its id was in use.
+func (c *collection[T]) remove(id string) {
+	e := c.byID[id]
+	delete(c.byID, id)
+	c.deleted[id] = true
+	c.all.remove(e.key)
+	for index, of := range c.indexes {
+		c.leave(group{index, of(e.object)}, e)
 	}
-	return slices.Insert(t, t.before(e), e)
 }
 
-// before counts the entries older than e, which need not be in t.
-func (t timeline[T]) before(e *entry[T]) int {
-	return sort.Search(len(t), func(i int) bool { return t[i].compare(e) >= 0 })
+func (c *collection[T]) enter(g group, e *entry[T]) {
+	if g.value == "" {
+		return
+	}
+	if c.groups[g] == nil {
+		c.groups[g] = &timeline[T]{}
+	}
+	c.groups[g].insert(e)
 }
 
-// upTo counts the entries created at second or before.
-func (t timeline[T]) upTo(second int64) int {
-	return sort.Search(len(t), func(i int) bool { return t[i].created > second })
+func (c *collection[T]) leave(g group, e *entry[T]) {
+	t := c.groups[g]
+	if t == nil {
+		return
+	}
+	t.remove(e.key)
+	if t.size == 0 {
+		delete(c.groups, g)
+	}
 }
 
-// earlier counts the entries created before second.
-func (t timeline[T]) earlier(second int64) int {
-	return sort.Search(len(t), func(i int) bool { return t[i].created >= second })
+// grouped are the objects for which an index has this value.
+func (c *collection[T]) grouped(index, value string) *timeline[T] {
+	if t := c.groups[group{index, value}]; t != nil {
+		return t
+	}
+	return &timeline[T]{}
 }

@@ -3,6 +3,7 @@ package stripetest
 import (
 	"cmp"
 	"strings"
+	"time"
 )
 
 type customer struct {
@@ -84,6 +85,13 @@ func customerFields() fields {
 	}
 }
 
+func customerUpdateFields() fields {
+	return customerFields().without("payment_method", "tax_id_data", "test_clock").with(fields{
+		"default_source": filled,
+		"tax":            hash(fields{"ip_address": text, "validate_location": oneOf("auto", "deferred", "immediately")}),
+	})
+}
+
 func invoiceSettingsFields() fields {
 	return fields{
 		"custom_fields":          orEmpty(list(hash(fields{"name": filled, "value": filled}))),
@@ -100,18 +108,16 @@ func customerFilters() fields {
 	return fields{"email": filled, "test_clock": filled}
 }
 
-func newCustomers() *collection[customer] {
-	return newCollection("customer", map[string]func(*customer) string{
+func newCustomers(delay func(string) time.Duration) *collection[customer] {
+	return newCollection("customer", delay, map[string]func(*customer) string{
 		"email":      func(c *customer) string { return deref(c.Email) },
 		"test_clock": func(c *customer) string { return deref(c.TestClock) },
 	})
 }
 
 func createCustomer(c *call) (any, *apiError) {
-	if c.params.hash("shipping") != nil {
-		if failure := required(c.params, "shipping[address]", "shipping[name]"); failure != nil {
-			return nil, failure
-		}
+	if failure := checkCustomerShipping(c.params); failure != nil {
+		return nil, failure
 	}
 	created := newCustomer(c)
 	if source := c.params.string("source"); source != "" {
@@ -121,6 +127,54 @@ func createCustomer(c *call) (any, *apiError) {
 	}
 	c.account.customers.add(created.ID, created.Created, created)
 	return created, nil
+}
+
+func checkCustomerShipping(params *value) *apiError {
+	if params.hash("shipping") == nil {
+		return nil
+	}
+	return required(params, "shipping[address]", "shipping[name]")
+}
+
+// retrieveCustomer remembers customers that were deleted.
+func retrieveCustomer(c *call) (any, *apiError) {
+	if c.account.customers.wasDeleted(c.id) {
+		return &deletedObject{ID: c.id, Object: "customer", Deleted: true}, nil
+	}
+	return retrieval(customers)(c)
+}
+
+func updateCustomer(c *call) (any, *apiError) {
+	old, failure := c.account.customers.find(c.id)
+	if failure != nil {
+		return nil, failure
+	}
+	if failure := checkCustomerShipping(c.params); failure != nil {
+		return nil, failure
+	}
+	changed := *old
+	if changed.Metadata, failure = mergeMetadata(c.params, old.Metadata); failure != nil {
+		return nil, failure
+	}
+	if failure := changed.changeSource(c); failure != nil {
+		return nil, failure
+	}
+	changed.set(c.params)
+	c.account.customers.replace(old.ID, &changed)
+	return &changed, nil
+}
+
+// changeSource replaces the card, of which a customer has one at most.
+func (cus *customer) changeSource(c *call) *apiError {
+	if source := c.params.string("source"); source != "" {
+		if failure := cus.attach(c, source); failure != nil {
+			return failure
+		}
+	}
+	if id := c.params.string("default_source"); id != "" && id != deref(cus.DefaultSource) {
+		return noSuch("source", id, "default_source")
+	}
+	return nil
 }
 
 // attach makes the card of a token the customer's source. A card that would be
@@ -139,28 +193,41 @@ func (cus *customer) attach(c *call, source string) *apiError {
 }
 
 func newCustomer(c *call) *customer {
-	p := c.params
-	return &customer{
+	created := &customer{
 		ID:                  newID("cus_", 14),
 		Object:              "customer",
-		Address:             newAddress(p.hash("address")),
-		Balance:             p.integer("balance", 0),
-		BusinessName:        p.optional("business_name"),
 		Created:             c.time.Unix(),
-		Description:         p.optional("description"),
-		Email:               p.optional("email"),
-		IndividualName:      p.optional("individual_name"),
-		InvoicePrefix:       cmp.Or(p.string("invoice_prefix"), strings.ToUpper(newID("", 8))),
-		InvoiceSettings:     newInvoiceSettings(p.hash("invoice_settings")),
+		InvoicePrefix:       strings.ToUpper(newID("", 8)),
 		Livemode:            c.account.live,
-		Metadata:            newMetadata(p),
-		Name:                p.optional("name"),
-		NextInvoiceSequence: p.integer("next_invoice_sequence", 1),
-		Phone:               p.optional("phone"),
-		PreferredLocales:    p.items("preferred_locales"),
-		Shipping:            newCustomerShipping(p.hash("shipping")),
-		TaxExempt:           cmp.Or(p.string("tax_exempt"), "none"),
-		TestClock:           p.optional("test_clock"),
+		Metadata:            newMetadata(c.params),
+		NextInvoiceSequence: 1,
+		PreferredLocales:    []string{},
+		TaxExempt:           "none",
+		TestClock:           c.params.optional("test_clock"),
+	}
+	created.set(c.params)
+	return created
+}
+
+// set changes the fields that were sent.
+func (cus *customer) set(p *value) {
+	setHash(&cus.Address, p, "address", newAddress)
+	p.setInteger(&cus.Balance, "balance")
+	p.setText(&cus.BusinessName, "business_name")
+	p.setText(&cus.Description, "description")
+	p.setText(&cus.Email, "email")
+	p.setText(&cus.IndividualName, "individual_name")
+	cus.InvoicePrefix = cmp.Or(p.string("invoice_prefix"), cus.InvoicePrefix)
+	if settings := p.hash("invoice_settings"); settings != nil {
+		cus.InvoiceSettings.set(settings)
+	}
+	p.setText(&cus.Name, "name")
+	p.setInteger(&cus.NextInvoiceSequence, "next_invoice_sequence")
+	p.setText(&cus.Phone, "phone")
+	p.setItems(&cus.PreferredLocales, "preferred_locales")
+	setHash(&cus.Shipping, p, "shipping", newCustomerShipping)
+	if p.has("tax_exempt") {
+		cus.TaxExempt = cmp.Or(p.string("tax_exempt"), "none")
 	}
 }
 
@@ -175,18 +242,23 @@ func newCustomerShipping(params *value) *customerShipping {
 	}
 }
 
-func newInvoiceSettings(params *value) invoiceSettings {
-	settings := invoiceSettings{
-		DefaultPaymentMethod: params.optional("default_payment_method"),
-		Footer:               params.optional("footer"),
+func (s *invoiceSettings) set(p *value) {
+	p.setText(&s.DefaultPaymentMethod, "default_payment_method")
+	p.setText(&s.Footer, "footer")
+	if p.has("custom_fields") {
+		s.CustomFields = nil
+		for _, field := range p.elements("custom_fields") {
+			s.CustomFields = append(s.CustomFields, customField{field.string("name"), field.string("value")})
+		}
 	}
-	for _, field := range params.elements("custom_fields") {
-		settings.CustomFields = append(settings.CustomFields, customField{field.string("name"), field.string("value")})
+	setHash(&s.RenderingOptions, p, "rendering_options", newRenderingOptions)
+}
+
+func newRenderingOptions(params *value) *renderingOptions {
+	if params == nil {
+		return nil
 	}
-	if options := params.hash("rendering_options"); options != nil {
-		settings.RenderingOptions = &renderingOptions{options.optional("amount_tax_display"), options.optional("template")}
-	}
-	return settings
+	return &renderingOptions{params.optional("amount_tax_display"), params.optional("template")}
 }
 
 // deref is the text of a nullable field, empty for null.

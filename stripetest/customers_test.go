@@ -1,6 +1,7 @@
 package stripetest_test
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"net/url"
@@ -71,4 +72,122 @@ func TestCustomerFailTokenAttachesThenDeclines(t *testing.T) {
 	r := a.do("POST", "/v1/charges", "amount=1000&currency=usd&customer="+id)
 	require.Equal(t, http.StatusPaymentRequired, r.status)
 	require.Equal(t, id, a.get("/v1/charges/" + r.failure()["charge"].(string))["customer"])
+}
+
+func TestCustomerIsUpdated(t *testing.T) {
+	a := memory(t)
+	id := a.create("/v1/customers", url.Values{
+		"address[city]": {"Rome"}, "address[line1]": {"1 Rd"}, "balance": {"5"}, "description": {"old"}, "email": {"old@b.c"},
+		"metadata[a]": {"1"}, "metadata[b]": {"2"}, "name": {"Old"}, "phone": {"1"}, "invoice_settings[footer]": {"F"},
+		"preferred_locales[]": {"en"}, "shipping[name]": {"S"}, "shipping[address][line1]": {"1"}, "tax_exempt": {"exempt"},
+		"source": {"tok_visa"},
+	}.Encode())
+	before := a.get("/v1/customers/" + id)
+	tests := []struct{ name, form, field, want string }{
+		{"one key", "metadata[a]=9", "metadata", `{"a":"9","b":"2"}`},
+		{"one key unset", "metadata[a]=", "metadata", `{"b":"2"}`},
+		{"all keys", "metadata=", "metadata", `{}`},
+		{"text", "description=new", "description", `"new"`},
+		{"text unset", "description=", "description", `null`},
+		{"email unset", "email=", "email", `null`},
+		{"address", "address[city]=Bonn", "address", `{"city":"Bonn","country":null,"line1":null,"line2":null,"postal_code":null,"state":null}`},
+		{"address unset", "address=", "address", `null`},
+		{"balance", "balance=-3", "balance", `-3`},
+		{"locales", "preferred_locales[]=fr", "preferred_locales", `["fr"]`},
+		{"locales unset", "preferred_locales=", "preferred_locales", `[]`},
+		{"shipping unset", "shipping=", "shipping", `null`},
+		{"tax unset", "tax_exempt=", "tax_exempt", `"none"`},
+		{"settings", "invoice_settings[default_payment_method]=pm_1", "invoice_settings", `{"custom_fields":null,"default_payment_method":"pm_1","footer":"F","rendering_options":null}`},
+		{"sequence", "next_invoice_sequence=7", "next_invoice_sequence", `7`},
+		{"prefix", "invoice_prefix=P", "invoice_prefix", `"P"`},
+		{"its own source", "default_source=" + before["default_source"].(string), "default_source", `"` + before["default_source"].(string) + `"`},
+		{"no field", "tax[validate_location]=auto&cash_balance[settings][reconciliation_mode]=manual", "name", `"Old"`},
+	}
+	last := before
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := a.post("/v1/customers/"+id, test.form)
+			field, err := json.Marshal(got[test.field])
+			require.NoError(t, err)
+			require.JSONEq(t, test.want, string(field))
+			require.Empty(t, cmp.Diff(got, a.get("/v1/customers/"+id)))
+			last[test.field] = got[test.field]
+			require.Empty(t, cmp.Diff(last, got), "nothing else changes")
+			last = got
+		})
+	}
+}
+
+func TestCustomerUpdateReplacesTheCard(t *testing.T) {
+	a := memory(t)
+	id := a.create("/v1/customers", "source=tok_visa")
+	old := a.get("/v1/customers/" + id)["default_source"]
+	changed := a.post("/v1/customers/"+id, "source=tok_amex")
+	require.NotEqual(t, old, changed["default_source"])
+	charge := a.get("/v1/charges/" + a.charge("customer="+id))
+	require.Equal(t, changed["default_source"], charge["payment_method"])
+	require.Equal(t, "0005", charge["source"].(map[string]any)["last4"])
+}
+
+func TestCustomerUpdateIsRefused(t *testing.T) {
+	tests := map[string]refusal{
+		"no customer":         {path: "/v1/customers/cus_x", status: 404, code: "resource_missing", param: "id", message: "No such customer: 'cus_x'"},
+		"a declining source":  {form: "email=new@b.c&source=tok_chargeDeclined", status: 402, code: "card_declined", message: "Your card was declined."},
+		"an unknown source":   {form: "source=tok_x", status: 400, code: "resource_missing", param: "source", message: "No such token: 'tok_x'"},
+		"another's source":    {form: "email=new@b.c&default_source=card_x", status: 400, code: "resource_missing", param: "default_source", message: "No such source: 'card_x'"},
+		"only when created":   {form: "test_clock=clock_1", status: 400, code: "parameter_unknown", param: "test_clock", message: "Received unknown parameter: test_clock"},
+		"payment method":      {form: "payment_method=pm_1", status: 400, code: "parameter_unknown", param: "payment_method", message: "Received unknown parameter: payment_method"},
+		"shipping to nobody":  {form: "shipping[address][line1]=a", status: 400, code: "parameter_missing", param: "shipping[name]", message: "Missing required param: shipping[name]."},
+		"balance cannot go":   {form: "balance=", status: 400, code: "parameter_invalid_empty", param: "balance", message: "You passed an empty string for 'balance'. "},
+		"more keys than fit":  {form: strings.ReplaceAll(manyMetadata(50), "[k", "[other")[1:], status: 400, param: "metadata", message: "Metadata can have up to 50 keys"},
+		"metadata key length": {form: "metadata[" + strings.Repeat("k", 41) + "]=v", status: 400, param: "metadata[" + strings.Repeat("k", 41) + "]", message: "Metadata keys can have up to 40 characters"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := memory(t)
+			id := a.create("/v1/customers", "email=old@b.c&source=tok_visa&metadata[a]=b")
+			before := a.get("/v1/customers/" + id)
+			test.method = "POST"
+			if test.path == "" {
+				test.path = "/v1/customers/OBJ"
+			}
+			test.refuse(t, a, id)
+			require.Empty(t, cmp.Diff(before, a.get("/v1/customers/"+id)))
+		})
+	}
+}
+
+func TestCustomerFilterFollowsTheEmail(t *testing.T) {
+	a := memory(t)
+	id := a.create("/v1/customers", "email=old@b.c")
+	a.post("/v1/customers/"+id, "email=new@b.c")
+	for email, want := range map[string][]string{"old@b.c": {}, "new@b.c": {id}} {
+		listed, _ := a.page("/v1/customers", url.Values{"email": {email}})
+		require.Equal(t, want, listed, email)
+	}
+}
+
+func TestCustomerIsDeleted(t *testing.T) {
+	a := memory(t)
+	below := a.create("/v1/customers", "")
+	id := a.create("/v1/customers", "email=a@b.c")
+	above := a.create("/v1/customers", "")
+	gone := map[string]any{"id": id, "object": "customer", "deleted": true}
+
+	require.Equal(t, gone, a.del("/v1/customers/"+id))
+	require.Equal(t, gone, a.get("/v1/customers/"+id))
+	listed, _ := a.page("/v1/customers", nil)
+	require.Equal(t, []string{above, below}, listed)
+	listed, _ = a.page("/v1/customers", url.Values{"email": {"a@b.c"}})
+	require.Empty(t, listed)
+	for name, test := range map[string]refusal{
+		"older than it": {"GET", "/v1/customers?starting_after=OBJ", "", 400, "resource_missing", "starting_after", "No such customer: 'OBJ'"},
+		"newer than it": {"GET", "/v1/customers?ending_before=OBJ", "", 400, "resource_missing", "ending_before", "No such customer: 'OBJ'"},
+		"again":         {"DELETE", "/v1/customers/OBJ", "", 404, "resource_missing", "id", "No such customer: 'OBJ'"},
+		"update":        {"POST", "/v1/customers/OBJ", "email=a", 404, "resource_missing", "id", "No such customer: 'OBJ'"},
+	} {
+		t.Run(name, func(t *testing.T) { test.refuse(t, a, id) })
+	}
+	refusal{"DELETE", "/v1/customers/OBJ", "", 404, "resource_missing", "id", "No such customer: 'OBJ'"}.refuse(t, a, "cus_x")
+	refusal{"GET", "/v1/customers/OBJ", "", 404, "resource_missing", "id", "No such customer: 'OBJ'"}.refuse(t, a.as("sk_live_1"), id)
 }

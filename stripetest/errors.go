@@ -9,6 +9,8 @@ import (
 const (
 	typeInvalidRequest = "invalid_request_error"
 	typeCard           = "card_error"
+	typeIdempotency    = "idempotency_error"
+	typeAPI            = "api_error"
 
 	codeResourceMissing = "resource_missing"
 	codeMissing         = "parameter_missing"
@@ -69,6 +71,42 @@ func badKey(key string) *apiError {
 		status:  http.StatusUnauthorized,
 		Type:    typeInvalidRequest,
 		Message: "Invalid API Key provided: " + maskKey(key),
+	}
+}
+
+func expiredKey(key string) *apiError {
+	return &apiError{
+		status:  http.StatusUnauthorized,
+		Type:    typeInvalidRequest,
+		Code:    "api_key_expired",
+		Message: "Expired API Key provided: " + maskKey(key),
+	}
+}
+
+func rateLimited() *apiError {
+	return &apiError{
+		status:  http.StatusTooManyRequests,
+		Type:    typeInvalidRequest,
+		Code:    "rate_limit",
+		Message: "Request rate limit exceeded. You can learn more about rate limits here https://stripe.com/docs/rate-limits.",
+	}
+}
+
+func lockTimeout() *apiError {
+	return &apiError{
+		status: http.StatusTooManyRequests,
+		Type:   typeInvalidRequest,
+		Code:   "lock_timeout",
+		Message: "This object cannot be accessed right now because another API request or Stripe process is currently accessing it. " +
+			"If you see this error intermittently, retry the request.",
+	}
+}
+
+func internalError() *apiError {
+	return &apiError{
+		status:  http.StatusInternalServerError,
+		Type:    typeAPI,
+		Message: "An unknown error occurred.",
 	}
 }
 

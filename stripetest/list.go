@@ -1,8 +1,10 @@
 package stripetest
 
 import (
+	"iter"
 	"maps"
 	"slices"
+	"time"
 )
 
 const (
@@ -20,17 +22,21 @@ type listObject struct {
 
 // query is what a list is asked for.
 type query struct {
+	now           time.Time
 	limit         int
 	startingAfter string // ids, empty for none
 	endingBefore  string
-	created       *value            // nil for any
-	where         map[string]string // filter to value
+	created       span
+	where         map[string]string // index to value
+	within        map[string]span   // range to bounds
+	among         map[string][]string
+	ids           *value // a list, nil for any
 }
 
 // listFields are the parameters of a list; filters are those of its resource.
 func listFields(filters fields) fields {
 	all := fields{
-		"created":        createdRange,
+		"created":        timeRange,
 		"ending_before":  filled,
 		"expand":         list(text),
 		"limit":          integer,
@@ -40,25 +46,64 @@ func listFields(filters fields) fields {
 	return all
 }
 
-// createdRange is an exact second or bounds.
-func createdRange(name string, v *value) *apiError {
+// timeRange is an exact second or bounds.
+func timeRange(name string, v *value) *apiError {
 	if v.below == nil {
 		return integer(name, v)
 	}
 	return fields{"gt": integer, "gte": integer, "lt": integer, "lte": integer}.check(name, v)
 }
 
-func (c *collection[T]) newQuery(params *value) query {
+// bounds are the keys that a timeRange allows: all of them if it is nil.
+func (v *value) bounds() span {
+	s := everything
+	if v == nil {
+		return s
+	}
+	if v.below == nil {
+		return s.from(startOf(v.number())).until(endOf(v.number()))
+	}
+	for _, bound := range v.names {
+		second := v.below[bound].number()
+		switch bound {
+		case "gt":
+			s = s.from(endOf(second))
+		case "gte":
+			s = s.from(startOf(second))
+		case "lt":
+			s = s.until(startOf(second))
+		case "lte":
+			s = s.until(endOf(second))
+		}
+	}
+	return s
+}
+
+func (c *collection[T]) newQuery(params *value, now time.Time) query {
 	q := query{
+		now:           now,
 		limit:         int(min(max(params.integer("limit", defaultLimit), 1), maxLimit)),
 		startingAfter: params.string("starting_after"),
 		endingBefore:  params.string("ending_before"),
-		created:       params.get("created"),
+		created:       params.get("created").bounds(),
 		where:         make(map[string]string),
+		within:        make(map[string]span),
+		among:         make(map[string][]string),
+		ids:           params.get("ids"),
 	}
-	for filter := range c.filters {
-		if value := params.string(filter); value != "" {
-			q.where[filter] = value
+	for index := range c.indexes {
+		if value := params.string(index); value != "" {
+			q.where[index] = value
+		}
+	}
+	for name := range c.ranges {
+		if found := params.walk(splitName(name)); found != nil {
+			q.within[name] = found.bounds()
+		}
+	}
+	for name := range c.sets {
+		if params.has(name) {
+			q.among[name] = params.items(name)
 		}
 	}
 	return q
@@ -70,60 +115,43 @@ func (c *collection[T]) page(q query) ([]*T, bool, *apiError) {
 	if q.startingAfter != "" && q.endingBefore != "" {
 		return nil, false, invalidRequest("", "", "Received both starting_after and ending_before parameters. Please pass in only one.")
 	}
-	t := c.narrowest(q.where)
-	from, to := t.within(q.created)
+	wanted := q.created
 	if q.startingAfter != "" {
-		cursor, failure := c.cursor("starting_after", q.startingAfter)
+		cursor, failure := c.cursor("starting_after", q.startingAfter, q.now)
 		if failure != nil {
 			return nil, false, failure
 		}
-		to = min(to, t.before(cursor))
+		wanted = wanted.until(cursor.key)
 	}
 	if q.endingBefore != "" {
-		cursor, failure := c.cursor("ending_before", q.endingBefore)
+		cursor, failure := c.cursor("ending_before", q.endingBefore, q.now)
 		if failure != nil {
 			return nil, false, failure
 		}
-		page, more := c.upwards(t[min(max(from, t.after(cursor)), to):to], q)
+		page, more := c.take(c.narrowest(q).ascend(wanted.from(cursor.next())), q)
+		slices.Reverse(page)
 		return page, more, nil
 	}
-	page, more := c.downwards(t[min(from, to):to], q)
+	page, more := c.take(c.narrowest(q).descend(wanted), q)
 	return page, more, nil
 }
 
-func (c *collection[T]) cursor(param, id string) (*entry[T], *apiError) {
-	if found := c.byID[id]; found != nil {
+// cursor finds the object that a page begins at, if lists show it.
+func (c *collection[T]) cursor(param, id string, now time.Time) (*entry[T], *apiError) {
+	if found := c.byID[id]; found != nil && found.visibleAt(now) {
 		return found, nil
 	}
 	return nil, noSuch(c.object, id, param)
 }
 
-// narrowest is the shortest timeline that holds every object asked for.
-func (c *collection[T]) narrowest(where map[string]string) timeline[T] {
-	shortest := c.all
-	for filter, value := range where {
-		if t := c.groups[group{filter, value}]; len(t) < len(shortest) {
-			shortest = t
-		}
-	}
-	return shortest
-}
+// next is the first key after k.
+func (k key) next() key { return key{k.created, k.seq + 1} }
 
-// matches is about the filters that narrowest did not choose.
-func (c *collection[T]) matches(object *T, where map[string]string) bool {
-	for filter, value := range where {
-		if c.filters[filter](object) != value {
-			return false
-		}
-	}
-	return true
-}
-
-// downwards is the newest page of t.
-func (c *collection[T]) downwards(t timeline[T], q query) ([]*T, bool) {
+// take collects a page, and says whether another object would follow.
+func (c *collection[T]) take(entries iter.Seq[*entry[T]], q query) ([]*T, bool) {
 	page := []*T{}
-	for _, e := range slices.Backward(t) {
-		if !c.matches(e.object, q.where) {
+	for e := range entries {
+		if !e.visibleAt(q.now) || !c.matches(e.object, q) {
 			continue
 		}
 		if len(page) == q.limit {
@@ -134,54 +162,61 @@ func (c *collection[T]) downwards(t timeline[T], q query) ([]*T, bool) {
 	return page, false
 }
 
-// upwards is the oldest page of t, newest first all the same.
-func (c *collection[T]) upwards(t timeline[T], q query) ([]*T, bool) {
-	page, more := []*T{}, false
-	for _, e := range t {
-		if !c.matches(e.object, q.where) {
-			continue
+// narrowest is the shortest timeline that holds every object asked for.
+func (c *collection[T]) narrowest(q query) *timeline[T] {
+	if q.ids != nil {
+		return c.named(q.ids)
+	}
+	shortest := &c.all
+	for index, value := range q.where {
+		if t := c.grouped(index, value); t.size < shortest.size {
+			shortest = t
 		}
-		if more = len(page) == q.limit; more {
+	}
+	return shortest
+}
+
+// named are the objects with these ids; those that do not exist are left out.
+func (c *collection[T]) named(ids *value) *timeline[T] {
+	t, seen := &timeline[T]{}, make(map[string]bool)
+	for _, id := range ids.below {
+		if e := c.byID[id.text]; e != nil && !seen[id.text] {
+			seen[id.text] = true
+			t.insert(e)
+		}
+	}
+	return t
+}
+
+// matches is about the filters that narrowest did not choose.
+func (c *collection[T]) matches(object *T, q query) bool {
+	for index, value := range q.where {
+		if c.indexes[index](object) != value {
+			return false
+		}
+	}
+	for name, values := range q.among {
+		if !slices.Contains(values, c.sets[name](object)) {
+			return false
+		}
+	}
+	for name, bounds := range q.within {
+		second := c.ranges[name](object)
+		if second == nil || !bounds.contains(startOf(*second).next()) {
+			return false
+		}
+	}
+	return true
+}
+
+// newest is a list within another object: its newest page.
+func newest[T any](c *collection[T], index, value, url string) listObject {
+	page, t := []*T{}, c.grouped(index, value)
+	for e := range t.descend(everything) {
+		if len(page) == defaultLimit {
 			break
 		}
 		page = append(page, e.object)
 	}
-	slices.Reverse(page)
-	return page, more
-}
-
-// after counts the entries up to and including e.
-func (t timeline[T]) after(e *entry[T]) int {
-	i := t.before(e)
-	if i < len(t) && t[i] == e {
-		i++
-	}
-	return i
-}
-
-// within returns where the entries of a created range begin and end; the end
-// may lie before the beginning.
-func (t timeline[T]) within(created *value) (from, to int) {
-	from, to = 0, len(t)
-	if created == nil {
-		return from, to
-	}
-	if created.below == nil {
-		second := created.number()
-		return t.earlier(second), t.upTo(second)
-	}
-	for _, bound := range created.names {
-		second := created.get(bound).number()
-		switch bound {
-		case "gt":
-			from = max(from, t.upTo(second))
-		case "gte":
-			from = max(from, t.earlier(second))
-		case "lt":
-			to = min(to, t.earlier(second))
-		case "lte":
-			to = min(to, t.upTo(second))
-		}
-	}
-	return from, to
+	return listObject{Object: "list", Data: page, HasMore: t.size > len(page), URL: url}
 }

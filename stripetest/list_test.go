@@ -2,6 +2,7 @@ package stripetest_test
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"runtime"
 	"slices"
@@ -183,16 +184,26 @@ func TestListSortsAfterTheClockWentBackwards(t *testing.T) {
 	require.Empty(t, cmp.Diff(want[3:], below))
 }
 
-func BenchmarkMiddlePage(b *testing.B) {
+// BenchmarkPage asks for the page that begins in the middle of n charges.
+func BenchmarkPage(b *testing.B) {
 	for _, n := range []int{1e3, 1e4, 1e5, 1e6} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			a := memory(b)
-			ids := a.server.SeedCharges(n, 7)
-			query := url.Values{"starting_after": {ids[n/2]}}
-			runtime.GC() // the seeding's garbage is not the page's cost
-			for b.Loop() {
-				a.page("/v1/charges", query)
-			}
-		})
+		a := memory(b)
+		ids := a.server.SeedCharges(n, 7)
+		cursor := url.Values{"starting_after": {ids[n/2]}}
+		second := fmt.Sprint(n / 2 / 7)
+		for _, kind := range []struct{ name, parameter, value string }{
+			{"plain", "limit", "10"},
+			{"customer", "customer", "cus_1"},
+			{"created", "created[lte]", second},
+		} {
+			query := maps.Clone(cursor)
+			query.Set(kind.parameter, kind.value)
+			b.Run(fmt.Sprintf("%s/%d", kind.name, n), func(b *testing.B) {
+				runtime.GC() // the seeding's garbage is not the page's cost
+				for b.Loop() {
+					a.page("/v1/charges", query)
+				}
+			})
+		}
 	}
 }

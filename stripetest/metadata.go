@@ -2,6 +2,7 @@ package stripetest
 
 import (
 	"fmt"
+	"maps"
 	"unicode/utf8"
 )
 
@@ -17,7 +18,7 @@ func metadata(name string, v *value) *apiError {
 		return invalidRequest("", name, "Invalid object")
 	}
 	if len(v.names) > maxMetadata {
-		return invalidRequest("", name, fmt.Sprintf("Metadata can have up to %d keys", maxMetadata))
+		return tooMuchMetadata(name)
 	}
 	for _, key := range v.names {
 		if failure := metadataEntry(nested(name, key), key, v.below[key]); failure != nil {
@@ -51,4 +52,32 @@ func newMetadata(params *value) map[string]string {
 		}
 	}
 	return entries
+}
+
+// mergeMetadata is the metadata of an updated object: keys that were sent are
+// set, or unset by an empty value; a parameter that is empty clears all.
+func mergeMetadata(params *value, old map[string]string) (map[string]string, *apiError) {
+	if !params.has("metadata") {
+		return old, nil
+	}
+	sent := params.hash("metadata")
+	if sent == nil {
+		return map[string]string{}, nil
+	}
+	merged := maps.Clone(old)
+	for key, v := range sent.below {
+		if v.text == "" {
+			delete(merged, key)
+		} else {
+			merged[key] = v.text
+		}
+	}
+	if len(merged) > maxMetadata {
+		return nil, tooMuchMetadata("metadata")
+	}
+	return merged, nil
+}
+
+func tooMuchMetadata(name string) *apiError {
+	return invalidRequest("", name, fmt.Sprintf("Metadata can have up to %d keys", maxMetadata))
 }

@@ -33,3 +33,16 @@ func WithKeys(keys ...string) Option {
 		}
 	}
 }
+
+// WithExpiredKeys makes the server answer 401 with the code api_key_expired to
+// these keys.
+func WithExpiredKeys(keys ...string) Option {
+	return func(s *Server) {
+		if s.expiredKeys == nil {
+			s.expiredKeys = make(map[string]bool)
+		}
+		for _, key := range keys {
+			s.expiredKeys[key] = true
+		}
+	}
+}

@@ -13,8 +13,8 @@ type outcome struct {
 	Type               string  `json:"type"`
 }
 
-func newOutcome(token testToken) outcome {
-	o := outcome{
+func newOutcome(token testToken) *outcome {
+	o := &outcome{
 		NetworkStatus: "approved_by_network",
 		RiskLevel:     token.risk.level,
 		RiskScore:     token.risk.score,
@@ -80,7 +80,7 @@ type overcapture struct {
 	Status                  string `json:"status"`
 }
 
-func newPaymentMethod(card *card, amount int64) paymentMethod {
+func newPaymentMethod(card *card, amount int64) *paymentMethod {
 	details := cardDetails{
 		Brand:                    card.token.network,
 		Checks:                   cardChecks{CVCCheck: card.CVCCheck},
@@ -100,5 +100,5 @@ func newPaymentMethod(card *card, amount int64) paymentMethod {
 	if card.token.decline == nil {
 		details.AmountAuthorized = &amount
 	}
-	return paymentMethod{Card: details, Type: "card"}
+	return &paymentMethod{Card: details, Type: "card"}
 }

@@ -2,10 +2,15 @@ package stripetest
 
 import (
 	"fmt"
+	"maps"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
 )
+
+// maxDecimal is the most characters of a decimal.
+const maxDecimal = 32
 
 // kind says whether v fits a parameter; name is the parameter's full name,
 // such as shipping[address][line1].
@@ -73,6 +78,30 @@ func integer(name string, v *value) *apiError {
 	return nil
 }
 
+// atLeast is an integer that is not less than n.
+func atLeast(n int64) kind {
+	return func(name string, v *value) *apiError {
+		if failure := integer(name, v); failure != nil {
+			return failure
+		}
+		if v.number() < n {
+			return invalidRequest(codeInvalidInteger, name, fmt.Sprintf("This value must be greater than or equal to %d.", n))
+		}
+		return nil
+	}
+}
+
+// decimal is a number written with digits, and perhaps a sign and a point.
+func decimal(name string, v *value) *apiError {
+	if failure := filled(name, v); failure != nil {
+		return failure
+	}
+	if _, ok := new(big.Rat).SetString(v.text); !ok || len(v.text) > maxDecimal || strings.Trim(v.text, "-.0123456789") != "" {
+		return invalidRequest("", name, "Invalid decimal: "+v.text)
+	}
+	return nil
+}
+
 func boolean(name string, v *value) *apiError {
 	if failure := filled(name, v); failure != nil {
 		return failure
@@ -108,6 +137,29 @@ func hash(f fields) kind {
 	}
 }
 
+// requiring is a hash that must hold some of its fields.
+func requiring(f fields, names ...string) kind {
+	return func(name string, v *value) *apiError {
+		if failure := hash(f)(name, v); failure != nil {
+			return failure
+		}
+		for _, needed := range names {
+			if !v.has(needed) {
+				return missingParam(nested(name, needed))
+			}
+		}
+		return nil
+	}
+}
+
+// anyHash is a hash whose contents mean nothing here.
+func anyHash(name string, v *value) *apiError {
+	if v.below == nil {
+		return invalidRequest("", name, "Invalid object")
+	}
+	return nil
+}
+
 func list(element kind) kind {
 	return func(name string, v *value) *apiError {
 		if v.below == nil && v.text == "" {
@@ -126,6 +178,32 @@ func list(element kind) kind {
 		}
 		return nil
 	}
+}
+
+// atMost is a list of no more than n elements.
+func atMost(n int, k kind) kind {
+	return func(name string, v *value) *apiError {
+		if len(v.names) > n {
+			return invalidRequest("", name, fmt.Sprintf("%s can have at most %d elements.", name, n))
+		}
+		return k(name, v)
+	}
+}
+
+// with are all these fields and more.
+func (f fields) with(more fields) fields {
+	all := maps.Clone(f)
+	maps.Copy(all, more)
+	return all
+}
+
+// without are all these fields but some.
+func (f fields) without(names ...string) fields {
+	rest := maps.Clone(f)
+	for _, name := range names {
+		delete(rest, name)
+	}
+	return rest
 }
 
 // orEmpty is a kind that an empty text unsets.

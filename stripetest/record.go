@@ -1,7 +1,6 @@
 package stripetest
 
 import (
-	"cmp"
 	"maps"
 	"net/http"
 	"net/url"
@@ -9,7 +8,10 @@ import (
 	"time"
 )
 
-// Request is a request that the server has answered.
+// defaultLog is how many requests are kept unless [WithRequestLog] says.
+const defaultLog = 10_000
+
+// Request is a request that the server has dealt with.
 type Request struct {
 	Method string
 	Path   string      // without the query, unescaped
@@ -17,18 +19,26 @@ type Request struct {
 	Form   url.Values  // of the body, if it was form-encoded
 	Header http.Header // without Authorization: a key is never kept
 
-	Status    int       // of the response
+	Status    int       // of the response; 0 if none was sent
 	RequestID string    // the Request-Id header of the response
 	Time      time.Time // by the server's clock: the created of what it created
 }
 
-// Requests returns every request answered so far, oldest first, refused ones
-// included. The result is a copy.
+// WithRequestLog sets how many requests [Server.Requests] keeps, the newest
+// ones: 10,000 by default, 0 for none. The counts are of all requests.
+func WithRequestLog(n int) Option {
+	return func(s *Server) { s.logSize = max(n, 0) }
+}
+
+// Requests returns the newest requests, oldest of them first, refused ones
+// included: all of them, up to 10,000 or what [WithRequestLog] says. The
+// result is a copy.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	requests := make([]Request, len(s.requests))
-	for i, r := range s.requests {
+	kept := s.requests[max(len(s.requests)-s.logSize, 0):]
+	requests := make([]Request, len(kept))
+	for i, r := range kept {
 		r.Query = cloneValues(r.Query)
 		r.Form = cloneValues(r.Form)
 		r.Header = r.Header.Clone()
@@ -37,18 +47,17 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
-func (s *Server) record(c *call, body []byte, status int) {
+func (s *Server) record(c *call, body []byte, a *answer) {
 	header := c.request.Header.Clone()
 	maps.DeleteFunc(header, func(name string, _ []string) bool {
 		return strings.EqualFold(name, "Authorization")
 	})
 	record := Request{
-		Method:    cmp.Or(c.request.Method, http.MethodGet),
+		Method:    c.method,
 		Path:      c.request.URL.Path,
 		Query:     c.request.URL.Query(),
 		Form:      url.Values{},
 		Header:    header,
-		Status:    status,
 		RequestID: c.requestID,
 		Time:      c.time,
 	}
@@ -56,10 +65,17 @@ func (s *Server) record(c *call, body []byte, status int) {
 		// What is malformed was answered with an error; the rest is kept.
 		record.Form, _ = url.ParseQuery(string(body))
 	}
+	if _, some := a.sent(); some && a.err == nil {
+		record.Status = a.status
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.counts.add(c.routeName(), c.time)
 	s.requests = append(s.requests, record)
+	if len(s.requests) > 2*s.logSize { // half of them at a time: each is moved once
+		s.requests = append(s.requests[:0:0], s.requests[len(s.requests)-s.logSize:]...)
+	}
 }
 
 func cloneValues(values url.Values) url.Values {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 )
 
 // handler runs under the account's lock, with parameters that fit the route's
@@ -16,21 +17,60 @@ type route struct {
 	pattern string
 	params  fields
 	handle  handler
+	legacy  bool // unknown to the newer API versions
 }
 
 // routes is the table of operations. Where two patterns fit, the first counts.
 func routes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	expandable := fields{"expand": list(text)}
+	withMetadata := fields{"expand": list(text), "metadata": metadata}
 	return []route{
-		{http.MethodGet, "/v1/account", expandable, retrieveAccount},
+		{get, "/v1/account", expandable, retrieveAccount, false},
 
-		{http.MethodPost, "/v1/charges", chargeFields(), createCharge},
-		{http.MethodGet, "/v1/charges", listFields(chargeFilters()), listing(charges)},
-		{http.MethodGet, "/v1/charges/{id}", expandable, retrieval(charges)},
+		{post, "/v1/charges", chargeFields(), createCharge, false},
+		{get, "/v1/charges", listFields(chargeFilters()), listing(charges), false},
+		{get, "/v1/charges/search", searchParams(), searching(charges, chargeIndex()), false},
+		{get, "/v1/charges/{id}", expandable, retrieval(charges), false},
+		{post, "/v1/charges/{id}", chargeUpdateFields(), updateCharge, false},
+		{post, "/v1/charges/{id}/capture", captureFields(), captureCharge, false},
+		{post, "/v1/charges/{id}/refunds", refundFields().without("charge"), createRefund, false},
+		{get, "/v1/charges/{id}/refunds", listFields(nil).without("created"), listRefundsOfCharge, false},
 
-		{http.MethodPost, "/v1/customers", customerFields(), createCustomer},
-		{http.MethodGet, "/v1/customers", listFields(customerFilters()), listing(customers)},
-		{http.MethodGet, "/v1/customers/{id}", expandable, retrieval(customers)},
+		{post, "/v1/customers", customerFields(), createCustomer, false},
+		{get, "/v1/customers", listFields(customerFilters()), listing(customers), false},
+		{get, "/v1/customers/search", searchParams(), searching(customers, customerIndex()), false},
+		{get, "/v1/customers/{id}", expandable, retrieveCustomer, false},
+		{post, "/v1/customers/{id}", customerUpdateFields(), updateCustomer, false},
+		{del, "/v1/customers/{id}", nil, deletion(customers, nil), false},
+
+		{post, "/v1/products", productFields(), createProduct, false},
+		{get, "/v1/products", listFields(productFilters()), listProducts, false},
+		{get, "/v1/products/search", searchParams(), searching(products, productIndex()), false},
+		{get, "/v1/products/{id}", expandable, retrieval(products), false},
+		{post, "/v1/products/{id}", productUpdateFields(), updateProduct, false},
+		{del, "/v1/products/{id}", nil, deletion(products, nil), false},
+
+		{post, "/v1/refunds", refundFields(), createRefund, false},
+		{get, "/v1/refunds", listFields(refundFilters()), listing(refunds), false},
+		{get, "/v1/refunds/{id}", expandable, retrieval(refunds), false},
+		{post, "/v1/refunds/{id}", withMetadata, updateRefund, false},
+		{post, "/v1/refunds/{id}/cancel", expandable, cancelRefund, false},
+
+		{post, "/v1/invoiceitems", invoiceItemFields(), createInvoiceItem, false},
+		{get, "/v1/invoiceitems", listFields(invoiceItemFilters()), listing(invoiceItems), false},
+		{get, "/v1/invoiceitems/{id}", expandable, retrieval(invoiceItems), false},
+		{post, "/v1/invoiceitems/{id}", invoiceItemUpdateFields(), updateInvoiceItem, false},
+		{del, "/v1/invoiceitems/{id}", nil, deletion(invoiceItems, (*account).checkInvoice), false},
+
+		{post, "/v1/orders", orderFields(), createOrder, true},
+		{get, "/v1/orders", listFields(orderFilters()), listing(orders), true},
+		{get, "/v1/orders/{id}", expandable, retrieval(orders), true},
+		{post, "/v1/orders/{id}", orderUpdateFields(), updateOrder, true},
+		{post, "/v1/orders/{id}/pay", orderPayFields(), payOrder, true},
+		{post, "/v1/orders/{id}/returns", orderReturnFields(), returnOrder, true},
+		{get, "/v1/order_returns", listFields(fields{"order": filled}), listing(orderReturns), true},
+		{get, "/v1/order_returns/{id}", expandable, retrieval(orderReturns), true},
 	}
 }
 
@@ -38,32 +78,53 @@ func routes() []route {
 type account struct {
 	live    bool
 	profile *accountObject
+	replays replays // guarded by the server's mu
 
-	mu        sync.RWMutex // guards what follows
-	charges   *collection[charge]
-	customers *collection[customer]
+	mu           sync.RWMutex // guards what follows
+	charges      *collection[charge]
+	customers    *collection[customer]
+	products     *collection[product]
+	refunds      *collection[refund]
+	invoiceItems *collection[invoiceItem]
+	orders       *collection[order]
+	orderReturns *collection[orderReturn]
+	prices       map[string]price // by id
+	finalized    map[string]bool  // ids of invoices
+	undated      map[string]bool  // ids of objects seeded so
 }
 
-func newAccount(profile *accountObject, live bool) *account {
+func newAccount(profile *accountObject, live bool, delay func(object string) time.Duration) *account {
 	return &account{
-		live:      live,
-		profile:   profile,
-		charges:   newCharges(),
-		customers: newCustomers(),
+		live:         live,
+		profile:      profile,
+		charges:      newCharges(delay),
+		customers:    newCustomers(delay),
+		products:     newProducts(delay),
+		refunds:      newRefunds(delay),
+		invoiceItems: newInvoiceItems(delay),
+		orders:       newOrders(delay),
+		orderReturns: newOrderReturns(delay),
+		prices:       make(map[string]price),
+		finalized:    make(map[string]bool),
 	}
 }
 
-func charges(a *account) *collection[charge]     { return a.charges }
-func customers(a *account) *collection[customer] { return a.customers }
+func charges(a *account) *collection[charge]           { return a.charges }
+func customers(a *account) *collection[customer]       { return a.customers }
+func products(a *account) *collection[product]         { return a.products }
+func refunds(a *account) *collection[refund]           { return a.refunds }
+func invoiceItems(a *account) *collection[invoiceItem] { return a.invoiceItems }
+func orders(a *account) *collection[order]             { return a.orders }
+func orderReturns(a *account) *collection[orderReturn] { return a.orderReturns }
 
 // retrieval answers with the object that the path names.
 func retrieval[T any](from func(*account) *collection[T]) handler {
 	return func(c *call) (any, *apiError) {
-		objects := from(c.account)
-		if object, ok := objects.get(c.id); ok {
-			return object, nil
+		object, failure := from(c.account).find(c.id)
+		if failure != nil {
+			return nil, failure
 		}
-		return nil, notFound(objects.object, c.id)
+		return object, nil
 	}
 }
 
@@ -71,11 +132,41 @@ func retrieval[T any](from func(*account) *collection[T]) handler {
 func listing[T any](from func(*account) *collection[T]) handler {
 	return func(c *call) (any, *apiError) {
 		objects := from(c.account)
-		data, more, failure := objects.page(objects.newQuery(c.params))
+		return listed(c, objects, objects.newQuery(c.params, c.time))
+	}
+}
+
+func listed[T any](c *call, objects *collection[T], q query) (any, *apiError) {
+	data, more, failure := objects.page(q)
+	if failure != nil {
+		return nil, failure
+	}
+	return &listObject{Object: "list", Data: data, HasMore: more, URL: c.path}, nil
+}
+
+// deletedObject is what is left of an object.
+type deletedObject struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Deleted bool   `json:"deleted"`
+}
+
+// deletion removes the object that the path names, unless check, which may be
+// nil, refuses.
+func deletion[T any](from func(*account) *collection[T], check func(*account, *T) *apiError) handler {
+	return func(c *call) (any, *apiError) {
+		objects := from(c.account)
+		object, failure := objects.find(c.id)
 		if failure != nil {
 			return nil, failure
 		}
-		return &listObject{Object: "list", Data: data, HasMore: more, URL: c.path}, nil
+		if check != nil {
+			if failure := check(c.account, object); failure != nil {
+				return nil, failure
+			}
+		}
+		objects.remove(c.id)
+		return &deletedObject{ID: c.id, Object: objects.object, Deleted: true}, nil
 	}
 }
 

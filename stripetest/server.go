@@ -16,12 +16,20 @@ type Server struct {
 	// or "https://stripe.test" with [InMemory].
 	URL string
 
-	inMemory  bool
-	now       func() time.Time
-	keys      map[string]bool // nil: any well-formed key
-	routes    []route
-	accountID string // of the account that the keys belong to
-	started   time.Time
+	inMemory   bool
+	now        func() time.Time
+	keys       map[string]bool // nil: any well-formed key
+	routes     []route
+	accountID  string                            // of the account that the keys belong to
+	visibility func(object string) time.Duration // nil: objects are in lists at once
+	started    time.Time
+
+	expiredKeys      map[string]bool
+	permissions      map[string]map[string]bool // of restricted keys, by key
+	logSize          int
+	searchDelay      time.Duration
+	storeBadRequests bool
+	cursorAndCreated CursorAndCreated
 
 	transport http.RoundTripper
 	stop      func() // what Close does, beyond marking the server closed
@@ -30,6 +38,8 @@ type Server struct {
 	mu       sync.Mutex // guards what follows
 	accounts map[tenant]*account
 	requests []Request
+	counts   counts
+	faults   []*Fault
 }
 
 // New starts a server. It panics if it cannot listen on 127.0.0.1, which
@@ -39,6 +49,7 @@ func New(opts ...Option) *Server {
 		now:       time.Now,
 		routes:    routes(),
 		accountID: newID("acct_1", 15),
+		logSize:   defaultLog,
 		accounts:  make(map[tenant]*account),
 	}
 	for _, opt := range opts {

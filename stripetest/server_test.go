@@ -194,14 +194,14 @@ func TestAccountsAndModesAreSeparate(t *testing.T) {
 
 func TestRequestsAreRecordedWithoutTheKey(t *testing.T) {
 	a := memory(t, stripetest.WithClock(at(1700000000).read))
-	r := a.with("Stripe-Account", "acct_x").do("POST", "/v1/customers?expand[]=a", "email=a@b.c")
+	r := a.with("Stripe-Account", "acct_x").do("POST", "/v1/customers?expand[]=test_clock", "email=a@b.c")
 	a.as("").do("GET", "/v1/x", "")
 
 	got := a.server.Requests()
 	require.Len(t, got, 2)
 	want := stripetest.Request{
 		Method: "POST", Path: "/v1/customers",
-		Query:  url.Values{"expand[]": {"a"}},
+		Query:  url.Values{"expand[]": {"test_clock"}},
 		Form:   url.Values{"email": {"a@b.c"}},
 		Header: http.Header{"Stripe-Account": {"acct_x"}, "Content-Type": {"application/x-www-form-urlencoded"}},
 		Status: 200, RequestID: r.header.Get("Request-Id"), Time: time.Unix(1700000000, 0),

@@ -4,12 +4,13 @@ import "net/http"
 
 // testToken is how a tok_… behaves.
 type testToken struct {
-	brand   string // as cards spell it
-	network string // as charges spell it
-	last4   string
-	risk    risk
-	decline *decline // nil: charges succeed
-	attach  bool     // whether a customer can have it although it declines
+	brand              string // as cards spell it
+	network            string // as charges spell it
+	last4              string
+	risk               risk
+	decline            *decline // nil: charges succeed
+	disputed, reviewed bool     // soon after the charge
+	attach             bool     // whether a customer can have it although it declines
 }
 
 type risk struct {
@@ -36,10 +37,10 @@ func lookupToken(name string) (testToken, bool) {
 	case "tok_amex":
 		return testToken{brand: "American Express", network: "amex", last4: "0005", risk: visa.risk}, true
 	case "tok_createDispute":
-		visa.last4 = "0259"
+		visa.last4, visa.disputed = "0259", true
 		return visa, true
 	case "tok_riskLevelElevated":
-		visa.last4, visa.risk = "9235", risk{"elevated", 70}
+		visa.last4, visa.risk, visa.reviewed = "9235", risk{"elevated", 70}, true
 		return visa, true
 	}
 	visa.last4, visa.decline = lookupDecline(name)

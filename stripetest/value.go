@@ -17,6 +17,17 @@ func (v *value) get(name string) *value {
 	return v.walk([]string{name})
 }
 
+// count says how many of the names have a value.
+func (v *value) count(names ...string) int {
+	n := 0
+	for _, name := range names {
+		if v.has(name) {
+			n++
+		}
+	}
+	return n
+}
+
 func (v *value) string(name string) string {
 	if found := v.get(name); found != nil {
 		return found.text
@@ -56,6 +67,35 @@ func (v *value) boolean(name string, absent bool) bool {
 		return v.string(name) == "true"
 	}
 	return absent
+}
+
+// setText, setInteger, setBoolean and setItems change a field if the parameter was sent.
+
+func (v *value) setText(field **string, name string) {
+	if v.has(name) {
+		*field = v.optional(name)
+	}
+}
+
+func (v *value) setInteger(field *int64, name string) {
+	*field = v.integer(name, *field)
+}
+
+func (v *value) setBoolean(field *bool, name string) {
+	*field = v.boolean(name, *field)
+}
+
+func (v *value) setItems(field *[]string, name string) {
+	if v.has(name) {
+		*field = v.items(name)
+	}
+}
+
+// setHash changes a field if the parameter was sent; of makes nil of nil.
+func setHash[T any](field **T, params *value, name string, of func(*value) *T) {
+	if params.has(name) {
+		*field = of(params.hash(name))
+	}
 }
 
 // hash is a value with names below it, nil if it is absent or was unset.

@@ -1,0 +1,220 @@
+package stripetest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// maxExpand is the most levels of an expansion; data is one.
+const maxExpand = 4
+
+// expandable are the fields of a kind of object that can be expanded, and the
+// kind each leads to: empty for what this server knows no object of, which
+// stays as it is. The kind of a list of charges is []charge.
+func expandable(kind string) map[string]string {
+	if element, ok := strings.CutPrefix(kind, "[]"); ok {
+		return map[string]string{"data": element}
+	}
+	switch kind {
+	case "charge":
+		return map[string]string{
+			"application": "", "application_fee": "", "balance_transaction": "balance_transaction", "customer": "customer",
+			"dispute": "", "failure_balance_transaction": "", "invoice": "", "on_behalf_of": "", "order": "order",
+			"payment_intent": "", "refunds": "[]refund", "review": "", "source_transfer": "", "transfer": "",
+			"transfer_data": "transfer_data",
+		}
+	case "customer":
+		return map[string]string{
+			"cash_balance": "", "default_source": "card", "sources": "", "subscriptions": "", "tax": "", "tax_ids": "", "test_clock": "",
+		}
+	case "product":
+		return map[string]string{"default_price": "price", "tax_code": ""}
+	case "refund":
+		return map[string]string{
+			"balance_transaction": "balance_transaction", "charge": "charge", "failure_balance_transaction": "",
+			"payment_intent": "", "source_transfer_reversal": "", "transfer_reversal": "",
+		}
+	case "invoiceitem":
+		return map[string]string{"customer": "customer", "discounts": "", "invoice": "", "subscription": "", "test_clock": ""}
+	case "order":
+		return map[string]string{"application": "", "charge": "charge", "customer": "customer", "returns": "[]order_return"}
+	case "order_return":
+		return map[string]string{"order": "order", "refund": "refund"}
+	case "card":
+		return map[string]string{"customer": "customer"}
+	case "price":
+		return map[string]string{"product": "product"}
+	case "transfer_data":
+		return map[string]string{"destination": ""}
+	}
+	return nil
+}
+
+// answeredKind is the kind of object that a route answers with.
+func answeredKind(r route) string {
+	parts := strings.Split(strings.TrimPrefix(r.pattern, "/v1/"), "/")
+	kind := strings.TrimSuffix(parts[0], "s")
+	last := parts[len(parts)-1]
+	switch last {
+	case "refunds":
+		kind = "refund"
+	case "returns":
+		kind = "order_return"
+	}
+	if r.method == http.MethodGet && last != "{id}" && last != "account" {
+		return "[]" + kind
+	}
+	return kind
+}
+
+// expansions checks the expand parameter and returns its paths. It is checked
+// before a call is handled, so that a refused call changes nothing.
+func expansions(r route, params *value) ([][]string, *apiError) {
+	var paths [][]string
+	for _, name := range params.items("expand") {
+		path := strings.Split(name, ".")
+		if len(path) > maxExpand {
+			return nil, invalidRequest("", "expand", fmt.Sprintf("You cannot expand more than %d levels of a property (%s).", maxExpand, name))
+		}
+		kind := answeredKind(r)
+		for i, field := range path {
+			next, ok := expandable(kind)[field]
+			if !ok {
+				return nil, invalidRequest("", "expand", fmt.Sprintf("This property cannot be expanded (%s).", name))
+			}
+			if kind = next; kind == "" && i < len(path)-1 {
+				break // what lies below is not known here
+			}
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// expand puts objects in the place of their ids along a path.
+func (a *account) expand(node any, kind string, path []string) {
+	switch node := node.(type) {
+	case []any:
+		for _, element := range node {
+			a.expand(element, kind, path)
+		}
+	case *tree:
+		name := path[0]
+		next := expandable(kind)[name]
+		if id := node.text(name); id != "" {
+			if object := a.named(next, id, node); object != nil {
+				node.set(name, newTree(object))
+			}
+		}
+		if len(path) > 1 {
+			a.expand(node.values[name], next, path[1:])
+		}
+	}
+}
+
+// named is the object of a kind that an id in a field of parent names, nil if
+// there is none.
+func (a *account) named(kind, id string, parent *tree) any {
+	switch kind {
+	case "charge":
+		return stored(a.charges, id)
+	case "customer":
+		return stored(a.customers, id)
+	case "order":
+		return stored(a.orders, id)
+	case "product":
+		return stored(a.products, id)
+	case "refund":
+		return stored(a.refunds, id)
+	case "card":
+		if owner, ok := a.customers.get(parent.text("id")); ok && owner.card != nil {
+			return owner.card
+		}
+	case "price":
+		if known, ok := a.prices[id]; ok {
+			return newPriceObject(id, known)
+		}
+	case "balance_transaction":
+		return newBalanceTransaction(id, parent)
+	}
+	return nil
+}
+
+func stored[T any](objects *collection[T], id string) any {
+	if object, ok := objects.get(id); ok {
+		return object
+	}
+	if objects.wasDeleted(id) {
+		return &deletedObject{ID: id, Object: objects.object, Deleted: true}
+	}
+	return nil
+}
+
+// balanceTransaction is what a charge or refund did to the balance, without
+// fees.
+type balanceTransaction struct {
+	ID                string     `json:"id"`
+	Object            string     `json:"object"`
+	Amount            int64      `json:"amount"` // smallest currency unit; negative for a refund
+	AvailableOn       any        `json:"available_on"`
+	Created           any        `json:"created"`
+	Currency          any        `json:"currency"`
+	Description       any        `json:"description"`
+	ExchangeRate      null       `json:"exchange_rate"`
+	Fee               int64      `json:"fee"`
+	FeeDetails        []struct{} `json:"fee_details"`
+	Net               int64      `json:"net"`
+	ReportingCategory string     `json:"reporting_category"`
+	Source            string     `json:"source"`
+	Status            string     `json:"status"`
+	Type              string     `json:"type"`
+}
+
+func newBalanceTransaction(id string, source *tree) *balanceTransaction {
+	kind, amount := source.text("object"), source.integer("amount_captured")
+	if kind == "refund" {
+		amount = -source.integer("amount")
+	}
+	created := source.values["created"]
+	return &balanceTransaction{
+		ID:                id,
+		Object:            "balance_transaction",
+		Amount:            amount,
+		AvailableOn:       created,
+		Created:           created,
+		Currency:          source.values["currency"],
+		Description:       source.values["description"],
+		FeeDetails:        []struct{}{},
+		Net:               amount,
+		ReportingCategory: kind,
+		Source:            source.text("id"),
+		Status:            "available",
+		Type:              kind,
+	}
+}
+
+// priceObject is as much of a price as is known here.
+type priceObject struct {
+	ID                string `json:"id"`
+	Object            string `json:"object"`
+	Active            bool   `json:"active"`
+	BillingScheme     string `json:"billing_scheme"`
+	Currency          string `json:"currency"`
+	Product           string `json:"product"`
+	Type              string `json:"type"`
+	UnitAmountDecimal string `json:"unit_amount_decimal"`
+}
+
+func newPriceObject(id string, p price) *priceObject {
+	return &priceObject{
+		ID:                id,
+		Object:            "price",
+		Active:            true,
+		BillingScheme:     "per_unit",
+		Currency:          strings.ToLower(p.currency),
+		Product:           p.product,
+		Type:              "one_time",
+		UnitAmountDecimal: p.unitAmount,
+	}
+}

@@ -1,0 +1,359 @@
+package stripetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxOrderItems = 25
+
+	// skuPrice is what one of an order's SKUs costs if its item names no
+	// amount: SKUs are no resource here. Smallest currency unit.
+	skuPrice = 1500
+)
+
+type order struct {
+	ID                     string            `json:"id"`
+	Object                 string            `json:"object"`
+	Amount                 int64             `json:"amount"` // smallest currency unit
+	AmountReturned         *int64            `json:"amount_returned"`
+	Application            null              `json:"application"`
+	ApplicationFee         *int64            `json:"application_fee"`
+	Charge                 *string           `json:"charge"`
+	Created                int64             `json:"created"` // seconds
+	Currency               string            `json:"currency"`
+	Customer               *string           `json:"customer"`
+	Email                  *string           `json:"email"`
+	ExternalCouponCode     *string           `json:"external_coupon_code,omitempty"`
+	Items                  []orderItem       `json:"items"`
+	Livemode               bool              `json:"livemode"`
+	Metadata               map[string]string `json:"metadata"`
+	Returns                listObject        `json:"returns"`
+	SelectedShippingMethod *string           `json:"selected_shipping_method"`
+	Shipping               *chargeShipping   `json:"shipping"`
+	ShippingMethods        null              `json:"shipping_methods"`
+	Status                 string            `json:"status"`
+	StatusTransitions      statusTransitions `json:"status_transitions"`
+	Updated                int64             `json:"updated"` // seconds
+	UpstreamID             *string           `json:"upstream_id,omitempty"`
+
+	left []orderItem // what was not returned, at the index it has in Items
+}
+
+type orderItem struct {
+	Object      string  `json:"object"`
+	Amount      int64   `json:"amount"` // of all of them, smallest currency unit
+	Currency    string  `json:"currency"`
+	Description *string `json:"description"`
+	Parent      *string `json:"parent"`
+	Quantity    *int64  `json:"quantity"`
+	Type        string  `json:"type"`
+}
+
+// statusTransitions are the seconds in which a status was reached.
+type statusTransitions struct {
+	Canceled *int64 `json:"canceled"`
+	Fulfiled *int64 `json:"fulfiled"` // so spelled
+	Paid     *int64 `json:"paid"`
+	Returned *int64 `json:"returned"`
+}
+
+func orderFields() fields {
+	item := hash(orderItemFields().with(fields{"currency": filled}))
+	return fields{
+		"coupon":   text,
+		"currency": filled,
+		"customer": filled,
+		"email":    text,
+		"expand":   list(text),
+		"items":    atMost(maxOrderItems, list(item)),
+		"metadata": metadata,
+		"shipping": requiring(fields{"address": hash(addressFields()), "name": filled, "phone": text}, "address", "name"),
+	}
+}
+
+func orderItemFields() fields {
+	return fields{
+		"amount":      integer,
+		"description": text,
+		"parent":      text,
+		"quantity":    atLeast(1),
+		"type":        oneOf("discount", "shipping", "sku", "tax"),
+	}
+}
+
+func orderUpdateFields() fields {
+	return fields{
+		"coupon":                   text,
+		"expand":                   list(text),
+		"metadata":                 metadata,
+		"selected_shipping_method": text,
+		"shipping":                 requiring(fields{"carrier": filled, "tracking_number": filled}, "carrier", "tracking_number"),
+		"status":                   oneOf("canceled", "created", "fulfilled", "paid", "returned"),
+	}
+}
+
+func orderPayFields() fields {
+	return fields{
+		"application_fee": integer,
+		"customer":        filled,
+		"email":           filled,
+		"expand":          list(text),
+		"metadata":        metadata,
+		"source":          filled,
+	}
+}
+
+func orderFilters() fields {
+	transitions := fields{"canceled": timeRange, "fulfilled": timeRange, "paid": timeRange, "returned": timeRange}
+	return fields{
+		"customer":           filled,
+		"ids":                list(filled),
+		"status":             filled,
+		"status_transitions": hash(transitions),
+		"upstream_ids":       list(filled),
+	}
+}
+
+func newOrders(delay func(string) time.Duration) *collection[order] {
+	orders := newCollection("order", delay, map[string]func(*order) string{
+		"customer": func(o *order) string { return deref(o.Customer) },
+		"status":   func(o *order) string { return o.Status },
+	})
+	orders.ranges = map[string]func(*order) *int64{
+		"status_transitions[canceled]":  func(o *order) *int64 { return o.StatusTransitions.Canceled },
+		"status_transitions[fulfilled]": func(o *order) *int64 { return o.StatusTransitions.Fulfiled },
+		"status_transitions[paid]":      func(o *order) *int64 { return o.StatusTransitions.Paid },
+		"status_transitions[returned]":  func(o *order) *int64 { return o.StatusTransitions.Returned },
+	}
+	orders.sets = map[string]func(*order) string{
+		"upstream_ids": func(o *order) string { return deref(o.UpstreamID) },
+	}
+	return orders
+}
+
+func createOrder(c *call) (any, *apiError) {
+	if failure := required(c.params, "currency"); failure != nil {
+		return nil, failure
+	}
+	if failure := checkCurrency("currency", c.params.string("currency")); failure != nil {
+		return nil, failure
+	}
+	if id := c.params.string("customer"); id != "" {
+		if _, ok := c.account.customers.get(id); !ok {
+			return nil, noSuch("customer", id, "customer")
+		}
+	}
+	created := newOrder(c)
+	if failure := created.checkItems(); failure != nil {
+		return nil, failure
+	}
+	c.account.orders.add(created.ID, created.Created, created)
+	return created, nil
+}
+
+// newOrder is the order that the parameters describe.
+func newOrder(c *call) *order {
+	p, id := c.params, newID("or_1", 23)
+	created := &order{
+		ID:                 id,
+		Object:             "order",
+		Created:            c.time.Unix(),
+		Currency:           strings.ToLower(p.string("currency")),
+		Customer:           p.optional("customer"),
+		Email:              p.optional("email"),
+		ExternalCouponCode: p.optional("coupon"),
+		Items:              []orderItem{},
+		Livemode:           c.account.live,
+		Metadata:           newMetadata(p),
+		Returns:            listObject{Object: "list", Data: []*orderReturn{}, URL: "/v1/order_returns?order=" + id},
+		Shipping:           newChargeShipping(p.hash("shipping")),
+		Status:             "created",
+		Updated:            c.time.Unix(),
+	}
+	for _, params := range p.elements("items") {
+		item := newOrderItem(params, created.Currency)
+		created.Items = append(created.Items, item)
+		created.Amount += item.Amount
+	}
+	created.left = slices.Clone(created.Items)
+	return created
+}
+
+func newOrderItem(params *value, currency string) orderItem {
+	item := orderItem{
+		Object:      "order_item",
+		Amount:      params.integer("amount", 0),
+		Currency:    cmp.Or(strings.ToLower(params.string("currency")), currency),
+		Description: params.optional("description"),
+		Parent:      params.optional("parent"),
+		Quantity:    params.optionalInteger("quantity"),
+		Type:        cmp.Or(params.string("type"), "sku"),
+	}
+	if item.Type == "sku" {
+		item.Quantity = new(params.integer("quantity", 1))
+		item.Amount = params.integer("amount", skuPrice*min(*item.Quantity, maxAmount))
+	}
+	return item
+}
+
+func (o *order) checkItems() *apiError {
+	for i, item := range o.Items {
+		if failure := checkSize(item.Amount, o.Currency); failure != nil {
+			return failure
+		}
+		if item.Quantity != nil && *item.Quantity > maxAmount {
+			return tooLarge(maxAmount, o.Currency)
+		}
+		if item.Currency != o.Currency {
+			return invalidRequest("", fmt.Sprintf("items[%d][currency]", i), fmt.Sprintf("The currency of every item must be that of the order, %s.", o.Currency))
+		}
+	}
+	if o.Amount < 0 {
+		return invalidRequest("", "items", "The amount of an order must not be negative.")
+	}
+	if o.Amount > maxAmount {
+		return tooLarge(maxAmount, o.Currency)
+	}
+	return nil
+}
+
+func updateOrder(c *call) (any, *apiError) {
+	old, failure := c.account.orders.find(c.id)
+	if failure != nil {
+		return nil, failure
+	}
+	changed := *old
+	if changed.Metadata, failure = mergeMetadata(c.params, old.Metadata); failure != nil {
+		return nil, failure
+	}
+	if status := c.params.string("status"); status != "" {
+		if failure := changed.move(status, c.time.Unix()); failure != nil {
+			return nil, failure
+		}
+	}
+	c.params.setText(&changed.ExternalCouponCode, "coupon")
+	c.params.setText(&changed.SelectedShippingMethod, "selected_shipping_method")
+	if tracking := c.params.hash("shipping"); tracking != nil {
+		changed.Shipping = trackedShipping(old.Shipping, tracking)
+	}
+	return c.account.replaceOrder(c, &changed), nil
+}
+
+// trackedShipping adds the tracking to the address, if there is one.
+func trackedShipping(old *chargeShipping, tracking *value) *chargeShipping {
+	var shipping chargeShipping
+	if old != nil {
+		shipping = *old
+	}
+	tracking.setText(&shipping.Carrier, "carrier")
+	tracking.setText(&shipping.TrackingNumber, "tracking_number")
+	return &shipping
+}
+
+// replaceOrder stores a changed order, and returns it.
+func (a *account) replaceOrder(c *call, o *order) *order {
+	o.Updated = c.time.Unix()
+	a.orders.replace(o.ID, o)
+	return o
+}
+
+// move changes the status as an update may: it never goes back. A status that is the order's
+// already is no change.
+func (o *order) move(status string, second int64) *apiError {
+	if status == o.Status {
+		return nil
+	}
+	if !slices.Contains(o.nextStatuses(), status) {
+		return invalidRequest("", "status", fmt.Sprintf("The status of order %s cannot change from %s to %s.", o.ID, o.Status, status))
+	}
+	o.reach(status, second)
+	return nil
+}
+
+func (o *order) reach(status string, second int64) {
+	o.Status = status
+	switch status {
+	case "canceled":
+		o.StatusTransitions.Canceled = &second
+	case "fulfilled":
+		o.StatusTransitions.Fulfiled = &second
+	case "paid":
+		o.StatusTransitions.Paid = &second
+	case "returned":
+		o.StatusTransitions.Returned = &second
+	}
+}
+
+func (o *order) nextStatuses() []string {
+	switch o.Status {
+	case "created":
+		return []string{"paid", "canceled"}
+	case "paid":
+		return []string{"fulfilled", "canceled"}
+	case "fulfilled":
+		return []string{"returned"}
+	}
+	return nil
+}
+
+// payOrder charges the order's amount. An order that costs nothing is paid
+// without a charge.
+func payOrder(c *call) (any, *apiError) {
+	old, failure := c.account.orders.find(c.id)
+	if failure != nil {
+		return nil, failure
+	}
+	if old.Status != "created" {
+		return nil, invalidRequest("", "", fmt.Sprintf("Order %s cannot be paid because its status is %s.", old.ID, old.Status))
+	}
+	paid := *old
+	if paid.Metadata, failure = mergeMetadata(c.params, old.Metadata); failure != nil {
+		return nil, failure
+	}
+	c.params.setText(&paid.Email, "email")
+	if fee := c.params.optionalInteger("application_fee"); fee != nil {
+		paid.ApplicationFee = fee
+	}
+	if failure := c.account.chargeOrder(c, &paid); failure != nil {
+		return nil, failure
+	}
+	paid.reach("paid", c.time.Unix())
+	return c.account.replaceOrder(c, &paid), nil
+}
+
+// chargeOrder charges the source or the customer that the parameters name, or
+// else the order's own customer.
+func (a *account) chargeOrder(c *call, o *order) *apiError {
+	customer, source := c.params.string("customer"), c.params.string("source")
+	if customer == "" && source == "" {
+		customer = deref(o.Customer)
+	}
+	if customer == "" && source == "" {
+		return invalidRequest(codeMissing, "", "Must provide source or customer.")
+	}
+	card, failure := a.paymentCard(c, customer, source)
+	if failure != nil {
+		return failure
+	}
+	if customer != "" {
+		o.Customer = &customer
+	}
+	if o.Amount == 0 {
+		return nil
+	}
+	if failure := checkMoney(o.Amount, o.Currency); failure != nil {
+		return failure
+	}
+	ch := blankCharge(c, card, o.Amount, o.Currency)
+	ch.ApplicationFeeAmount = o.ApplicationFee
+	ch.Order = &o.ID
+	ch.ReceiptEmail = o.Email
+	ch.Shipping = o.Shipping
+	o.Charge = &ch.ID
+	return a.addCharge(ch, true)
+}

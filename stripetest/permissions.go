@@ -1,0 +1,73 @@
+package stripetest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// WithPermissions restricts a restricted key (rk_test_…, rk_live_…) to these
+// permissions, such as "charge_read" or "customer_write"; write includes read.
+// Used more than once for a key, the permissions add up; with none the key may
+// do nothing. A restricted key for which this option was not used may do
+// everything. Under [WithKeys] the key must be named there as well.
+//
+// The resources are account, charge (for refunds too), customer, product,
+// invoiceitem and order (for returns too).
+func WithPermissions(key string, permissions ...string) Option {
+	return func(s *Server) {
+		if s.permissions == nil {
+			s.permissions = make(map[string]map[string]bool)
+		}
+		if s.permissions[key] == nil {
+			s.permissions[key] = make(map[string]bool)
+		}
+		for _, permission := range permissions {
+			s.permissions[key][permission] = true
+		}
+	}
+}
+
+// permit refuses what the key is not allowed to do.
+func (s *Server) permit(c *call) *apiError {
+	key := apiKey(c.request)
+	allowed, restricted := s.permissions[key]
+	if !restricted {
+		return nil
+	}
+	resource := permissionResource(c.route.pattern)
+	write := resource + "_write"
+	if allowed[write] {
+		return nil
+	}
+	if c.method != http.MethodGet {
+		return notPermitted(key, c.account.profile.ID, write)
+	}
+	read := resource + "_read"
+	if allowed[read] {
+		return nil
+	}
+	return notPermitted(key, c.account.profile.ID, read)
+}
+
+// permissionResource is what a permission calls the resource of a route.
+func permissionResource(pattern string) string {
+	resource, _, _ := strings.Cut(strings.TrimPrefix(pattern, "/v1/"), "/")
+	switch resource {
+	case "refunds":
+		return "charge"
+	case "order_returns":
+		return "order"
+	}
+	return strings.TrimSuffix(resource, "s")
+}
+
+func notPermitted(key, account, permission string) *apiError {
+	prefix, _ := splitKey(key)
+	return &apiError{
+		status: http.StatusForbidden,
+		Type:   typeInvalidRequest,
+		Message: fmt.Sprintf("The provided key '%s***' does not have the required permissions for this endpoint on account '%s'. "+
+			"Having the 'rak_%s' permission would allow this request to continue.", prefix, account, permission),
+	}
+}

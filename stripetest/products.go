@@ -1,0 +1,262 @@
+package stripetest
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+const (
+	maxImages     = 8
+	maxFeatures   = 15
+	maxAttributes = 5
+)
+
+type product struct {
+	ID                  string             `json:"id"`
+	Object              string             `json:"object"`
+	Active              bool               `json:"active"`
+	Attributes          []string           `json:"attributes,omitempty"`
+	Caption             *string            `json:"caption,omitempty"`
+	Created             int64              `json:"created"` // seconds
+	DeactivateOn        []string           `json:"deactivate_on,omitempty"`
+	DefaultPrice        *string            `json:"default_price"`
+	Description         *string            `json:"description"`
+	Images              []string           `json:"images"`
+	Livemode            bool               `json:"livemode"`
+	MarketingFeatures   []marketingFeature `json:"marketing_features"`
+	Metadata            map[string]string  `json:"metadata"`
+	Name                string             `json:"name"`
+	PackageDimensions   *packageDimensions `json:"package_dimensions"`
+	Shippable           *bool              `json:"shippable"`
+	StatementDescriptor *string            `json:"statement_descriptor"`
+	TaxCode             *string            `json:"tax_code"`
+	Type                string             `json:"type"` // good or service
+	UnitLabel           *string            `json:"unit_label"`
+	Updated             int64              `json:"updated"` // seconds
+	URL                 *string            `json:"url"`
+}
+
+type marketingFeature struct {
+	Name string `json:"name"`
+}
+
+// packageDimensions are in inches and ounces.
+type packageDimensions struct {
+	Height float64 `json:"height"`
+	Length float64 `json:"length"`
+	Weight float64 `json:"weight"`
+	Width  float64 `json:"width"`
+}
+
+// price is what is known of a price that was made along with something else:
+// prices are no resource here.
+type price struct {
+	currency   string
+	product    string
+	unitAmount string // a decimal, empty if the customer chooses
+}
+
+func productFields() fields {
+	return fields{
+		"active":               boolean,
+		"attributes":           orEmpty(atMost(maxAttributes, list(filled))),
+		"caption":              text,
+		"deactivate_on":        orEmpty(list(filled)),
+		"default_price_data":   hash(defaultPriceFields()),
+		"description":          text,
+		"expand":               list(text),
+		"id":                   filled,
+		"images":               orEmpty(atMost(maxImages, list(filled))),
+		"marketing_features":   orEmpty(atMost(maxFeatures, list(requiring(fields{"name": filled}, "name")))),
+		"metadata":             metadata,
+		"name":                 filled,
+		"package_dimensions":   orEmpty(requiring(dimensionFields(), "height", "length", "weight", "width")),
+		"shippable":            boolean,
+		"statement_descriptor": text,
+		"tax_code":             text,
+		"type":                 oneOf("good", "service"),
+		"unit_label":           text,
+		"url":                  text,
+	}
+}
+
+func productUpdateFields() fields {
+	return productFields().without("id", "default_price_data").with(fields{"default_price": text})
+}
+
+func dimensionFields() fields {
+	return fields{"height": decimal, "length": decimal, "weight": decimal, "width": decimal}
+}
+
+func defaultPriceFields() fields {
+	return fields{
+		"currency":            filled,
+		"currency_options":    anyHash,
+		"custom_unit_amount":  requiring(fields{"enabled": boolean, "maximum": integer, "minimum": integer, "preset": integer}, "enabled"),
+		"metadata":            metadata,
+		"recurring":           requiring(fields{"interval": oneOf("day", "week", "month", "year"), "interval_count": atLeast(1)}, "interval"),
+		"tax_behavior":        oneOf("exclusive", "inclusive", "unspecified"),
+		"unit_amount":         integer,
+		"unit_amount_decimal": decimal,
+	}
+}
+
+func productFilters() fields {
+	return fields{"active": boolean, "ids": list(filled), "shippable": boolean, "url": filled}
+}
+
+func newProducts(delay func(string) time.Duration) *collection[product] {
+	return newCollection("product", delay, map[string]func(*product) string{
+		"active":    func(p *product) string { return strconv.FormatBool(p.Active) },
+		"shippable": (*product).shippable,
+		"url":       func(p *product) string { return deref(p.URL) },
+	})
+}
+
+func (p *product) shippable() string {
+	if p.Shippable == nil {
+		return ""
+	}
+	return strconv.FormatBool(*p.Shippable)
+}
+
+func createProduct(c *call) (any, *apiError) {
+	if failure := required(c.params, "name"); failure != nil {
+		return nil, failure
+	}
+	if _, taken := c.account.products.get(c.params.string("id")); taken {
+		return nil, invalidRequest("resource_already_exists", "", "Product already exists.")
+	}
+	data := c.params.hash("default_price_data")
+	if failure := checkDefaultPrice(c.params, data); failure != nil {
+		return nil, failure
+	}
+	created := newProduct(c)
+	if data != nil {
+		id := c.account.addPrice(newPrice(data, created.ID))
+		created.DefaultPrice = &id
+	}
+	c.account.products.add(created.ID, created.Created, created)
+	return created, nil
+}
+
+func checkDefaultPrice(params, data *value) *apiError {
+	if data == nil {
+		return nil
+	}
+	if failure := required(params, "default_price_data[currency]"); failure != nil {
+		return failure
+	}
+	if failure := checkCurrency("default_price_data[currency]", data.string("currency")); failure != nil {
+		return failure
+	}
+	if amounts := data.count("unit_amount", "unit_amount_decimal", "custom_unit_amount"); amounts != 1 {
+		return invalidRequest("", "default_price_data", fmt.Sprintf("Exactly one of unit_amount, unit_amount_decimal and custom_unit_amount is needed in default_price_data; %d were sent.", amounts))
+	}
+	return nil
+}
+
+// newProduct is the product that the parameters describe.
+func newProduct(c *call) *product {
+	created := &product{
+		ID:                c.params.string("id"),
+		Object:            "product",
+		Active:            true,
+		Created:           c.time.Unix(),
+		Images:            []string{},
+		Livemode:          c.account.live,
+		MarketingFeatures: []marketingFeature{},
+		Metadata:          newMetadata(c.params),
+		Type:              "service",
+	}
+	if created.ID == "" {
+		created.ID = newID("prod_", 14)
+	}
+	created.set(c)
+	return created
+}
+
+// set changes the fields that were sent.
+func (p *product) set(c *call) {
+	params := c.params
+	params.setBoolean(&p.Active, "active")
+	params.setItems(&p.Attributes, "attributes")
+	params.setText(&p.Caption, "caption")
+	params.setItems(&p.DeactivateOn, "deactivate_on")
+	params.setText(&p.DefaultPrice, "default_price")
+	params.setText(&p.Description, "description")
+	params.setItems(&p.Images, "images")
+	if params.has("marketing_features") {
+		p.MarketingFeatures = []marketingFeature{}
+		for _, feature := range params.elements("marketing_features") {
+			p.MarketingFeatures = append(p.MarketingFeatures, marketingFeature{feature.string("name")})
+		}
+	}
+	if params.has("name") {
+		p.Name = params.string("name")
+	}
+	setHash(&p.PackageDimensions, params, "package_dimensions", newPackageDimensions)
+	if params.has("shippable") {
+		p.Shippable = new(params.boolean("shippable", false))
+	}
+	params.setText(&p.StatementDescriptor, "statement_descriptor")
+	params.setText(&p.TaxCode, "tax_code")
+	if params.has("type") {
+		p.Type = params.string("type")
+	}
+	params.setText(&p.UnitLabel, "unit_label")
+	params.setText(&p.URL, "url")
+	p.Updated = c.time.Unix()
+}
+
+func newPackageDimensions(params *value) *packageDimensions {
+	if params == nil {
+		return nil
+	}
+	number := func(name string) float64 {
+		n, _ := strconv.ParseFloat(params.string(name), 64) // checked by decimal
+		return n
+	}
+	return &packageDimensions{number("height"), number("length"), number("weight"), number("width")}
+}
+
+// newPrice is what default_price_data or price_data describe.
+func newPrice(data *value, product string) price {
+	amount := data.string("unit_amount_decimal")
+	if data.has("unit_amount") {
+		amount = data.string("unit_amount")
+	}
+	return price{currency: data.string("currency"), product: product, unitAmount: amount}
+}
+
+// addPrice keeps a price, and returns the id it gives it.
+func (a *account) addPrice(p price) string {
+	id := newID("price_1", 23)
+	a.prices[id] = p
+	return id
+}
+
+func updateProduct(c *call) (any, *apiError) {
+	old, failure := c.account.products.find(c.id)
+	if failure != nil {
+		return nil, failure
+	}
+	changed := *old
+	if changed.Metadata, failure = mergeMetadata(c.params, old.Metadata); failure != nil {
+		return nil, failure
+	}
+	changed.set(c)
+	c.account.products.replace(old.ID, &changed)
+	return &changed, nil
+}
+
+// listProducts refuses ids together with a cursor.
+func listProducts(c *call) (any, *apiError) {
+	for _, cursor := range []string{"starting_after", "ending_before"} {
+		if c.params.has("ids") && c.params.has(cursor) {
+			return nil, invalidRequest("", cursor, "You may only specify one of these parameters: ids, "+cursor+".")
+		}
+	}
+	return listing(products)(c)
+}

@@ -1,0 +1,182 @@
+package stripetest
+
+import (
+	"encoding/base64"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"strconv"
+	"time"
+)
+
+// WithSearchDelay makes searches miss objects that were created less than
+// delay ago, by the server's clock, as the index of the real service lags. The
+// default is no delay. What an update changes is searchable at once.
+func WithSearchDelay(delay time.Duration) Option {
+	return func(s *Server) { s.searchDelay = delay }
+}
+
+// searchObject is the envelope of search results.
+type searchObject struct {
+	Object   string  `json:"object"`
+	Data     any     `json:"data"`
+	HasMore  bool    `json:"has_more"`
+	NextPage *string `json:"next_page"`
+	URL      string  `json:"url"`
+}
+
+func searchParams() fields {
+	return fields{"expand": list(text), "limit": integer, "page": filled, "query": filled}
+}
+
+// searchIndex is how the objects of a resource can be searched.
+type searchIndex[T any] struct {
+	fields   map[string]searchField[T] // but for metadata
+	metadata func(*T) map[string]string
+}
+
+type searchField[T any] struct {
+	kind  fieldType
+	value func(*T) operand
+}
+
+func searchNumber[T any](of func(*T) int64) searchField[T] {
+	return searchField[T]{numberField, func(object *T) operand { return operand{number: of(object), numeric: true} }}
+}
+
+func searchFlag[T any](of func(*T) bool) searchField[T] {
+	return searchField[T]{tokenField, func(object *T) operand { return operand{text: strconv.FormatBool(of(object))} }}
+}
+
+// searchText is a field of either text kind.
+func searchText[T any](kind fieldType, of func(*T) *string) searchField[T] {
+	return searchField[T]{kind, func(object *T) operand { return operand{text: deref(of(object))} }}
+}
+
+func chargeIndex() searchIndex[charge] {
+	return searchIndex[charge]{
+		metadata: func(ch *charge) map[string]string { return ch.Metadata },
+		fields: map[string]searchField[charge]{
+			"amount":   searchNumber(func(ch *charge) int64 { return ch.Amount }),
+			"created":  searchNumber(func(ch *charge) int64 { return ch.Created }),
+			"currency": searchText(tokenField, func(ch *charge) *string { return &ch.Currency }),
+			"customer": searchText(tokenField, func(ch *charge) *string { return ch.Customer }),
+			"disputed": searchFlag(func(ch *charge) bool { return ch.Disputed }),
+			"refunded": searchFlag(func(ch *charge) bool { return ch.Refunded }),
+			"status":   searchText(tokenField, func(ch *charge) *string { return &ch.Status }),
+		},
+	}
+}
+
+func customerIndex() searchIndex[customer] {
+	return searchIndex[customer]{
+		metadata: func(cus *customer) map[string]string { return cus.Metadata },
+		fields: map[string]searchField[customer]{
+			"created": searchNumber(func(cus *customer) int64 { return cus.Created }),
+			"email":   searchText(textField, func(cus *customer) *string { return cus.Email }),
+			"name":    searchText(textField, func(cus *customer) *string { return cus.Name }),
+			"phone":   searchText(textField, func(cus *customer) *string { return cus.Phone }),
+		},
+	}
+}
+
+func productIndex() searchIndex[product] {
+	return searchIndex[product]{
+		metadata: func(p *product) map[string]string { return p.Metadata },
+		fields: map[string]searchField[product]{
+			"active":      searchFlag(func(p *product) bool { return p.Active }),
+			"description": searchText(textField, func(p *product) *string { return p.Description }),
+			"name":        searchText(textField, func(p *product) *string { return &p.Name }),
+			"shippable":   searchText(tokenField, func(p *product) *string { return new(p.shippable()) }),
+			"url":         searchText(textField, func(p *product) *string { return p.URL }),
+		},
+	}
+}
+
+func (index searchIndex[T]) types() map[string]fieldType {
+	types := map[string]fieldType{"metadata": tokenField}
+	for name, field := range index.fields {
+		types[name] = field.kind
+	}
+	return types
+}
+
+func (index searchIndex[T]) operand(object *T, c clause) operand {
+	if c.field == "metadata" {
+		return operand{text: index.metadata(object)[c.key]}
+	}
+	return index.fields[c.field].value(object)
+}
+
+// searching answers with the objects that a query selects, newest first.
+func searching[T any](from func(*account) *collection[T], index searchIndex[T]) handler {
+	types := index.types()
+	return func(c *call) (any, *apiError) {
+		if failure := required(c.params, "query"); failure != nil {
+			return nil, failure
+		}
+		text := c.params.string("query")
+		query, err := parseQuery(text, types)
+		if err != nil {
+			return nil, invalidRequest("", "query", "We were unable to parse your search query: "+err.Error()+".")
+		}
+		wanted, failure := pageSpan(text, c.params.string("page"))
+		if failure != nil {
+			return nil, failure
+		}
+		return searchPage(c, from(c.account).all.descend(wanted), func(object *T) bool {
+			return query.matches(func(clause clause) operand { return index.operand(object, clause) })
+		}), nil
+	}
+}
+
+// searchPage collects a page of what matches, of the objects that are indexed.
+func searchPage[T any](c *call, entries iter.Seq[*entry[T]], matches func(*T) bool) *searchObject {
+	limit := int(min(max(c.params.integer("limit", defaultLimit), 1), maxLimit))
+	indexed := c.time.Add(-c.server.searchDelay).Unix()
+	page := []*T{}
+	result := &searchObject{Object: "search_result", URL: c.path}
+	var last key
+	for e := range entries {
+		if e.created > indexed || !e.visibleAt(c.time) || !matches(e.object) {
+			continue
+		}
+		if len(page) == limit {
+			result.HasMore = true
+			result.NextPage = new(pageToken(c.params.string("query"), last))
+			break
+		}
+		page, last = append(page, e.object), e.key
+	}
+	result.Data = page
+	return result
+}
+
+// pageToken names the page of a query that comes after an object's place.
+func pageToken(query string, last key) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%x.%d.%d", queryHash(query), last.created, last.seq))
+}
+
+// pageSpan is where the objects of a page lie, anywhere for the first one. A
+// page of another query is refused.
+func pageSpan(query, token string) (span, *apiError) {
+	if token == "" {
+		return everything, nil
+	}
+	var hash uint64
+	var last key
+	text, err := base64.RawURLEncoding.DecodeString(token)
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), "%x.%d.%d", &hash, &last.created, &last.seq)
+	}
+	if err != nil || hash != queryHash(query) {
+		return span{}, invalidRequest("", "page", "Invalid page: use the next_page of a result of the same query.")
+	}
+	return everything.until(last), nil
+}
+
+func queryHash(query string) uint64 {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(query)) // never fails
+	return hash.Sum64()
+}

@@ -1,0 +1,149 @@
+package stripetest
+
+import (
+	"encoding/json"
+	"maps"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The versions in which objects changed.
+const (
+	defaultVersion version = "2026-08-26.dahlia" // of a request that names none
+
+	customerBalance version = "2019-10-17" // account_balance became balance
+	lastOrders      version = "2020-08-27" // the last one with orders
+	basil           version = "2025-03-31" // charge.invoice went, invoice items changed
+)
+
+// version is a date, perhaps with a name: 2020-08-27, 2025-03-31.basil.
+type version string
+
+var versionForm = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$`)
+
+// readVersion takes the version from the call's header.
+func (c *call) readVersion() *apiError {
+	sent := c.request.Header.Get(headerVersion)
+	if sent == "" {
+		return nil
+	}
+	if !versionForm.MatchString(sent) {
+		return invalidVersion(sent)
+	}
+	if _, err := time.Parse(time.DateOnly, version(sent).date()); err != nil {
+		return invalidVersion(sent)
+	}
+	c.version = version(sent)
+	return nil
+}
+
+func invalidVersion(sent string) *apiError {
+	return invalidRequest("", "", "Invalid Stripe API version: "+sent)
+}
+
+func (v version) date() string { return string(v[:len(time.DateOnly)]) }
+
+func (v version) before(other version) bool { return v.date() < other.date() }
+
+// current says whether objects are answered as they are stored.
+func (v version) current() bool { return !v.before(basil) }
+
+// has says whether the version has a route: orders are gone from later ones.
+func (v version) has(r route) bool { return !r.legacy || !lastOrders.before(v) }
+
+// readParams gives the parameters of an older version the names they have now,
+// and returns those that it changed, new to old.
+func (v version) readParams(r route, params *value) map[string]string {
+	renamed := make(map[string]string)
+	if strings.HasPrefix(r.pattern, "/v1/customers") && v.before(customerBalance) {
+		renamed["balance"] = "account_balance"
+	}
+	if strings.HasPrefix(r.pattern, "/v1/invoiceitems") && v.before(basil) {
+		renamed["pricing[price]"] = "price"
+		renamed["unit_amount_decimal"] = "unit_amount"
+	}
+	for now, old := range maps.Clone(renamed) {
+		if !params.rename(old, now) {
+			delete(renamed, now)
+		}
+	}
+	return renamed
+}
+
+// rename moves a parameter, unless it was not sent or the new name is in use.
+func (v *value) rename(from, to string) bool {
+	moved := v.below[from]
+	path := splitName(to)
+	if moved == nil || v.walk(path) != nil || v.below[path[0]] != nil {
+		return false
+	}
+	delete(v.below, from)
+	for i, name := range v.names {
+		if name == from {
+			v.names[i] = path[0]
+		}
+	}
+	for i := len(path) - 1; i > 0; i-- {
+		outer := newValue()
+		outer.add(path[i], moved)
+		moved = outer
+	}
+	v.below[path[0]] = moved
+	return true
+}
+
+// rewrite gives every object in an answer the shape it had in the version.
+func (v version) rewrite(answer any) {
+	if v.current() {
+		return
+	}
+	eachObject(answer, func(object *tree) {
+		switch object.text("object") {
+		case "charge":
+			v.rewriteCharge(object)
+		case "customer":
+			if v.before(customerBalance) {
+				object.rename("balance", "account_balance")
+			}
+		case "invoiceitem":
+			v.rewriteInvoiceItem(object)
+		}
+	})
+}
+
+func (v version) rewriteCharge(charge *tree) {
+	charge.add("invoice", nil)
+	if !lastOrders.before(v) {
+		charge.add("order", nil)
+	}
+}
+
+// rewriteInvoiceItem undoes what basil did: the price and the subscription
+// moved from the item itself into its pricing and its parent.
+func (v version) rewriteInvoiceItem(item *tree) {
+	item.set("plan", nil)
+	item.set("price", nil)
+	item.set("subscription", nil)
+	item.set("unit_amount", nil)
+	item.set("unit_amount_decimal", nil)
+	if pricing, ok := item.values["pricing"].(*tree); ok {
+		unit := pricing.text("unit_amount_decimal")
+		item.set("unit_amount_decimal", unit)
+		if _, err := strconv.ParseInt(unit, 10, 64); err == nil {
+			item.set("unit_amount", json.Number(unit))
+		}
+		if details, ok := pricing.values["price_details"].(*tree); ok {
+			item.set("price", newTree(newPriceObject(details.text("price"), price{
+				currency: item.text("currency"), product: details.text("product"), unitAmount: unit,
+			})))
+		}
+	}
+	if parent, ok := item.values["parent"].(*tree); ok {
+		if details, ok := parent.values["subscription_details"].(*tree); ok {
+			item.set("subscription", details.text("subscription"))
+		}
+	}
+	item.remove("customer_account", "net_amount", "parent", "pricing", "quantity_decimal")
+}
