@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestREADMEShowsCompiledPrograms holds each Go block of the README against the
-// file that the line above it names, less the file's first comment.
-func TestREADMEShowsCompiledPrograms(t *testing.T) {
+// TestREADMEShowsCompiledCode holds each Go block of the README against the
+// file that the line above it names: it is a part of that file, or all of it.
+func TestREADMEShowsCompiledCode(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)<!-- (\\S+) -->\n```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
@@ -20,8 +20,7 @@ func TestREADMEShowsCompiledPrograms(t *testing.T) {
 	for _, block := range blocks {
 		source, err := os.ReadFile(block[1])
 		require.NoError(t, err)
-		program := regexp.MustCompile(`(?s)\A(//[^\n]*\n)+`).ReplaceAllString(string(source), "")
-		require.Equal(t, program, block[2], block[1])
-		require.LessOrEqual(t, strings.Count(program, "\n"), 25, "%s is longer than a first program should be", block[1])
+		require.Contains(t, string(source), block[2], block[1])
+		require.LessOrEqual(t, strings.Count(block[2], "\n"), 25, "%s is longer than a first program should be", block[1])
 	}
 }

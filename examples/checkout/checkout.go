@@ -1,0 +1,24 @@
+// Package checkout is a till whose test declines a card, as a user of the
+// library would write both.
+package checkout
+
+import (
+	"context"
+	"errors"
+
+	"github.com/stripekit/stripekit"
+)
+
+// Pay charges a card and returns what to tell the buyer.
+func Pay(ctx context.Context, client *stripekit.Client, card string, cents int64) (string, error) {
+	_, err := client.Charges.Create(ctx, stripekit.ChargeCreateParams{
+		Amount: cents, Currency: "usd", Source: &card,
+	})
+	switch {
+	case errors.Is(err, stripekit.ErrCardDeclined):
+		return "Your card was declined.", nil
+	case err != nil:
+		return "", err
+	}
+	return "Thank you.", nil
+}
