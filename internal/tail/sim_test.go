@@ -32,6 +32,8 @@ type service struct {
 	byID    map[string]*object
 	seq     int
 	asked   int // requests
+
+	wrongDates bool // now and then
 }
 
 func (s *service) create(created, visible int64) *object {
@@ -68,7 +70,10 @@ func (s *service) ask(t require.TestingT, q Query) (Answer, bool) {
 	case q.LT != 0:
 		from = s.index(&object{created: q.LT - 1, seq: math.MaxInt})
 	}
-	a := Answer{Asked: s.now}
+	a := Answer{Asked: s.now, At: time.Unix(s.now, 0)}
+	if s.wrongDates && s.rand.IntN(30) == 0 {
+		a.Asked += []int64{-86400, -3600, 3600, 86400}[s.rand.IntN(4)]
+	}
 	for i := from; i >= 0 && i < len(s.objects) && s.objects[i].created >= q.GTE; i += step {
 		o := s.objects[i]
 		if o.visible > s.now || o.deleted {
@@ -120,7 +125,7 @@ func newHistory(t require.TestingT, seed uint64) *history {
 	r := rand.New(rand.NewPCG(seed, 1))
 	h := &history{
 		t: t, rand: r, overlap: 600, clock: time.Unix(0, 0),
-		service:   &service{rand: r, now: 1_700_000_000, byID: map[string]*object{}},
+		service:   &service{rand: r, now: 1_700_000_000, byID: map[string]*object{}, wrongDates: r.IntN(3) == 0},
 		rate:      []int{1, 1, 3, 3, 30, 100}[r.IntN(6)],
 		delivered: map[string]int{}, ids: map[uint64]string{},
 	}

@@ -70,12 +70,13 @@ type Query struct {
 // HasCursor tells whether the query depends on an object to exist.
 func (q Query) HasCursor() bool { return q.EndingBefore != "" || q.StartingAfter != "" }
 
-// Answer is a page, newest first. Asked is the service's clock when it was
-// asked for, or somewhat before.
+// Answer is a page, newest first. Asked is the service's second when it was
+// asked for, or somewhat before; At is the same moment by the monotonic clock.
 type Answer struct {
 	Items   []Item
 	HasMore bool
 	Asked   int64
+	At      time.Time
 }
 
 // Found is a new object.
@@ -95,6 +96,7 @@ type Tail struct {
 	started bool  // floor is set
 	fits    bool  // the last complete reading would have fitted on one page
 	swept   time.Time
+	clock   clock
 
 	pass pass
 }
@@ -104,14 +106,15 @@ type pass struct {
 	number  uint64
 	step    step
 	now     time.Time
-	asked   int64    // the service's clock at its first request; 0 before
-	cursor  string   // of walk, tip and descend
-	level   int64    // the highest created second from below up to here
-	plateau []*sight // the objects since it last rose
-	newest  int64    // the level of the newest object before this pass
-	lo, hi  int64    // of the search
-	count   int      // objects read
-	lost    int      // cursors lost
+	at      time.Time // of its first answer
+	asked   int64     // the service's second then
+	cursor  string    // of walk, tip and descend
+	level   int64     // the highest created second from below up to here
+	plateau []*sight  // the objects since it last rose
+	newest  int64     // the level of the newest object before this pass
+	lo, hi  int64     // of the search
+	count   int       // objects read
+	lost    int       // cursors lost
 	used    map[string]bool
 }
 
@@ -212,12 +215,14 @@ func (t *Tail) Read(a Answer) ([]Found, error) {
 	if err := check(a, p.step == walk || p.step == climb); err != nil {
 		return t.fail(err)
 	}
+	t.clock.read(a.Asked, a.At)
 	if p.asked == 0 {
-		p.asked = a.Asked
+		p.at = a.At
 	}
+	p.asked = t.clock.at(p.at)
 	switch p.step {
 	case start:
-		return t.readStart(a)
+		return t.readStart()
 	case window:
 		return t.readWindow(a)
 	case anchor:
@@ -270,12 +275,6 @@ func check(a Answer, upward bool) error {
 		return fmt.Errorf("%w: has_more on a page without objects", ErrAnswer)
 	}
 	return nil
-}
-
-func (t *Tail) readStart(a Answer) ([]Found, error) {
-	t.floor, t.started = a.Asked, true
-	t.pass.step = done
-	return nil, nil
 }
 
 func (t *Tail) readWindow(a Answer) ([]Found, error) {
@@ -376,7 +375,7 @@ func (t *Tail) top() {
 // complete ends a complete reading.
 func (t *Tail) complete() {
 	p := &t.pass
-	t.floor = max(t.floor, p.asked-t.overlap)
+	t.raise(p.asked - t.overlap)
 	t.swept = p.now
 	t.ledger.swept = p.number
 	t.ledger.prune(t.Floor(), p.number)
@@ -398,7 +397,7 @@ func (t *Tail) take(items []Item, follow bool) []Found {
 			found = append(found, Found{Index: i, Seq: seq, Late: item.Created > 0 && item.Created < p.newest})
 		}
 		if follow {
-			t.floor = max(t.floor, min(p.level, p.asked-t.overlap))
+			t.raise(min(p.level, p.asked-t.overlap))
 		}
 	}
 	if len(items) > 0 {
@@ -408,6 +407,13 @@ func (t *Tail) take(items []Item, follow bool) []Found {
 		t.ledger.prune(floor, p.number)
 	}
 	return found
+}
+
+// raise moves the floor up, as soon as the clock can be relied on.
+func (t *Tail) raise(floor int64) {
+	if t.clock.sure() {
+		t.floor = max(t.floor, floor)
+	}
 }
 
 // rise takes the level up to the created second of the next object. A list is

@@ -65,6 +65,8 @@ func TestAQuietListCostsOneRequestAPass(t *testing.T) {
 	s := newService()
 	tail := New(overlap)
 	clock := time.Unix(0, 0)
+	_, requests := onePass(t, tail, s, clock)
+	require.Equal(t, 2, requests, "two answers to be sure of the time")
 	for range 300 {
 		_, requests := onePass(t, tail, s, clock)
 		require.Equal(t, 1, requests)
@@ -213,4 +215,56 @@ func TestMemoryIsBoundedDuringABacklog(t *testing.T) {
 		most = max(most, len(tail.ledger.seen)+cap(tail.ledger.queue))
 	}
 	require.Less(t, most, 5*PageSize)
+}
+
+func TestClockBelievesNoSingleReading(t *testing.T) {
+	type reading struct {
+		date int64 // the service's second less that of the monotonic clock
+		want int64 // what is believed then
+	}
+	const day = 86400
+	for name, readings := range map[string][]reading{
+		"right from the start":          {{0, 0}, {1, 1}, {0, 0}},
+		"one from tomorrow":             {{0, 0}, {0, 0}, {day, 0}, {0, 0}},
+		"one from yesterday":            {{0, 0}, {0, 0}, {-day, -day}, {0, 0}},
+		"the first from tomorrow":       {{day, day}, {0, 0}, {0, 0}, {0, 0}},
+		"two apart from tomorrow":       {{0, 0}, {0, 0}, {day, 0}, {0, 0}, {day, 0}, {0, 0}},
+		"two that differ":               {{0, 0}, {0, 0}, {day, 0}, {2 * day, 0}, {0, 0}},
+		"a clock that was put right":    {{0, 0}, {0, 0}, {0, 0}, {day, 0}, {day, 0}, {day, day}, {day, day}},
+		"a machine that slept":          {{0, 0}, {0, 0}, {3600, 0}, {3600, 0}, {3600, 3600}, {3600, 3600}},
+		"a little off, one way or both": {{0, 0}, {30, 30}, {-20, -20}, {5, 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var c clock
+			for i, r := range readings {
+				at := time.Unix(int64(i)*15, 0)
+				c.read(1_700_000_000+r.date+int64(i)*15, at)
+				require.Equal(t, 1_700_000_000+r.want, c.at(at)-int64(i)*15, "reading %d", i)
+			}
+			require.True(t, c.sure())
+		})
+	}
+}
+
+func TestADateFromTomorrowLosesNothing(t *testing.T) {
+	s := newService()
+	tail := New(overlap)
+	clock := func() time.Time { return time.Unix(s.now, 0) }
+	onePass(t, tail, s, clock())
+	for i := range 50 {
+		s.now += 15
+		tail.Begin(clock())
+		a, ok := s.ask(t, tail.Next())
+		require.True(t, ok)
+		if i%10 == 5 {
+			a.Asked += 86400
+		}
+		_, err := tail.Read(a)
+		require.NoError(t, err)
+		require.LessOrEqual(t, tail.Floor(), s.now)
+	}
+	s.now++
+	want := s.createMany(1, s.now)
+	got, _ := onePass(t, tail, s, clock())
+	require.Equal(t, want, got)
 }

@@ -45,7 +45,7 @@ func (s *sender) send(ctx context.Context, req *Request) (*Response, error) {
 	start := time.Now()
 	resp, err := s.exchange(ctx, req)
 	if resp != nil {
-		resp.Asked = asked(resp.Header, time.Since(start))
+		resp.Asked, resp.AskedAt = asked(resp.Header, time.Since(start)), start
 	}
 	if s.observe != nil {
 		a := Attempt{Method: req.Method, Path: req.Path, Number: req.attempt, Duration: time.Since(start), Err: err}

@@ -37,6 +37,9 @@ type Response struct {
 	// Asked is the service's clock when the request was sent, at the latest:
 	// the Date header less the time the answer took. Zero without a Date.
 	Asked time.Time
+	// AskedAt is when that was by the local clock: its monotonic reading tells
+	// how much time lies between two answers.
+	AskedAt time.Time
 	// Attempts is how many requests it took.
 	Attempts int
 	// Sent tells that the service may have acted without saying how it ended:
