@@ -2,7 +2,9 @@ package stripekit
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"sync"
 )
 
 // Account is whose key it is.
@@ -36,4 +38,33 @@ func (c *Client) Check(ctx context.Context) (*Account, error) {
 	}
 	out.Mode = c.mode
 	return out, nil
+}
+
+// owner is the id of the account that a key belongs to, once it is known.
+type owner struct {
+	mu    sync.Mutex
+	known bool
+	id    string
+}
+
+// accountID is the account that the client acts for. It is empty where the key
+// may not know.
+func (c *Client) accountID(ctx context.Context) (string, error) {
+	if c.account != "" {
+		return c.account, nil
+	}
+	c.owner.mu.Lock()
+	defer c.owner.mu.Unlock()
+	if c.owner.known {
+		return c.owner.id, nil
+	}
+	account, err := c.Check(ctx)
+	switch {
+	case err == nil:
+		c.owner.id = account.ID
+	case !errors.Is(err, ErrPermission):
+		return "", err
+	}
+	c.owner.known = true
+	return c.owner.id, nil
 }

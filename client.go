@@ -47,6 +47,7 @@ type Client struct {
 	InvoiceItems *InvoiceItemsService
 
 	transport *transport.Transport
+	owner     *owner
 	mode      Mode
 	account   string
 	version   string // set by WithAPIVersion; empty: the constants
@@ -74,7 +75,7 @@ func New(apiKey string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stripe: %w", err)
 	}
-	c := &Client{mode: mode, version: o.version}
+	c := &Client{mode: mode, version: o.version, owner: new(owner)}
 	c.transport = transport.New(transport.Config{
 		HTTP:        httpClient,
 		BaseURL:     o.baseURL,

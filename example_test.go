@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/stripetest"
@@ -97,5 +98,36 @@ func ExamplePoller_Run() {
 	fmt.Println(err)
 	// Output:
 	// 2000 usd succeeded
+	// <nil>
+}
+
+func ExampleNewSource() {
+	client, server := newExampleClient()
+	defer server.Close()
+	// The server of this example knows no payouts: it is told what to answer.
+	server.Fault("GET /v1/payouts", stripetest.Every(), stripetest.Respond(200,
+		`{"data": [{"id": "po_1", "created": 1767225600, "amount": 4200, "currency": "eur"}], "has_more": false}`))
+
+	type Payout struct {
+		Amount   int64  `json:"amount"`
+		Currency string `json:"currency"`
+	}
+	payouts, err := stripekit.NewSource[Payout](client, "/v1/payouts", "created")
+	if err != nil {
+		panic(err)
+	}
+	poller, err := stripekit.NewPoller(payouts, stripekit.PollConfig{Every: 1, From: stripekit.FromBeginning})
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	err = poller.Run(ctx, func(_ context.Context, e stripekit.Event[Payout]) error {
+		fmt.Println(e.ID, e.Created.Format(time.DateOnly), e.Object.Amount, e.Object.Currency)
+		cancel()
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// po_1 2026-01-01 4200 eur
 	// <nil>
 }

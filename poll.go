@@ -46,8 +46,11 @@ type PollConfig struct {
 	// MaxUnacked is how many events delivery runs ahead of the oldest one that
 	// is not acknowledged; then it waits, and nothing is fetched. 0 is 1000.
 	MaxUnacked int
-	// Logger is told of starts, failures and ends; nil is silent.
+	// Logger is told of starts, late objects, failures and ends; nil is silent.
 	Logger *slog.Logger
+	// Observe is called with the status after every poll, for metrics; nil is
+	// not. It must not block.
+	Observe func(PollStatus)
 }
 
 const (
@@ -98,20 +101,22 @@ type Poller[T any] struct {
 	wake   chan struct{}   // tells a turn under way of an Ack or Nack
 	ctx    context.Context // from Start, for the turns
 
-	mu      sync.Mutex
-	started bool
-	running bool // a turn is under way
-	stopped bool
-	err     error
-	timer   *time.Timer
-	tail    *tail.Tail
-	open    map[uint64]*delivery[T] // found and not acknowledged
-	queue   []*delivery[T]          // of these, not handed over yet
-	nacked  map[uint64]*delivery[T] // of these, to be handed over again
-	status  PollStatus
-	pollAt  time.Time
-	saveAt  time.Time // no save before
-	dirty   bool      // there is something to save
+	mu         sync.Mutex
+	started    bool
+	running    bool // a turn is under way
+	stopped    bool
+	err        error
+	timer      *time.Timer
+	tail       *tail.Tail
+	open       map[uint64]*delivery[T] // found and not acknowledged
+	queue      []*delivery[T]          // of these, not handed over yet
+	nacked     map[uint64]*delivery[T] // of these, to be handed over again
+	status     PollStatus
+	pollAt     time.Time
+	saveAt     time.Time // no save before
+	account    string    // whose checkpoint it is, where that is known
+	identified bool      // account was asked for
+	dirty      bool      // there is something to save
 
 	saving   sync.Mutex // held for a save; taken before mu
 	revision uint64     // of the checkpoint last saved or loaded

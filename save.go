@@ -1,6 +1,7 @@
 package stripekit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ const checkpointVersion = 1
 // checkpoint is what a CheckpointStore keeps, as JSON.
 type checkpoint struct {
 	Version int              `json:"version"`
-	Key     string           `json:"key"`   // whose it is
+	Key     string           `json:"key"` // of the list and the flow
+	Account string           `json:"account,omitzero"`
 	Floor   int64            `json:"floor"` // everything created before is done
 	Seen    map[string]int64 `json:"seen"`  // what is done from there on
 }
@@ -37,6 +39,7 @@ func (p *Poller[T]) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.account = c.Account
 		p.tail = tail.Resume(p.cfg.Overlap, tail.Snapshot{Floor: c.Floor, Seen: c.Seen})
 		p.log.Info("stripe poller resumes", "from", UnixTime(c.Floor))
 	case p.cfg.From == FromNow:
@@ -44,6 +47,25 @@ func (p *Poller[T]) load(ctx context.Context) error {
 	default:
 		p.tail = tail.NewAt(p.cfg.Overlap, int64(p.cfg.From))
 	}
+	return nil
+}
+
+// identify learns which account this is, and refuses the checkpoint of another.
+// The account is not part of the checkpoint's key: were it, a key that may not
+// read its account, and later may, would lose its checkpoint, and with it what
+// happened meanwhile.
+func (p *Poller[T]) identify() error {
+	id, err := p.source.client.accountID(p.ctx)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id != "" && p.account != "" && id != p.account {
+		return fmt.Errorf("stripe: checkpoint %q: %w: it belongs to account %s, and this is %s: give one of them another Name or store",
+			p.key, ErrCheckpointInvalid, p.account, id)
+	}
+	p.account, p.identified = cmp.Or(id, p.account), true
 	return nil
 }
 
@@ -110,11 +132,11 @@ func (p *Poller[T]) store(ctx context.Context, now bool) error {
 		p.mu.Unlock()
 		return nil
 	}
-	s := p.tail.Snapshot()
+	s, account := p.tail.Snapshot(), p.account
 	p.dirty, p.saveAt = false, time.Now().Add(saveEvery)
 	p.mu.Unlock()
 
-	data, err := json.Marshal(checkpoint{Version: checkpointVersion, Key: p.key, Floor: s.Floor, Seen: s.Seen})
+	data, err := json.Marshal(checkpoint{Version: checkpointVersion, Key: p.key, Account: account, Floor: s.Floor, Seen: s.Seen})
 	if err != nil {
 		return err
 	}

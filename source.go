@@ -1,6 +1,8 @@
 package stripekit
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/stripekit/stripekit/internal/form"
@@ -16,45 +19,90 @@ import (
 )
 
 // Source is a list that a Poller can watch. Every service that lists objects is
-// one.
+// one, and NewSource makes one of any other list.
 type Source[T any] interface {
 	source() source[T]
 }
 
+// NewSource makes a Source of a list that this library has no service for, such
+// as /v1/payouts. T is what an object of it is decoded into. timeField names
+// the object's field with its second, for Event.Created and for the order of
+// delivery: "created" where it is empty. The list must take the parameters
+// limit, starting_after, ending_before and created, as Stripe's do.
+func NewSource[T any](client *Client, path, timeField string) (Source[T], error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	return source[T]{client: client, path: path, timeField: cmp.Or(timeField, "created")}, nil
+}
+
 // source reads a list for a Poller.
 type source[T any] struct {
-	client *Client
-	path   string
+	client    *Client
+	path      string
+	timeField string
 }
 
-func (s *ChargesService) source() source[Charge] { return source[Charge]{s.client, chargesPath} }
+func (s source[T]) source() source[T] { return s }
+
+func (s *ChargesService) source() source[Charge] {
+	return source[Charge]{s.client, chargesPath, "created"}
+}
+
 func (s *CustomersService) source() source[Customer] {
-	return source[Customer]{s.client, customersPath}
+	return source[Customer]{s.client, customersPath, "created"}
 }
 
-func (s *ProductsService) source() source[Product] { return source[Product]{s.client, productsPath} }
-func (s *RefundsService) source() source[Refund]   { return source[Refund]{s.client, refundsPath} }
-func (s *OrdersService) source() source[Order]     { return source[Order]{s.client, ordersPath} }
+func (s *ProductsService) source() source[Product] {
+	return source[Product]{s.client, productsPath, "created"}
+}
+
+func (s *RefundsService) source() source[Refund] {
+	return source[Refund]{s.client, refundsPath, "created"}
+}
+
+func (s *OrdersService) source() source[Order] {
+	return source[Order]{s.client, ordersPath, "created"}
+}
+
+// An invoice item has no created: its second is its date.
 func (s *InvoiceItemsService) source() source[InvoiceItem] {
-	return source[InvoiceItem]{s.client, invoiceItemsPath}
+	return source[InvoiceItem]{s.client, invoiceItemsPath, "date"}
 }
 
 // resource names the list in checkpoint keys and logs: "charges".
 func (s source[T]) resource() string { return strings.TrimPrefix(s.path, "/v1/") }
 
-// head is what a Poller needs of an object to tell whether it is new. An
-// invoice item calls its second date.
+// head is what a Poller needs of an object to tell whether it is new.
 type head struct {
-	ID      string   `json:"id"`
-	Created UnixTime `json:"created"`
-	Date    UnixTime `json:"date"`
+	ID string
+	at UnixTime
 }
 
-func (h head) time() UnixTime {
-	if h.Created != 0 {
-		return h.Created
+// head reads it, and skips the rest of the object.
+func (s source[T]) head(raw jsontext.Value) (h head, err error) {
+	d := jsontext.NewDecoder(bytes.NewReader(raw), lenient())
+	if _, err := d.ReadToken(); err != nil {
+		return h, err
 	}
-	return h.Date
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return h, err
+		}
+		switch name.String() {
+		case "id":
+			err = json.UnmarshalDecode(d, &h.ID)
+		case s.timeField:
+			err = json.UnmarshalDecode(d, &h.at)
+		default:
+			err = d.SkipValue()
+		}
+		if err != nil {
+			return h, err
+		}
+	}
+	return h, nil
 }
 
 // listed is an object as a page shows it. Object is nil unless it is fresh.
@@ -79,7 +127,7 @@ func (s source[T]) ask(ctx context.Context, q tail.Query, fresh func(id string) 
 	}
 	err = s.client.do(ctx, req, co, func(resp *transport.Response) error {
 		if !resp.Asked.IsZero() {
-			p.answer.Asked = resp.Asked.Unix()
+			p.answer.Asked, p.answer.At = resp.Asked.Unix(), resp.AskedAt
 			p.date, _ = http.ParseTime(resp.Header.Get("Date"))
 		}
 		var page struct {
@@ -99,7 +147,7 @@ func (s source[T]) ask(ctx context.Context, q tail.Query, fresh func(id string) 
 				return err
 			}
 			p.objects = append(p.objects, o)
-			p.answer.Items = append(p.answer.Items, tail.Item{ID: o.ID, Created: int64(o.time())})
+			p.answer.Items = append(p.answer.Items, tail.Item{ID: o.ID, Created: int64(o.at)})
 		}
 		return nil
 	})
@@ -107,7 +155,7 @@ func (s source[T]) ask(ctx context.Context, q tail.Query, fresh func(id string) 
 }
 
 func (s source[T]) read(raw jsontext.Value, fresh func(id string) bool) (o listed[T], err error) {
-	if err := unmarshal(raw, &o.head); err != nil {
+	if o.head, err = s.head(raw); err != nil {
 		return o, err
 	}
 	if fresh(o.ID) {

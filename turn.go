@@ -87,7 +87,10 @@ func (p *Poller[T]) work() error {
 		return nil
 	}
 	p.polled(err)
-	if permanent(err) || errors.Is(err, ErrCheckpointConflict) {
+	if p.cfg.Observe != nil {
+		p.cfg.Observe(p.Status())
+	}
+	if permanent(err) || errors.Is(err, ErrCheckpointConflict) || errors.Is(err, ErrCheckpointInvalid) {
 		return err
 	}
 	return p.save()
@@ -122,6 +125,11 @@ func (p *Poller[T]) polled(err error) {
 
 // poll makes one pass over what may be new, handing over page by page.
 func (p *Poller[T]) poll() error {
+	if !p.identified {
+		if err := p.identify(); err != nil {
+			return err
+		}
+	}
 	for query, more := p.begin(); more; query, more = p.next() {
 		if err := p.page(query); err != nil {
 			return err
@@ -173,9 +181,12 @@ func (p *Poller[T]) page(query tail.Query) error {
 	for _, f := range found {
 		o := page.objects[f.Index]
 		d := &delivery[T]{event: Event[T]{
-			ID: o.ID, Object: o.object, Created: o.time().Time(), Seen: page.date,
+			ID: o.ID, Object: o.object, Created: o.at.Time(), Seen: page.date,
 			Late: f.Late, Attempt: 1, receipt: p, seq: f.Seq,
 		}}
+		if f.Late {
+			p.log.Info("stripe object came late", "id", o.ID, "age", page.date.Sub(o.at.Time()))
+		}
 		p.open[f.Seq] = d
 		p.queue = append(p.queue, d)
 	}
