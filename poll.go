@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stripekit/stripekit/internal/tail"
@@ -46,6 +48,9 @@ type PollConfig struct {
 	// MaxUnacked is how many events delivery runs ahead of the oldest one that
 	// is not acknowledged; then it waits, and nothing is fetched. 0 is 1000.
 	MaxUnacked int
+	// Workers is how many events Run handles at a time; 0 is 1. With more than
+	// one the order of handling is not that of delivery.
+	Workers int
 	// Logger is told of starts, late objects, failures and ends; nil is silent.
 	Logger *slog.Logger
 	// Observe is called with the status after every poll, for metrics; nil is
@@ -64,7 +69,7 @@ const (
 
 func (c PollConfig) withDefaults() (PollConfig, error) {
 	for name, bad := range map[string]bool{
-		"Every": c.Every < 0, "From": c.From < 0, "MaxUnacked": c.MaxUnacked < 0,
+		"Every": c.Every < 0, "From": c.From < 0, "MaxUnacked": c.MaxUnacked < 0, "Workers": c.Workers < 0,
 		"Overlap": c.Overlap < 0 || c.Overlap > 0 && c.Overlap < time.Second,
 	} {
 		if bad {
@@ -74,6 +79,7 @@ func (c PollConfig) withDefaults() (PollConfig, error) {
 	c.Every = cmp.Or(c.Every, 15*time.Second)
 	c.Overlap = cmp.Or(c.Overlap, 10*time.Minute)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 1000)
+	c.Workers = cmp.Or(c.Workers, 1)
 	if c.Checkpoints == nil {
 		c.Checkpoints = new(MemoryStore)
 	}
@@ -184,33 +190,52 @@ func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) {
 	return p.events, nil
 }
 
-// Run starts the Poller, calls handle for each event in turn, and acknowledges
-// it when handle returns nil; on an error the event comes again, after a second
-// first and then less and less often. It returns when the Poller ends, with its
-// Err, after the last acknowledgement is saved.
+// Run starts the Poller, calls handle for each event, and acknowledges it when
+// handle returns nil; on an error the event comes again, after a second first
+// and then less and less often. It returns when the Poller ends, with its Err,
+// after the last handle has returned and the last acknowledgement is saved. If
+// handle panics, the Poller ends without that event acknowledged, and Run
+// panics.
 func (p *Poller[T]) Run(ctx context.Context, handle func(context.Context, Event[T]) error) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	events, err := p.Start(ctx)
 	if err != nil {
-		cancel()
 		return err
 	}
-	// If handle panics, the poller ends too, without the event acknowledged.
-	defer func() {
-		cancel()
-		for range events {
-		}
-	}()
-	for e := range events {
-		if err := handle(ctx, e); err != nil {
-			p.log.Warn("stripe event not handled, will be delivered again", "id", e.ID, "attempt", e.Attempt, "error", err)
-			e.Nack(min(time.Second<<min(e.Attempt-1, 10), 5*time.Minute))
-			continue
-		}
-		e.Ack()
+	var panicked atomic.Value
+	var workers sync.WaitGroup
+	for range p.cfg.Workers {
+		workers.Go(func() {
+			defer func() {
+				if v := recover(); v != nil {
+					panicked.CompareAndSwap(nil, fmt.Sprintf("%v\n\n%s", v, debug.Stack()))
+					cancel()
+				}
+			}()
+			for e := range events {
+				p.handle(ctx, e, handle)
+			}
+		})
+	}
+	workers.Wait()
+	for range events { // what is left when every worker has panicked
 	}
 	p.saveLate()
+	if v := panicked.Load(); v != nil {
+		panic(v)
+	}
 	return p.Err()
+}
+
+func (p *Poller[T]) handle(ctx context.Context, e Event[T], handle func(context.Context, Event[T]) error) {
+	err := handle(ctx, e)
+	if err == nil {
+		e.Ack()
+		return
+	}
+	p.log.Warn("stripe event not handled, will be delivered again", "id", e.ID, "attempt", e.Attempt, "error", err)
+	e.Nack(min(time.Second<<min(e.Attempt-1, 10), 5*time.Minute))
 }
 
 // Err is why the Poller ended; nil while it runs, and when its context was
