@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -153,8 +154,15 @@ func TestPollerKilledAnywhereRepeatsOnlyWhatWasNotSaved(t *testing.T) {
 		after, acked int
 		wait         time.Duration
 	}{
-		{0, 0, 0}, {1, 0, 0}, {1, 1, 0}, {1, 1, 2 * time.Second}, {60, 59, 2 * time.Second}, {60, 60, 0},
-		{100, 100, 2 * time.Second}, {150, 149, 0}, {250, 250, 2 * time.Second},
+		{0, 0, 0},
+		{1, 0, 0},
+		{1, 1, 0},
+		{1, 1, 2 * time.Second},
+		{60, 59, 2 * time.Second},
+		{60, 60, 0},
+		{100, 100, 2 * time.Second},
+		{150, 149, 0},
+		{250, 250, 2 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShop(t)
@@ -426,5 +434,43 @@ func TestNewSourceReadsTheTimeFieldItIsTold(t *testing.T) {
 		}))
 		_, err = stripekit.NewSource[struct{}](s.client, "https://example.com/", "")
 		require.ErrorIs(t, err, stripekit.ErrInvalidRequest)
+	})
+}
+
+// TestPollerStartsAndStopsAtAnyMoment leaves no goroutine: the bubble of
+// synctest does not end before the last one has.
+func TestPollerStartsAndStopsAtAnyMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		s.sell(60)
+		var all sync.WaitGroup
+		for worker := range 10 {
+			all.Go(func() {
+				for round := range 50 {
+					p := s.poller(stripekit.PollConfig{Name: fmt.Sprint(worker), From: stripekit.FromTime(time.Now().Add(-time.Hour)), Every: time.Second, MaxUnacked: 20})
+					ctx, cancel := context.WithCancel(t.Context())
+					events, err := p.Start(ctx)
+					require.NoError(t, err)
+					for range (worker * round) % 40 {
+						e := <-events
+						switch round % 3 {
+						case 0:
+							e.Ack()
+						case 1:
+							go e.Ack()
+						default:
+							e.Ack()
+							e.Nack(0)
+						}
+					}
+					pass(time.Duration(worker*round) * time.Millisecond)
+					cancel()
+					for range events {
+					}
+					require.NoError(t, p.Err())
+				}
+			})
+		}
+		all.Wait()
 	})
 }
