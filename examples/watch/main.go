@@ -6,7 +6,8 @@
 //	go run ./examples/watch -for 10s
 //
 // With STRIPE_API_KEY set it watches that account, and creates nothing there.
-// Ctrl-C ends it.
+// What it has shown it keeps in the folder checkpoints: stopped and started
+// again, it repeats nothing and misses nothing. Ctrl-C ends it.
 package main
 
 import (
@@ -26,6 +27,7 @@ import (
 func main() {
 	duration := flag.Duration("for", 0, "how long to watch; 0 is until Ctrl-C")
 	every := flag.Duration("every", 0, "time between polls; 0 is 1s for the simulated shop, 15s for an account")
+	dir := flag.String("checkpoints", "checkpoints", "folder that keeps what was shown of an account")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -37,7 +39,7 @@ func main() {
 	}
 	var err error
 	if key := os.Getenv("STRIPE_API_KEY"); key != "" {
-		err = watchAccount(ctx, os.Stdout, key, *every)
+		err = watchAccount(ctx, os.Stdout, key, *every, *dir)
 	} else {
 		err = watchShop(ctx, os.Stdout, *every, stripetest.New())
 	}
@@ -48,14 +50,18 @@ func main() {
 }
 
 // watchAccount watches a real account until ctx ends.
-func watchAccount(ctx context.Context, out io.Writer, key string, every time.Duration) error {
-	client, err := stripekit.New(key)
+func watchAccount(ctx context.Context, out io.Writer, key string, every time.Duration, dir string, opts ...stripekit.Option) error {
+	client, err := stripekit.New(key, opts...)
+	if err != nil {
+		return err
+	}
+	store, err := stripekit.NewFileStore(dir)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "Watching a Stripe account in %s mode. Ctrl-C ends.\n", client.Mode())
 	w := newWatcher(out)
-	w.start(ctx, client, stripekit.PollConfig{Every: every})
+	w.start(ctx, client, stripekit.PollConfig{Every: every, Checkpoints: store})
 	err = w.wait()
 	fmt.Fprintf(out, "\ndelivered %d, requests %d\n", w.delivered(), w.requests())
 	return err

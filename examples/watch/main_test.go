@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,39 @@ func TestWatchDeliversAllThatTheShopSells(t *testing.T) {
 		require.Greater(t, created, 100)
 		for _, want := range []string{"customer  ", "succeeded", "failed", " usd ", " jpy "} {
 			require.Contains(t, out.String(), want)
+		}
+	})
+}
+
+func TestWatchRepeatsNothingAndMissesNothingOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := stripetest.New(stripetest.InMemory())
+		defer server.Close()
+		shop, err := openShop(server)
+		require.NoError(t, err)
+		dir, shown := t.TempDir(), ""
+		for range 4 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			var out bytes.Buffer
+			done := make(chan error)
+			go func() {
+				done <- watchAccount(ctx, &out, "sk_test_shop", time.Second, dir,
+					stripekit.WithBaseURL(server.URL), stripekit.WithHTTPClient(server.Client()))
+			}()
+			synctest.Wait()
+			selling, rest := context.WithTimeout(t.Context(), 50*time.Second)
+			require.NoError(t, shop.sell(selling))
+			require.NoError(t, <-done)
+			shown += out.String()
+			cancel()
+			rest()
+			for range 3 { // while nobody watches
+				require.NoError(t, shop.serve(t.Context()))
+			}
+		}
+		require.Greater(t, len(shop.created), 200)
+		for _, id := range shop.created[:len(shop.created)-6] {
+			require.Equal(t, 1, strings.Count(shown, id), id)
 		}
 	})
 }

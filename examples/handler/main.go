@@ -1,0 +1,57 @@
+// Handler deals with every new charge of an account by several workers, each
+// charge once, and goes on where it was when it is started again:
+//
+//	STRIPE_API_KEY=sk_test_… go run ./examples/handler -checkpoints checkpoints
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"os/signal"
+
+	"github.com/stripekit/stripekit"
+)
+
+func main() {
+	dir := flag.String("checkpoints", "checkpoints", "folder that keeps what is done")
+	workers := flag.Int("workers", 4, "charges handled at a time")
+	flag.Parse()
+
+	client, err := stripekit.New(os.Getenv("STRIPE_API_KEY"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	cfg := stripekit.PollConfig{Workers: *workers, Logger: slog.Default()}
+	if cfg.Checkpoints, err = stripekit.NewFileStore(*dir); err != nil {
+		log.Fatal(err)
+	}
+	if err := handle(ctx, client, cfg, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// handle greets who pays, until ctx ends. A greeting that fails comes again.
+func handle(ctx context.Context, client *stripekit.Client, cfg stripekit.PollConfig, out io.Writer) error {
+	poller, err := stripekit.NewPoller(client.Charges, cfg)
+	if err != nil {
+		return err
+	}
+	return poller.Run(ctx, func(ctx context.Context, e stripekit.Event[stripekit.Charge]) error {
+		if !e.Object.Paid || e.Object.Customer.ID == "" {
+			return nil
+		}
+		customer, err := client.Customers.Get(ctx, e.Object.Customer.ID)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(out, "Thank you, %s, for %d %s.\n", customer.Name, e.Object.Amount, e.Object.Currency)
+		return err
+	})
+}

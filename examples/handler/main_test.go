@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripetest"
+)
+
+// lines is an output that several workers write to.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func TestHandlerGreetsEachPayerOnceOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := stripetest.New(stripetest.InMemory())
+		defer server.Close()
+		client, err := stripekit.New("sk_test_1", stripekit.WithBaseURL(server.URL), stripekit.WithHTTPClient(server.Client()))
+		require.NoError(t, err)
+		cfg := stripekit.PollConfig{Workers: 3, Checkpoints: new(stripekit.MemoryStore)}
+		out := new(lines)
+		var want []string
+		for day := range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			done := make(chan error)
+			go func() { done <- handle(ctx, client, cfg, out) }()
+			synctest.Wait()
+			for i := range 20 {
+				name := fmt.Sprintf("payer %d of day %d", i, day)
+				customer, err := client.Customers.Create(t.Context(), stripekit.CustomerCreateParams{Name: &name, Source: new("tok_visa")})
+				require.NoError(t, err)
+				_, err = client.Charges.Create(t.Context(), stripekit.ChargeCreateParams{Amount: 500, Currency: "usd", Customer: &customer.ID})
+				require.NoError(t, err)
+				want = append(want, fmt.Sprintf("Thank you, %s, for 500 usd.", name))
+			}
+			// The customers cannot be read for a while: their greetings come later.
+			fault := server.Fault("GET /v1/customers/{id}", stripetest.First(5), stripetest.Respond(500, ""))
+			require.NoError(t, <-done)
+			cancel()
+			require.Equal(t, 5, fault.Struck())
+		}
+		require.ElementsMatch(t, want, strings.Split(strings.TrimSpace(out.text.String()), "\n"))
+	})
+}
