@@ -1,8 +1,10 @@
 package stripetest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -133,7 +135,7 @@ func (a *account) named(kind, id string, parent *tree) any {
 		}
 	case "price":
 		if known, ok := a.prices[id]; ok {
-			return newPriceObject(id, known)
+			return newPriceObject(id, known, parent)
 		}
 	case "balance_transaction":
 		return newBalanceTransaction(id, parent)
@@ -158,6 +160,7 @@ type balanceTransaction struct {
 	Object            string     `json:"object"`
 	Amount            int64      `json:"amount"` // smallest currency unit; negative for a refund
 	AvailableOn       any        `json:"available_on"`
+	BalanceType       string     `json:"balance_type"`
 	Created           any        `json:"created"`
 	Currency          any        `json:"currency"`
 	Description       any        `json:"description"`
@@ -182,6 +185,7 @@ func newBalanceTransaction(id string, source *tree) *balanceTransaction {
 		Object:            "balance_transaction",
 		Amount:            amount,
 		AvailableOn:       created,
+		BalanceType:       "payments",
 		Created:           created,
 		Currency:          source.values["currency"],
 		Description:       source.values["description"],
@@ -196,25 +200,44 @@ func newBalanceTransaction(id string, source *tree) *balanceTransaction {
 
 // priceObject is as much of a price as is known here.
 type priceObject struct {
-	ID                string `json:"id"`
-	Object            string `json:"object"`
-	Active            bool   `json:"active"`
-	BillingScheme     string `json:"billing_scheme"`
-	Currency          string `json:"currency"`
-	Product           string `json:"product"`
-	Type              string `json:"type"`
-	UnitAmountDecimal string `json:"unit_amount_decimal"`
+	ID                string   `json:"id"`
+	Object            string   `json:"object"`
+	Active            bool     `json:"active"`
+	BillingScheme     string   `json:"billing_scheme"`
+	Created           any      `json:"created"` // of the object that names it
+	Currency          string   `json:"currency"`
+	CustomUnitAmount  null     `json:"custom_unit_amount"`
+	Livemode          any      `json:"livemode"`
+	LookupKey         null     `json:"lookup_key"`
+	Metadata          struct{} `json:"metadata"`
+	Nickname          null     `json:"nickname"`
+	Product           string   `json:"product"`
+	Recurring         null     `json:"recurring"`
+	TaxBehavior       string   `json:"tax_behavior"`
+	TiersMode         null     `json:"tiers_mode"`
+	TransformQuantity null     `json:"transform_quantity"`
+	Type              string   `json:"type"`
+	UnitAmount        *int64   `json:"unit_amount"` // null if it is no whole number
+	UnitAmountDecimal string   `json:"unit_amount_decimal"`
 }
 
-func newPriceObject(id string, p price) *priceObject {
+func newPriceObject(id string, p price, parent *tree) *priceObject {
+	var unitAmount *int64
+	if n, err := strconv.ParseInt(p.unitAmount, 10, 64); err == nil {
+		unitAmount = &n
+	}
 	return &priceObject{
 		ID:                id,
 		Object:            "price",
 		Active:            true,
 		BillingScheme:     "per_unit",
+		Created:           cmp.Or(parent.values["created"], parent.values["date"]),
 		Currency:          strings.ToLower(p.currency),
+		Livemode:          parent.values["livemode"],
 		Product:           p.product,
+		TaxBehavior:       "unspecified",
 		Type:              "one_time",
+		UnitAmount:        unitAmount,
 		UnitAmountDecimal: p.unitAmount,
 	}
 }

@@ -137,7 +137,7 @@ func (v version) rewriteInvoiceItem(item *tree) {
 		if details, ok := pricing.values["price_details"].(*tree); ok {
 			item.set("price", newTree(newPriceObject(details.text("price"), price{
 				currency: item.text("currency"), product: details.text("product"), unitAmount: unit,
-			})))
+			}, item)))
 		}
 	}
 	if parent, ok := item.values["parent"].(*tree); ok {
