@@ -285,11 +285,11 @@ func TestUncapturedChargeExpiresAfterSevenDays(t *testing.T) {
 		start := time.Now().Unix()
 		id := a.charge("source=tok_visa&capture=false")
 		captured := a.charge("source=tok_visa&capture=false")
-		time.Sleep(7*24*time.Hour - time.Second)
+		<-time.After(7*24*time.Hour - time.Second)
 		a.post("/v1/charges/"+captured+"/capture", "")
 		require.Equal(t, false, a.get("/v1/charges/" + id)["refunded"])
 
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		got := a.get("/v1/charges/" + id)
 		require.Equal(t, true, got["refunded"])
 		require.Equal(t, 1000.0, got["amount_refunded"])

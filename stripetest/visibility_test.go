@@ -49,7 +49,7 @@ func TestObjectsAreListedOnceTheyAreVisible(t *testing.T) {
 			{time.Second, []string{made[3], made[2], made[0]}},
 			{5 * time.Minute, []string{made[3], made[2], made[1], made[0]}},
 		} {
-			time.Sleep(step.wait)
+			<-time.After(step.wait)
 			for _, query := range []url.Values{{}, {"transfer_group": {"g"}}, {"created[gt]": {"0"}}} {
 				got, more := a.page("/v1/charges", query)
 				require.Equal(t, step.want, got)
@@ -73,7 +73,7 @@ func TestInvisibleObjectIsNoCursor(t *testing.T) {
 		for _, cursor := range []string{"starting_after", "ending_before"} {
 			refusal{"GET", "/v1/charges?" + cursor + "=OBJ", "", 400, "resource_missing", cursor, "No such charge: 'OBJ'"}.refuse(t, a, id)
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		a.get("/v1/charges?starting_after=" + id)
 	})
 }

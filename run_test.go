@@ -1,0 +1,109 @@
+package stripekit_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+)
+
+func TestRunAcksWhatIsHandledAndRepeatsWhatIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		ctx, cancel := context.WithCancel(t.Context())
+		handled := map[string]int{}
+		done := make(chan error)
+		go func() {
+			done <- s.poller(cfg).Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.Customer]) error {
+				if handled[e.ID]++; e.Attempt < 3 {
+					return errors.New("not now")
+				}
+				return nil
+			})
+		}()
+		synctest.Wait()
+		sold := s.sell(2)
+		pass(time.Minute)
+		cancel()
+		require.NoError(t, <-done)
+		require.Equal(t, map[string]int{sold[0]: 3, sold[1]: 3}, handled)
+
+		events, stop := s.watch(s.poller(cfg))
+		defer stop()
+		require.Empty(t, collect(events, time.Minute), "handled events are acknowledged and saved")
+	})
+}
+
+func TestRunSavesTheEventInHandWhenItIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- s.poller(cfg).Run(ctx, func(context.Context, stripekit.Event[stripekit.Customer]) error {
+				cancel()
+				pass(time.Minute) // the poller has ended meanwhile
+				return nil
+			})
+		}()
+		synctest.Wait()
+		s.sell(1)
+		require.NoError(t, <-done)
+
+		events, stop := s.watch(s.poller(cfg))
+		defer stop()
+		require.Empty(t, collect(events, time.Minute))
+	})
+}
+
+func TestRunEndsThePollerWhenTheHandlerPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		done := make(chan any)
+		go func() {
+			defer func() { done <- recover() }()
+			_ = s.poller(cfg).Run(t.Context(), func(context.Context, stripekit.Event[stripekit.Customer]) error { panic("boom") })
+		}()
+		synctest.Wait()
+		sold := s.sell(1)
+		require.Contains(t, <-done, "boom")
+
+		events, stop := s.watch(s.poller(cfg))
+		defer stop()
+		require.Equal(t, sold, collect(events, time.Minute), "the event was not acknowledged")
+	})
+}
+
+func TestRunHandlesAsManyEventsAtATimeAsItHasWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var now, most, handled atomic.Int64
+		done := make(chan error)
+		go func() {
+			done <- s.poller(stripekit.PollConfig{Workers: 4}).Run(ctx, func(context.Context, stripekit.Event[stripekit.Customer]) error {
+				most.Store(max(most.Load(), now.Add(1)))
+				pass(time.Second)
+				now.Add(-1)
+				handled.Add(1)
+				return nil
+			})
+		}()
+		synctest.Wait()
+		s.sell(40)
+		pass(15*time.Second + 11*time.Second)
+		require.EqualValues(t, 4, most.Load())
+		require.EqualValues(t, 40, handled.Load())
+		cancel()
+		require.NoError(t, <-done)
+	})
+}
