@@ -39,6 +39,12 @@ func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+func (m *meter) reading() (requests, bytes int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.requests, m.bytes
+}
+
 // load is what an account does, in steps of a poll.
 type load struct {
 	name  string
@@ -119,7 +125,7 @@ func TestPollerCostsLessThanOtherWays(t *testing.T) {
 				w.run(t, client, got, func(yield func(int) bool) {
 					for poll := range fill + l.polls {
 						if poll == fill {
-							requests, read = m.requests, m.bytes
+							requests, read = m.reading()
 						}
 						pass(14 * time.Second)
 						if n := l.sells(poll); n > 0 {
@@ -132,7 +138,8 @@ func TestPollerCostsLessThanOtherWays(t *testing.T) {
 							return
 						}
 					}
-					requests, read = m.requests-requests, m.bytes-read
+					r, b := m.reading()
+					requests, read = r-requests, b-read
 				})
 				missed := 0
 				for _, id := range sold {
