@@ -595,7 +595,7 @@ func TestPollerGoesByTheServicesClock(t *testing.T) {
 	}
 }
 
-func TestSecondPollerOnACheckpointEndsWithAConflict(t *testing.T) {
+func TestPollerOnACheckpointInUseEndsWithAConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
 		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}

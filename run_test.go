@@ -13,7 +13,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-func TestRunAcksWhatIsHandledAndRepeatsWhatIsNot(t *testing.T) {
+func TestPollerRunAcksWhatIsHandledAndRepeatsWhatIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
 		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
@@ -41,7 +41,7 @@ func TestRunAcksWhatIsHandledAndRepeatsWhatIsNot(t *testing.T) {
 	})
 }
 
-func TestRunSavesTheEventInHandWhenItIsStopped(t *testing.T) {
+func TestPollerRunSavesTheEventInHandWhenItIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
 		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
@@ -64,7 +64,7 @@ func TestRunSavesTheEventInHandWhenItIsStopped(t *testing.T) {
 	})
 }
 
-func TestRunEndsThePollerWhenTheHandlerPanics(t *testing.T) {
+func TestPollerRunEndsThePollerWhenTheHandlerPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
 		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
@@ -83,7 +83,7 @@ func TestRunEndsThePollerWhenTheHandlerPanics(t *testing.T) {
 	})
 }
 
-func TestRunHandlesAsManyEventsAtATimeAsItHasWorkers(t *testing.T) {
+func TestPollerRunHandlesAsManyEventsAtATimeAsItHasWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
 		ctx, cancel := context.WithCancel(t.Context())
