@@ -43,7 +43,9 @@ type PollConfig struct {
 	// memory, for as long as the Poller lives.
 	Checkpoints CheckpointStore
 	// Name tells flows on the same list apart: each has a checkpoint of its
-	// own. "" is a name too.
+	// own. So do accounts that share a store: give each a Name, since one that
+	// finds the checkpoint of another ends with ErrCheckpointInvalid. "" is a
+	// name too.
 	Name string
 	// MaxUnacked is how many events delivery runs ahead of the oldest one that
 	// is not acknowledged; then it waits, and nothing is fetched. 0 is 1000.
@@ -167,7 +169,9 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 
 // Start begins to poll and returns the channel of new objects. It is closed
 // when the Poller ends: because ctx was cancelled, or by an error that waiting
-// does not cure, which Err returns. Start fails on a checkpoint that cannot be
+// does not cure, which Err returns: a bad key, a missing permission, an endpoint
+// that is not there, another poller on the checkpoint, or a checkpoint that
+// turns out to be another account's. Start fails on a checkpoint that cannot be
 // read or used, and the second time.
 func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) {
 	p.mu.Lock()

@@ -52,26 +52,26 @@ func (p *Poller[T]) rest() bool {
 
 // arm sets the timer for what is due next. The caller holds mu.
 func (p *Poller[T]) arm() {
-	at, any := p.due()
-	if !p.full() && (!any || p.pollAt.Before(at)) {
-		at, any = p.pollAt, true
+	at, some := p.due()
+	if !p.full() && (!some || p.pollAt.Before(at)) {
+		at, some = p.pollAt, true
 	}
-	if any {
+	if some {
 		p.timer.Reset(time.Until(at))
 	}
 }
 
 // due is when something other than a poll must be done. The caller holds mu.
-func (p *Poller[T]) due() (at time.Time, any bool) {
+func (p *Poller[T]) due() (at time.Time, some bool) {
 	if p.dirty {
-		at, any = p.saveAt, true
+		at, some = p.saveAt, true
 	}
 	for _, d := range p.nacked {
-		if !any || d.again.Before(at) {
-			at, any = d.again, true
+		if !some || d.again.Before(at) {
+			at, some = d.again, true
 		}
 	}
-	return at, any
+	return at, some
 }
 
 // full tells that no more may be fetched. The caller holds mu.
@@ -242,10 +242,10 @@ func (p *Poller[T]) hand(d *delivery[T]) {
 		events, event = p.events, d.event
 	}
 	p.mu.Lock()
-	at, any := p.due()
+	at, some := p.due()
 	p.mu.Unlock()
 	var timeout <-chan time.Time
-	if any {
+	if some {
 		t := time.NewTimer(time.Until(at))
 		defer t.Stop()
 		timeout = t.C
