@@ -22,7 +22,7 @@ type Event[T any] struct {
 // receipt is where an event is acknowledged.
 type receipt interface {
 	ack(seq uint64)
-	nack(seq uint64, after time.Duration)
+	nack(seq uint64, attempt int, after time.Duration)
 }
 
 // Ack says that the event is dealt with: it will not be delivered again. It
@@ -35,10 +35,10 @@ func (e Event[T]) Ack() {
 }
 
 // Nack has the event delivered again after a while, 0 for at once. It never
-// blocks, and does nothing for an event that is acknowledged or waits to be
-// delivered again already.
+// blocks, and does nothing for an event that is acknowledged, nor the second
+// time for one delivery.
 func (e Event[T]) Nack(after time.Duration) {
 	if e.receipt != nil {
-		e.receipt.nack(e.seq, after)
+		e.receipt.nack(e.seq, e.Attempt, after)
 	}
 }

@@ -345,6 +345,35 @@ func TestPollerDeliversAgainAfterANack(t *testing.T) {
 	})
 }
 
+// A reader may be quicker with its Nack than the Poller with its own note that
+// the event was taken.
+func TestPollerDeliversAgainAfterEveryNack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		events, stop := s.watch(s.poller(stripekit.PollConfig{}))
+		s.sell(20)
+		const attempts = 500
+		var done atomic.Int64
+		var readers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				for e := range events {
+					if e.Attempt < attempts {
+						e.Nack(0)
+						continue
+					}
+					e.Ack()
+					done.Add(1)
+				}
+			})
+		}
+		pass(time.Minute)
+		stop()
+		readers.Wait()
+		require.EqualValues(t, 20, done.Load())
+	})
+}
+
 func TestPollerStopsFetchingUntilAcked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
@@ -511,9 +540,9 @@ func TestPollerOutlastsFailuresAndLosesNothing(t *testing.T) {
 		p := s.poller(stripekit.PollConfig{})
 		events, stop := s.watch(p)
 		defer stop()
-		calls := 0
+		var calls atomic.Int64
 		s.interfere(func(r *http.Request) (*http.Response, error) {
-			switch calls++; calls % 7 {
+			switch calls.Add(1) % 7 {
 			case 1:
 				return answer(r, 500, `{"error":{"message":"down"}}`), nil
 			case 2:
@@ -526,7 +555,7 @@ func TestPollerOutlastsFailuresAndLosesNothing(t *testing.T) {
 		sold := s.sell(250)
 		require.Equal(t, sold, collect(events, 10*time.Minute))
 		require.NoError(t, p.Err())
-		require.NotZero(t, calls)
+		require.NotZero(t, calls.Load())
 	})
 }
 

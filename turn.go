@@ -252,18 +252,22 @@ func (p *Poller[T]) hand(d *delivery[T]) {
 	}
 	select {
 	case events <- event:
-		p.handed(d)
+		p.handed(d, event.Attempt)
 	case <-p.wake:
 	case <-timeout:
 	case <-p.ctx.Done():
 	}
 }
 
-func (p *Poller[T]) handed(d *delivery[T]) {
+// handed takes note that d was taken. The reader may have been quicker with a
+// Nack, which then stands.
+func (p *Poller[T]) handed(d *delivery[T], attempt int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.queue) == 0 || p.queue[0] != d {
-		delete(p.nacked, d.event.seq)
+		if d.event.Attempt == attempt {
+			delete(p.nacked, d.event.seq)
+		}
 		return
 	}
 	p.queue[0], p.queue = nil, p.queue[1:]
@@ -286,12 +290,12 @@ func (p *Poller[T]) ack(seq uint64) {
 	p.nudge()
 }
 
-// nack is called by Event.Nack.
-func (p *Poller[T]) nack(seq uint64, after time.Duration) {
+// nack is called by Event.Nack, with the attempt that it belongs to.
+func (p *Poller[T]) nack(seq uint64, attempt int, after time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := p.open[seq]
-	if d == nil || p.nacked[seq] != nil || p.stopped {
+	if d == nil || d.event.Attempt != attempt || p.stopped {
 		return
 	}
 	d.event.Attempt++
