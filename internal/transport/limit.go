@@ -23,6 +23,11 @@ type Limits struct {
 // long; it doubles while they go on.
 const firstPause = 500 * time.Millisecond
 
+// maxPolls is how many pollers of one endpoint fetch at a time, as many as
+// connections are kept open. Ten thousand of them before a service that hangs
+// are ten thousand timers, and not as many connections.
+const maxPolls = 64
+
 // limiter keeps all callers below the limits, and holds back every caller of an
 // endpoint that answered 429, not only the one who was told.
 type limiter struct {
@@ -35,7 +40,8 @@ type limiter struct {
 }
 
 type endpoint struct {
-	gate *gate
+	gate  *gate
+	polls chan struct{} // an element for each poller that fetches
 
 	mu      sync.Mutex
 	until   time.Time // paused until then
@@ -52,6 +58,14 @@ func newLimiter(l Limits) *limiter {
 func (l *limiter) around(next step) step {
 	return func(ctx context.Context, req *Request) (*Response, error) {
 		e := l.endpoint(req.Path)
+		if req.Poll {
+			select {
+			case e.polls <- struct{}{}:
+				defer func() { <-e.polls }()
+			case <-ctx.Done():
+				return nil, &Error{Err: ctx.Err()}
+			}
+		}
 		if err := l.wait(ctx, e, req.Path); err != nil {
 			return nil, &Error{Err: err}
 		}
@@ -70,7 +84,7 @@ func (l *limiter) endpoint(path string) *endpoint {
 	defer l.mu.Unlock()
 	e := l.endpoints[name]
 	if e == nil {
-		e = &endpoint{gate: newGate(l.limits.Endpoint)}
+		e = &endpoint{gate: newGate(l.limits.Endpoint), polls: make(chan struct{}, maxPolls)}
 		l.endpoints[strings.Clone(name)] = e
 	}
 	return e

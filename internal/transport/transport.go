@@ -2,7 +2,7 @@
 // through a chain of small steps, one file each:
 //
 //	retry  repeats what may be repeated, waiting as told
-//	limit  keeps below the service's rate limits
+//	limit  keeps below the service's rate limits, and pollers few at a time
 //	send   writes the HTTP request and reads the whole answer, within a bound
 //
 // It knows HTTP and Stripe's headers, and nothing of resources or JSON.
@@ -24,6 +24,7 @@ type Request struct {
 	Account        string // Stripe-Account; empty: the key's own
 	Version        string // Stripe-Version
 	IdempotencyKey string // POST only
+	Poll           bool   // made by a poller: not too many at a time
 
 	attempt int // the number of the attempt under way, from 1
 }
@@ -104,15 +105,21 @@ type step func(context.Context, *Request) (*Response, error)
 
 // Transport is the chain. It is safe for concurrent use.
 type Transport struct {
-	first step
+	first   step
+	limiter *limiter
 }
 
 // New links the chain.
-func New(cfg Config) *Transport {
+func New(cfg Config) *Transport { return link(cfg, newLimiter(cfg.Limits)) }
+
+// Renew links a chain of other settings that counts towards the limits of t,
+// and rests with it after a 429. It takes no notice of cfg.Limits.
+func (t *Transport) Renew(cfg Config) *Transport { return link(cfg, t.limiter) }
+
+func link(cfg Config, l *limiter) *Transport {
 	s := newSender(cfg)
-	l := newLimiter(cfg.Limits)
 	r := &retrier{max: cfg.MaxRetries, random: cfg.RandomFloat, logger: cfg.Logger}
-	return &Transport{first: r.around(l.around(s.send))}
+	return &Transport{first: r.around(l.around(s.send)), limiter: l}
 }
 
 // Do carries req. An answer of any status is a Response; no whole answer is an
