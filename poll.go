@@ -108,6 +108,7 @@ type Poller[T any] struct {
 	events chan Event[T]
 	wake   chan struct{}   // tells a turn under way of an Ack or Nack
 	ctx    context.Context // from Start, for the turns
+	last   lastPage        // read by the turns alone
 
 	mu         sync.Mutex
 	started    bool
@@ -162,6 +163,7 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 		log:    cfg.Logger.With("resource", s.resource(), "name", cfg.Name),
 		events: make(chan Event[T]),
 		wake:   make(chan struct{}, 1),
+		last:   newLastPage(),
 		open:   map[uint64]*delivery[T]{},
 		nacked: map[uint64]*delivery[T]{},
 	}, nil

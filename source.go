@@ -1,17 +1,15 @@
 package stripekit
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"hash/maphash"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/stripekit/stripekit/internal/form"
 	"github.com/stripekit/stripekit/internal/tail"
@@ -73,96 +71,66 @@ func (s *InvoiceItemsService) source() source[InvoiceItem] {
 // resource names the list in checkpoint keys and logs: "charges".
 func (s source[T]) resource() string { return strings.TrimPrefix(s.path, "/v1/") }
 
-// head is what a Poller needs of an object to tell whether it is new.
-type head struct {
-	ID string
-	at UnixTime
-}
-
-// head reads it, and skips the rest of the object.
-func (s source[T]) head(raw jsontext.Value) (h head, err error) {
-	d := jsontext.NewDecoder(bytes.NewReader(raw), lenient())
-	if _, err := d.ReadToken(); err != nil {
-		return h, err
-	}
-	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return h, err
-		}
-		switch name.String() {
-		case "id":
-			err = json.UnmarshalDecode(d, &h.ID)
-		case s.timeField:
-			err = json.UnmarshalDecode(d, &h.at)
-		default:
-			err = d.SkipValue()
-		}
-		if err != nil {
-			return h, err
-		}
-	}
-	return h, nil
-}
-
-// listed is an object as a page shows it. Object is nil unless it is fresh.
-type listed[T any] struct {
-	head
-	object *T
-}
-
-// pageOf is a page as a Poller needs it. date is the service's clock.
+// pageOf is a page as a Poller needs it. Of the objects only those that were
+// fresh are there; the others are nil. date is the service's clock.
 type pageOf[T any] struct {
-	objects []listed[T]
 	answer  tail.Answer
+	objects []*T
 	date    time.Time
 }
 
 // ask fetches the page that a query names, and decodes of it in full what is
 // fresh. An object that cannot be decoded fails the page: nothing is skipped.
-func (s source[T]) ask(ctx context.Context, q tail.Query, fresh func(id string) bool) (p pageOf[T], err error) {
+func (s source[T]) ask(ctx context.Context, q tail.Query, fresh func(id string) bool, last *lastPage) (p pageOf[T], err error) {
 	req, co, err := s.client.request(http.MethodGet, s.path, encodeQuery(q), nil)
 	if err != nil {
 		return p, err
 	}
+	req.Poll = true
 	err = s.client.do(ctx, req, co, func(resp *transport.Response) error {
 		if !resp.Asked.IsZero() {
 			p.answer.Asked, p.answer.At = resp.Asked.Unix(), resp.AskedAt
 			p.date, _ = http.ParseTime(resp.Header.Get("Date"))
 		}
-		var page struct {
-			Data    []jsontext.Value `json:"data"`
-			HasMore bool             `json:"has_more"`
+		sum := last.sum(resp.Body)
+		if last.is(sum, fresh) {
+			p.answer.Items, p.answer.HasMore = last.items, last.hasMore
+			return nil
 		}
-		if err := unmarshal(resp.Body, &page); err != nil {
+		if err := s.scan(resp.Body, fresh, &p); err != nil {
 			return err
 		}
-		if page.Data == nil {
-			return errNoList
-		}
-		p.answer.HasMore = page.HasMore
-		for _, raw := range page.Data {
-			o, err := s.read(raw, fresh)
-			if err != nil {
-				return err
-			}
-			p.objects = append(p.objects, o)
-			p.answer.Items = append(p.answer.Items, tail.Item{ID: o.ID, Created: int64(o.at)})
-		}
+		last.bodySum, last.items, last.hasMore = sum, p.answer.Items, p.answer.HasMore
 		return nil
 	})
 	return p, err
 }
 
-func (s source[T]) read(raw jsontext.Value, fresh func(id string) bool) (o listed[T], err error) {
-	if o.head, err = s.head(raw); err != nil {
-		return o, err
-	}
-	if fresh(o.ID) {
-		o.object = new(T)
-		err = unmarshal(raw, o.object)
-	}
-	return o, err
+// lastPage is the page that a Poller read last. A quiet list answers the same
+// bytes every time: then there is nothing to decode.
+type lastPage struct {
+	seed    maphash.Seed
+	bodySum bodySum
+	items   []tail.Item
+	hasMore bool
+}
+
+// bodySum is the same for the same bytes, and by chance for others once in 2⁶⁴
+// times; the seed leaves a hostile server nothing but chance.
+type bodySum struct {
+	hash uint64
+	size int
+}
+
+func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }
+
+func (l *lastPage) sum(body []byte) bodySum {
+	return bodySum{hash: maphash.Bytes(l.seed, body), size: len(body)}
+}
+
+// is tells whether this is the last page once more, with nothing fresh on it.
+func (l *lastPage) is(sum bodySum, fresh func(id string) bool) bool {
+	return sum == l.bodySum && !slices.ContainsFunc(l.items, func(i tail.Item) bool { return fresh(i.ID) })
 }
 
 func encodeQuery(q tail.Query) []byte {

@@ -162,7 +162,7 @@ func (p *Poller[T]) next() (tail.Query, bool) {
 
 // page fetches one page and queues what is new on it.
 func (p *Poller[T]) page(query tail.Query) error {
-	page, err := p.source.ask(p.ctx, query, p.fresh)
+	page, err := p.source.ask(p.ctx, query, p.fresh, &p.last)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.status.Requests++
@@ -179,14 +179,15 @@ func (p *Poller[T]) page(query tail.Query) error {
 		return fmt.Errorf("stripe: GET %s: %w", p.source.path, err)
 	}
 	for _, f := range found {
-		o := page.objects[f.Index]
-		d := &delivery[T]{event: Event[T]{
-			ID: o.ID, Object: o.object, Created: o.at.Time(), Seen: page.date,
+		item := page.answer.Items[f.Index]
+		e := Event[T]{
+			ID: item.ID, Object: page.objects[f.Index], Created: UnixTime(item.Created).Time(), Seen: page.date,
 			Late: f.Late, Attempt: 1, receipt: p, seq: f.Seq,
-		}}
-		if f.Late {
-			p.log.Info("stripe object came late", "id", o.ID, "age", page.date.Sub(o.at.Time()))
 		}
+		if f.Late {
+			p.log.Info("stripe object came late", "id", e.ID, "age", e.Seen.Sub(e.Created))
+		}
+		d := &delivery[T]{event: e}
 		p.open[f.Seq] = d
 		p.queue = append(p.queue, d)
 	}
