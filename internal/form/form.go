@@ -9,6 +9,7 @@ package form
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -36,7 +37,7 @@ func Append(dst []byte, params any) ([]byte, error) {
 	}
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
-	e.out, e.key, e.start = dst, e.key[:0], len(dst)
+	e.out, e.key = e.out[:0], e.key[:0]
 	var err error
 	switch v.Kind() {
 	case reflect.Struct:
@@ -46,12 +47,10 @@ func Append(dst []byte, params any) ([]byte, error) {
 	default:
 		err = fmt.Errorf("%w: %s", ErrType, v.Type())
 	}
-	out := e.out
-	e.out = nil
 	if err != nil {
 		return dst, err
 	}
-	return out, nil
+	return append(dst, e.out...), nil
 }
 
 // AppendPair appends one key and its value. The key is taken as it is.
@@ -64,12 +63,12 @@ func AppendPair(dst []byte, key, value string) []byte {
 	return appendEscaped(dst, value)
 }
 
-// encoder is the state of one Append: what is written and the key being
-// written, both reused.
+// encoder is the state of one Append: what is written, the key being written
+// and the names of a map, all of them reused.
 type encoder struct {
 	out   []byte
 	key   []byte
-	start int
+	names []string
 }
 
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
@@ -129,8 +128,17 @@ func (e *encoder) inline(v reflect.Value) error {
 	return e.entries(v)
 }
 
-// under encodes v below the current key: name at the top, [name] deeper.
+// under encodes v below the current key.
 func (e *encoder) under(name string, v reflect.Value) error {
+	n := e.enter(name)
+	err := e.value(v)
+	e.key = e.key[:n]
+	return err
+}
+
+// enter goes one level down: name at the top, [name] deeper. It returns the
+// length of the key to come back to.
+func (e *encoder) enter(name string) int {
 	n := len(e.key)
 	if n == 0 {
 		e.key = append(e.key, name...)
@@ -139,9 +147,28 @@ func (e *encoder) under(name string, v reflect.Value) error {
 		e.key = append(e.key, name...)
 		e.key = append(e.key, ']')
 	}
-	err := e.value(v)
-	e.key = e.key[:n]
-	return err
+	return n
+}
+
+// enterEscaped is enter for a name that comes from the user. At the top level
+// its brackets are structure, as in "radar_options[session]"; deeper down they
+// would change the structure, and are escaped.
+func (e *encoder) enterEscaped(name string) int {
+	n := len(e.key)
+	if n > 0 {
+		e.key = append(e.key, '[')
+		e.key = appendEscaped(e.key, name)
+		e.key = append(e.key, ']')
+		return n
+	}
+	for i := range len(name) {
+		if c := name[i]; c == '[' || c == ']' {
+			e.key = append(e.key, c)
+		} else {
+			e.key = appendEscaped(e.key, name[i:i+1])
+		}
+	}
+	return n
 }
 
 func (e *encoder) value(v reflect.Value) error {
@@ -213,30 +240,40 @@ func (e *encoder) entries(v reflect.Value) error {
 	if v.Len() == 0 {
 		return nil
 	}
+	if v.CanConvert(texts) {
+		// Of a copy that has no address the conversion allocates nothing.
+		e.texts(reflect.ValueOf(v.Interface()).Convert(texts).Interface().(map[string]string))
+		return nil
+	}
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 	for _, k := range keys {
-		name := escapedKey(k.String(), len(e.key) == 0)
-		if err := e.under(name, v.MapIndex(k)); err != nil {
+		n := e.enterEscaped(k.String())
+		err := e.value(v.MapIndex(k))
+		e.key = e.key[:n]
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// escapedKey escapes a key that comes from the user. At the top level its
-// brackets are structure, as in "radar_options[session]"; deeper down they
-// would change the structure, and are escaped.
-func escapedKey(key string, top bool) string {
-	escaped := string(appendEscaped(nil, key))
-	if top {
-		escaped = strings.ReplaceAll(strings.ReplaceAll(escaped, "%5B", "["), "%5D", "]")
+// texts is entries for metadata, which nearly every request has.
+func (e *encoder) texts(m map[string]string) {
+	e.names = slices.AppendSeq(e.names[:0], maps.Keys(m))
+	slices.Sort(e.names)
+	for _, name := range e.names {
+		n := e.enterEscaped(name)
+		e.pair(m[name])
+		e.key = e.key[:n]
 	}
-	return escaped
+	clear(e.names)
 }
 
+var texts = reflect.TypeFor[map[string]string]()
+
 func (e *encoder) begin() {
-	if len(e.out) > e.start {
+	if len(e.out) > 0 {
 		e.out = append(e.out, '&')
 	}
 	e.out = append(e.out, e.key...)
@@ -251,15 +288,27 @@ func (e *encoder) pair(value string) {
 // appendEscaped escapes as net/url.QueryEscape does, without its allocation.
 func appendEscaped(dst []byte, s string) []byte {
 	const hex = "0123456789ABCDEF"
+	done := 0
 	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == '~':
-			dst = append(dst, c)
-		case c == ' ':
+		c := s[i]
+		if plain[c] {
+			continue
+		}
+		dst = append(dst, s[done:i]...)
+		done = i + 1
+		if c == ' ' {
 			dst = append(dst, '+')
-		default:
+		} else {
 			dst = append(dst, '%', hex[c>>4], hex[c&15])
 		}
 	}
-	return dst
+	return append(dst, s[done:]...)
 }
+
+// plain are the bytes that stand for themselves.
+var plain = func() (plain [256]bool) {
+	for c := range len(plain) {
+		plain[c] = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_.~", rune(c))
+	}
+	return plain
+}()

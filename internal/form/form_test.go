@@ -100,7 +100,10 @@ func TestAppendRefusesWhatHasNoEncoding(t *testing.T) {
 }
 
 func TestAppendAllocatesOnlyTheBody(t *testing.T) {
-	p := &params{Amount: 2000, Description: new("one two"), Address: &address{Line1: "1 Main St"}, Images: []string{"a", "b"}}
+	p := &params{
+		Amount: 2000, Description: new("one two"), Address: &address{Line1: "1 Main St"}, Images: []string{"a", "b"},
+		Metadata: map[string]string{"order": "6735", "a key": "a value"},
+	}
 	buf := make([]byte, 0, 512)
 	allocs := testing.AllocsPerRun(100, func() {
 		if _, err := form.Append(buf, p); err != nil {
