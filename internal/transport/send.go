@@ -45,7 +45,7 @@ func (s *sender) send(ctx context.Context, req *Request) (*Response, error) {
 	start := time.Now()
 	resp, err := s.exchange(ctx, req)
 	if resp != nil {
-		resp.Asked, resp.AskedAt = asked(resp.Header, time.Since(start)), start
+		resp.clock(start)
 	}
 	if s.observe != nil {
 		a := Attempt{Method: req.Method, Path: req.Path, Number: req.attempt, Duration: time.Since(start), Err: err}
@@ -153,14 +153,15 @@ func withoutSecrets(req *Request, err error) error {
 	return errors.New(text)
 }
 
-// asked is the service's clock at the moment of asking. The Date header cuts
-// off the part of a second, and the service wrote it before the answer was
-// here, so that took and a part of a second are what it can be off, always
-// towards the past.
-func asked(h http.Header, took time.Duration) time.Time {
-	date, err := http.ParseTime(h.Get("Date"))
+// clock reads the service's clock off an answer to a request of the moment
+// start. The Date header cuts off the part of a second, and the service wrote it
+// before the answer was here, so that the time it took and a part of a second
+// are what Asked can be off, always towards the past.
+func (r *Response) clock(start time.Time) {
+	r.AskedAt = start
+	date, err := http.ParseTime(r.Header.Get("Date"))
 	if err != nil {
-		return time.Time{}
+		return
 	}
-	return date.Add(-took).Truncate(time.Second)
+	r.Date, r.Asked = date, date.Add(-time.Since(start)).Truncate(time.Second)
 }

@@ -35,8 +35,10 @@ type Response struct {
 	Header http.Header
 	Body   []byte // valid until Release
 
+	// Date is the service's clock when it answered. Zero where it did not say.
+	Date time.Time
 	// Asked is the service's clock when the request was sent, at the latest:
-	// the Date header less the time the answer took. Zero without a Date.
+	// the Date less the time the answer took. Zero without a Date.
 	Asked time.Time
 	// AskedAt is when that was by the local clock: its monotonic reading tells
 	// how much time lies between two answers.
