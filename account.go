@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 )
 
@@ -32,39 +33,65 @@ type Account struct {
 // connection" of a connector. A restricted key that may not read its account
 // fails with ErrPermission: it is good all the same.
 func (c *Client) Check(ctx context.Context) (*Account, error) {
+	return c.check(ctx, c.current.Load())
+}
+
+func (c *Client) check(ctx context.Context, core *core, opts ...CallOption) (*Account, error) {
 	out := new(Account)
-	if err := c.call(ctx, http.MethodGet, "/v1/account", nil, out, nil); err != nil {
+	if err := c.call(ctx, http.MethodGet, "/v1/account", nil, out, append(opts, on(core))); err != nil {
 		return nil, err
 	}
-	out.Mode = c.mode
+	out.Mode = core.owner.mode
 	return out, nil
 }
 
-// owner is the id of the account that a key belongs to, once it is known.
+// owner is whose a key is. One that is changed for another gets an owner of its
+// own, so that they are told apart by their pointers.
 type owner struct {
+	mode Mode
+
 	mu    sync.Mutex
 	known bool
-	id    string
+	id    string // empty where the key may not know
 }
 
-// accountID is the account that the client acts for. It is empty where the key
-// may not know.
-func (c *Client) accountID(ctx context.Context) (string, error) {
+// identity is the account that the client acts for, empty where the key may not
+// know, and whose key that was.
+func (c *Client) identity(ctx context.Context) (id string, whose *owner, err error) {
+	core := c.current.Load()
+	whose = core.owner
 	if c.account != "" {
-		return c.account, nil
+		return c.account, whose, nil
 	}
-	c.owner.mu.Lock()
-	defer c.owner.mu.Unlock()
-	if c.owner.known {
-		return c.owner.id, nil
+	whose.mu.Lock()
+	defer whose.mu.Unlock()
+	if whose.known {
+		return whose.id, whose, nil
 	}
-	account, err := c.Check(ctx)
+	account, err := c.check(ctx, core)
 	switch {
 	case err == nil:
-		c.owner.id = account.ID
-	case !errors.Is(err, ErrPermission):
-		return "", err
+		whose.id = account.ID
+	case errors.Is(err, ErrPermission):
+		whose.id = accountNamed(err)
+	default:
+		return "", whose, err
 	}
-	c.owner.known = true
-	return c.owner.id, nil
+	whose.known = true
+	return whose.id, whose, nil
+}
+
+// accountNamed is the account that a refusal for lack of a permission names:
+// "… the required permissions for this endpoint on account 'acct_…'. Having …".
+func accountNamed(err error) string {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return ""
+	}
+	_, rest, _ := strings.Cut(e.Message, "on account '")
+	id, _, found := strings.Cut(rest, "'")
+	if !found || !strings.HasPrefix(id, "acct_") {
+		return ""
+	}
+	return id
 }

@@ -3,12 +3,12 @@ package stripekit
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
-	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"github.com/stripekit/stripekit/internal/form"
 	"github.com/stripekit/stripekit/internal/transport"
@@ -46,11 +46,33 @@ type Client struct {
 	Orders       *OrdersService
 	InvoiceItems *InvoiceItemsService
 
-	transport *transport.Transport
-	owner     *owner
-	mode      Mode
-	account   string
-	version   string // set by WithAPIVersion; empty: the constants
+	current *atomic.Pointer[core] // shared with the copies of WithAccount
+	account string
+}
+
+// core is what calls are made with. It never changes: a connection that is
+// updated gets another one, and calls under way end on theirs. A client of New
+// has the same for ever.
+type core struct {
+	transport  *transport.Transport
+	owner      *owner
+	version    string // set by WithAPIVersion; empty: the constants
+	connection string // its name; empty in a client of New
+	access     Access
+	closed     error // ErrDisabled or ErrNoConnection: every call is refused
+}
+
+// refusal is why a request must not be sent; nil if it may be.
+func (c *core) refusal(method string) error {
+	switch {
+	case c.closed != nil:
+		return c.closed
+	case c.access == ReadOnly && method != http.MethodGet:
+		return ErrReadOnly
+	case c.access == WriteOnly && method == http.MethodGet:
+		return ErrWriteOnly
+	}
+	return nil
 }
 
 // service is what the services of a client have in common.
@@ -65,32 +87,22 @@ func New(apiKey string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := defaultOptions()
-	for _, opt := range opts {
-		if err := opt(o); err != nil {
-			return nil, fmt.Errorf("stripe: %w", err)
-		}
-	}
-	httpClient, err := o.client()
+	o, err := applied(opts)
 	if err != nil {
 		return nil, fmt.Errorf("stripe: %w", err)
 	}
-	c := &Client{mode: mode, version: o.version, owner: new(owner)}
-	c.transport = transport.New(transport.Config{
-		HTTP:        httpClient,
-		BaseURL:     o.baseURL,
-		Key:         apiKey,
-		UserAgent:   "stripekit/" + Version + " go/" + strings.TrimPrefix(runtime.Version(), "go"),
-		Timeout:     o.timeout,
-		MaxRetries:  o.maxRetries,
-		MaxBody:     o.maxBody,
-		Limits:      o.limits(mode),
-		Logger:      o.logger,
-		Observe:     o.observe,
-		RandomFloat: mathrand.Float64,
+	current := new(atomic.Pointer[core])
+	current.Store(&core{
+		transport: transport.New(o.config(apiKey, mode, o.client())),
+		owner:     &owner{mode: mode}, version: o.version,
 	})
+	return newClient(current), nil
+}
+
+func newClient(current *atomic.Pointer[core]) *Client {
+	c := &Client{current: current}
 	c.attach()
-	return c, nil
+	return c
 }
 
 func (c *Client) attach() {
@@ -114,11 +126,11 @@ func (c *Client) WithAccount(id string) *Client {
 }
 
 // Mode is Test or Live, as the key says.
-func (c *Client) Mode() Mode { return c.mode }
+func (c *Client) Mode() Mode { return c.current.Load().owner.mode }
 
 // Format prints what may be known of a client, for every verb: never its key.
 func (c Client) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "stripekit.Client{mode: %s", c.mode)
+	fmt.Fprintf(f, "stripekit.Client{mode: %s", c.Mode())
 	if c.account != "" {
 		fmt.Fprintf(f, ", account: %s", c.account)
 	}
@@ -177,9 +189,10 @@ func (c *Client) call(ctx context.Context, method, path string, params, out any,
 	})
 }
 
-// request applies the call's options to a request.
+// request applies the call's options to a request. It settles which core the
+// call is made with, from the first attempt to the last.
 func (c *Client) request(method, path string, params []byte, opts []CallOption) (*transport.Request, *callOptions, error) {
-	var co callOptions
+	co := callOptions{core: c.current.Load()}
 	for _, opt := range opts {
 		if err := opt(&co); err != nil {
 			return nil, nil, err
@@ -188,13 +201,22 @@ func (c *Client) request(method, path string, params []byte, opts []CallOption) 
 	if strings.ContainsFunc(c.account, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, nil, &ParamError{Param: "Stripe-Account", Reason: "contains a character that an id cannot have"}
 	}
+	req := &transport.Request{
+		Method: method, Path: path,
+		Account: c.account, Version: co.core.versionFor(path),
+	}
+	if err := co.core.refusal(method); err != nil {
+		refused := newError(req)
+		refused.cause = fmt.Errorf("connection %q: %w", co.core.connection, err)
+		return nil, nil, refused
+	}
+	if co.whose != nil && co.whose != co.core.owner {
+		return nil, nil, errKeyChanged
+	}
 	for i, field := range co.expand {
 		params = form.AppendPair(params, fmt.Sprintf("expand[%d]", i), field)
 	}
-	req := &transport.Request{
-		Method: method, Path: path, Params: params,
-		Account: c.account, Version: c.versionFor(path),
-	}
+	req.Params = params
 	if method == http.MethodPost {
 		req.IdempotencyKey = co.idempotencyKey
 		if req.IdempotencyKey == "" {
@@ -204,7 +226,27 @@ func (c *Client) request(method, path string, params []byte, opts []CallOption) 
 	return req, &co, nil
 }
 
-func (c *Client) versionFor(path string) string {
+// errKeyChanged is a call with only, once the key is another.
+var errKeyChanged = errors.New("stripe: the key of the connection was changed")
+
+// only has a call refused with errKeyChanged unless the client's key is still
+// the one of whose.
+func only(whose *owner) CallOption {
+	return func(o *callOptions) error {
+		o.whose = whose
+		return nil
+	}
+}
+
+// on makes a call with this core, whatever becomes of the connection.
+func on(core *core) CallOption {
+	return func(o *callOptions) error {
+		o.core = core
+		return nil
+	}
+}
+
+func (c *core) versionFor(path string) string {
 	switch {
 	case c.version != "":
 		return c.version
@@ -218,7 +260,7 @@ func (c *Client) versionFor(path string) string {
 // do sends req and hands a successful answer to read, whose errors mean that
 // the answer cannot be read. The body is gone when do returns.
 func (c *Client) do(ctx context.Context, req *transport.Request, co *callOptions, read func(*transport.Response) error) error {
-	resp, err := c.transport.Do(ctx, req)
+	resp, err := co.core.transport.Do(ctx, req)
 	if err != nil {
 		return unanswered(req, err)
 	}

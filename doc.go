@@ -51,6 +51,13 @@
 // acknowledgement was saved, or the event was refused by Nack. A
 // [CheckpointStore] carries this across restarts.
 //
+// # Connections
+//
+// [Connections] keeps many accounts by name, as an integration platform does:
+// read from JSON, tested, opened, changed and removed while they are in use. A
+// [Connection] can be a source or a target only, or switched off, and shows its
+// key to nobody. A [Schedule] runs a job every 15 minutes, or as you say.
+//
 // # Tests
 //
 // Package stripetest is a Stripe in your test's process.

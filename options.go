@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 
@@ -41,6 +43,17 @@ func defaultOptions() *options {
 		maxBody:    64 << 20,
 		logger:     slog.New(slog.DiscardHandler),
 	}
+}
+
+// applied is what options make of the defaults.
+func applied(opts []Option) (*options, error) {
+	o := defaultOptions()
+	for _, opt := range opts {
+		if err := opt(o); err != nil {
+			return nil, err
+		}
+	}
+	return o, o.checkProxy()
 }
 
 // WithHTTPClient sets the client that makes the requests: its Transport and
@@ -206,33 +219,67 @@ func WithObserver(observe func(context.Context, Attempt)) Option {
 // maxIdle is the number of connections kept open between calls.
 const maxIdle = 64
 
+// checkProxy refuses a proxy that does not go with the other options.
+func (o *options) checkProxy() error {
+	switch {
+	case o.proxy == nil:
+		return nil
+	case o.httpClient != nil:
+		return errors.New("WithProxy: does not go together with WithHTTPClient: set the proxy in the client's Transport")
+	case strings.HasPrefix(o.baseURL, "http:") && !loopback(o.proxy.Hostname()):
+		return errors.New("WithProxy: a base URL of plain http would show the key to the proxy: use https")
+	}
+	return nil
+}
+
 // client is the HTTP client that the options ask for.
-func (o *options) client() (*http.Client, error) {
+func (o *options) client() *http.Client {
 	if o.httpClient != nil {
-		if o.proxy != nil {
-			return nil, errors.New("WithProxy and WithHTTPClient do not go together: set the proxy in the client's Transport")
-		}
-		return o.httpClient, nil
+		return o.httpClient
 	}
 	proxy := http.ProxyFromEnvironment
 	if o.proxy != nil {
-		if strings.HasPrefix(o.baseURL, "http:") && !loopback(o.proxy.Hostname()) {
-			return nil, errors.New("WithProxy: a base URL of plain http would show the key to the proxy: use https")
-		}
 		proxy = http.ProxyURL(o.proxy)
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	return &http.Client{Transport: &http.Transport{
-		Proxy:     proxy,
-		Protocols: &protocols,
+		Proxy:                  proxy,
+		OnProxyConnectResponse: proxyAnswered,
+		Protocols:              &protocols,
 		// net/http's default of two kept connections a host would have 64
 		// concurrent callers open and close one for nearly every call.
 		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle,
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-	}}, nil
+	}}
+}
+
+// proxyAnswered tells a proxy's refusal from the service's answers.
+func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	text := strings.TrimSpace(fmt.Sprintf("the proxy answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
+	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: errors.New(text)}
+}
+
+// config is what a chain to the service is made from.
+func (o *options) config(key string, mode Mode, httpClient *http.Client) transport.Config {
+	return transport.Config{
+		HTTP:        httpClient,
+		BaseURL:     o.baseURL,
+		Key:         key,
+		UserAgent:   "stripekit/" + Version + " go/" + strings.TrimPrefix(runtime.Version(), "go"),
+		Timeout:     o.timeout,
+		MaxRetries:  o.maxRetries,
+		MaxBody:     o.maxBody,
+		Limits:      o.limits(mode),
+		Logger:      o.logger,
+		Observe:     o.observe,
+		RandomFloat: rand.Float64,
+	}
 }
 
 func (o *options) limits(mode Mode) transport.Limits {
@@ -256,6 +303,9 @@ type callOptions struct {
 	idempotencyKey string
 	expand         []string
 	capture        *Response
+
+	core  *core  // the call is made with
+	whose *owner // the key must be; nil for any
 }
 
 // maxIdempotencyKey is Stripe's limit.

@@ -103,29 +103,32 @@ func (c PollConfig) withDefaults() (PollConfig, error) {
 type Poller[T any] struct {
 	source source[T]
 	cfg    PollConfig
+	mode   Mode
 	key    string
 	log    *slog.Logger
 	events chan Event[T]
 	wake   chan struct{}   // tells a turn under way of an Ack or Nack
 	ctx    context.Context // from Start, for the turns
-	last   lastPage        // read by the turns alone
 
-	mu         sync.Mutex
-	started    bool
-	running    bool // a turn is under way
-	stopped    bool
-	err        error
-	timer      *time.Timer
-	tail       *tail.Tail
-	open       map[uint64]*delivery[T] // found and not acknowledged
-	queue      []*delivery[T]          // of these, not handed over yet
-	nacked     map[uint64]*delivery[T] // of these, to be handed over again
-	status     PollStatus
-	pollAt     time.Time
-	saveAt     time.Time // no save before
-	account    string    // whose checkpoint it is, where that is known
-	identified bool      // account was asked for
-	dirty      bool      // there is something to save
+	// Of the turns alone.
+	last  lastPage
+	whose *owner // of the key that was asked whose it is; nil before
+
+	mu      sync.Mutex
+	started bool
+	running bool // a turn is under way
+	stopped bool
+	err     error
+	timer   *time.Timer
+	tail    *tail.Tail
+	open    map[uint64]*delivery[T] // found and not acknowledged
+	queue   []*delivery[T]          // of these, not handed over yet
+	nacked  map[uint64]*delivery[T] // of these, to be handed over again
+	status  PollStatus
+	pollAt  time.Time
+	saveAt  time.Time // no save before
+	account string    // whose checkpoint it is, where that is known
+	dirty   bool      // there is something to save
 
 	saving   sync.Mutex // held for a save; taken before mu
 	revision uint64     // of the checkpoint last saved or loaded
@@ -157,9 +160,11 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 		return nil, err
 	}
 	s := src.source()
+	mode := s.client.Mode()
 	return &Poller[T]{
 		source: s, cfg: cfg,
-		key:    fmt.Sprintf("%s/%s/%s/%s", s.client.mode, s.client.account, s.resource(), cfg.Name),
+		mode:   mode,
+		key:    fmt.Sprintf("%s/%s/%s/%s", mode, s.client.account, s.resource(), cfg.Name),
 		log:    cfg.Logger.With("resource", s.resource(), "name", cfg.Name),
 		events: make(chan Event[T]),
 		wake:   make(chan struct{}, 1),

@@ -50,12 +50,12 @@ func (p *Poller[T]) load(ctx context.Context) error {
 	return nil
 }
 
-// identify learns which account this is, and refuses the checkpoint of another.
-// The account is not part of the checkpoint's key: were it, a key that may not
-// read its account, and later may, would lose its checkpoint, and with it what
-// happened meanwhile.
+// identify learns whose key it is, and refuses the checkpoint of another
+// account or mode. The account is not part of the checkpoint's key: were it, a
+// key that may not read its account, and later may, would lose its checkpoint,
+// and with it what happened meanwhile.
 func (p *Poller[T]) identify() error {
-	id, err := p.source.client.accountID(p.ctx)
+	id, whose, err := p.source.client.identity(p.ctx)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,10 @@ func (p *Poller[T]) identify() error {
 		return fmt.Errorf("stripe: checkpoint %q: %w: it belongs to account %s, and this is %s: give one of them another Name or store",
 			p.key, ErrCheckpointInvalid, p.account, id)
 	}
-	p.account, p.identified = cmp.Or(id, p.account), true
+	if whose.mode != p.mode {
+		return fmt.Errorf("stripe: checkpoint %q: %w: the key was changed for one of %s mode", p.key, ErrCheckpointInvalid, whose.mode)
+	}
+	p.account, p.whose = cmp.Or(id, p.account), whose
 	return nil
 }
 

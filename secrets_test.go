@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,6 +114,76 @@ func TestNewShowsNoKey(t *testing.T) {
 		require.Error(t, err)
 		requireShowsNoSecret(t, "error of New", err)
 	}
+}
+
+// TestConnectionShowsNoSecret prints connections as they come out of JSON and of
+// Connections, also where they are unexported fields, which no method guards.
+func TestConnectionShowsNoSecret(t *testing.T) {
+	t.Setenv("STRIPEKIT_TEST_KEY", markedKey)
+	const login = "http://user:" + proxyMark + "@proxy.example:3128"
+	var decoded, named stripekit.Connection
+	require.NoError(t, json.Unmarshal([]byte(`{"name":"decoded","api_key":"`+markedKey+`","proxy":"`+login+`"}`), &decoded))
+	require.NoError(t, json.Unmarshal([]byte(`{"name":"named","api_key_env":"STRIPEKIT_TEST_KEY","proxy":"user:`+proxyMark+`@proxy"}`), &named))
+	cs := stripekit.NewConnections()
+	require.NoError(t, cs.Add(decoded))
+	require.Error(t, cs.Add(named))
+	require.NoError(t, json.Unmarshal([]byte(`{"proxy":"`+login+`"}`), &named))
+	require.NoError(t, cs.Add(named))
+	_, err := cs.Open(markedKey)
+	requireShowsNoSecret(t, "a key in the place of a name", err)
+	kept, err := cs.Get("decoded")
+	require.NoError(t, err)
+	keptNamed, err := cs.Get("named")
+	require.NoError(t, err)
+	opened, err := cs.Open("decoded")
+	require.NoError(t, err)
+	secret := stripekit.NewSecret(markedKey)
+	literal := stripekit.Connection{Name: "literal", APIKey: secret, Proxy: login}
+
+	for what, v := range map[string]any{
+		"secret": secret, "secret's pointer": &secret, "secrets": []stripekit.Secret{secret}, "keyed": map[string]stripekit.Secret{"k": secret},
+		"secret in a struct": struct{ s stripekit.Secret }{secret}, "secret's pointer in a struct": struct{ s *stripekit.Secret }{&secret},
+		"key in the place of a variable": stripekit.SecretFromEnv(markedKey),
+		"decoded":                        decoded, "named": named, "kept": kept, "kept, named": keptNamed, "pointer": &kept,
+		"in a struct": struct{ c stripekit.Connection }{kept}, "decoded in a struct": struct{ c stripekit.Connection }{decoded},
+		"several": []stripekit.Connection{decoded, named, kept}, "connections": cs, "client": opened, "client value": *opened,
+		"literal": &literal, "result": stripekit.TestResult{Mode: stripekit.Test},
+	} {
+		requireShowsNoSecret(t, what, v)
+	}
+	// With %p, which is for pointers, fmt asks no method.
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+		requireNoSecret(t, "literal as "+verb, fmt.Sprintf(verb, literal))
+	}
+	b, err := json.Marshal([]stripekit.Connection{literal, kept, keptNamed})
+	require.NoError(t, err)
+	requireNoSecret(t, "JSON", string(b))
+	require.Equal(t, 3, strings.Count(string(b), `"proxy":"http://****@proxy.example:3128"`))
+}
+
+// TestSecretIsClosedToReflection looks for it as a debugger would.
+func TestSecretIsClosedToReflection(t *testing.T) {
+	c := stripekit.Connection{APIKey: stripekit.NewSecret(markedKey)}
+	require.NoError(t, json.Unmarshal([]byte(`{"name":"shop","proxy":"http://user:`+proxyMark+`@proxy.example"}`), &c))
+	requireNoSecret(t, "a dump", dump(reflect.ValueOf(c)))
+	require.Contains(t, dump(reflect.ValueOf(struct{ c stripekit.Connection }{c})), "shop")
+}
+
+// dump writes all strings that a value leads to.
+func dump(v reflect.Value) (out string) {
+	switch v.Kind() {
+	case reflect.String:
+		out = v.String() + "\n"
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			out = dump(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			out += dump(v.Field(i))
+		}
+	}
+	return out
 }
 
 // echo answers with what it was asked, the key and all.

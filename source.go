@@ -81,16 +81,16 @@ type pageOf[T any] struct {
 
 // ask fetches the page that a query names, and decodes of it in full what is
 // fresh. An object that cannot be decoded fails the page: nothing is skipped.
-func (s source[T]) ask(ctx context.Context, q tail.Query, fresh func(id string) bool, last *lastPage) (p pageOf[T], err error) {
-	req, co, err := s.client.request(http.MethodGet, s.path, encodeQuery(q), nil)
+// It fails with errKeyChanged, without a request, where the key is not of whose.
+func (s source[T]) ask(ctx context.Context, whose *owner, q tail.Query, fresh func(id string) bool, last *lastPage) (p pageOf[T], err error) {
+	req, co, err := s.client.request(http.MethodGet, s.path, encodeQuery(q), []CallOption{only(whose)})
 	if err != nil {
 		return p, err
 	}
 	req.Poll = true
 	err = s.client.do(ctx, req, co, func(resp *transport.Response) error {
-		if !resp.Asked.IsZero() {
-			p.answer.Asked, p.answer.At = resp.Asked.Unix(), resp.AskedAt
-			p.date, _ = http.ParseTime(resp.Header.Get("Date"))
+		if !resp.Date.IsZero() {
+			p.answer.Asked, p.answer.At, p.date = resp.Asked.Unix(), resp.AskedAt, resp.Date
 		}
 		sum := last.sum(resp.Body)
 		if last.is(sum, fresh) {
@@ -161,9 +161,15 @@ func cursorLost(q tail.Query, err error) bool {
 }
 
 // permanent tells whether an error will not pass by waiting: a bad key, a
-// missing permission, an endpoint that is not there, a request that is wrong.
-// It must be Stripe's own word: a page of a proxy in between passes.
+// missing permission, an endpoint that is not there, a request that is wrong, a
+// connection that is gone. It must be Stripe's own word, or the connection's: a
+// page of a proxy in between passes.
 func permanent(err error) bool {
+	for _, refusal := range []error{ErrNoConnection, ErrDisabled, ErrWriteOnly} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
 	var e *Error
 	if !errors.As(err, &e) || e.Type == "" && e.Code == "" {
 		return false

@@ -125,7 +125,7 @@ func (p *Poller[T]) polled(err error) {
 
 // poll makes one pass over what may be new, handing over page by page.
 func (p *Poller[T]) poll() error {
-	if !p.identified {
+	if p.whose == nil {
 		if err := p.identify(); err != nil {
 			return err
 		}
@@ -162,7 +162,13 @@ func (p *Poller[T]) next() (tail.Query, bool) {
 
 // page fetches one page and queues what is new on it.
 func (p *Poller[T]) page(query tail.Query) error {
-	page, err := p.source.ask(p.ctx, query, p.fresh, &p.last)
+	page, err := p.source.ask(p.ctx, p.whose, query, p.fresh, &p.last)
+	if errors.Is(err, errKeyChanged) {
+		if err := p.identify(); err != nil {
+			return err
+		}
+		return p.page(query)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.status.Requests++

@@ -1,0 +1,797 @@
+package stripekit_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripetest"
+)
+
+const (
+	otherKey = "sk_test_52abcdefghijklmnopqrstuv"
+	liveKey  = "sk_live_51abcdefghijklmnopqrstuv"
+)
+
+// connectionsOver is a set of connections over a network, without rate limits.
+func connectionsOver(n http.RoundTripper, opts ...stripekit.Option) *stripekit.Connections {
+	return stripekit.NewConnections(append([]stripekit.Option{
+		stripekit.WithHTTPClient(&http.Client{Transport: n}), stripekit.WithRateLimit(stripekit.RateLimit{}),
+	}, opts...)...)
+}
+
+// opened adds a connection and opens it.
+func opened(t *testing.T, cs *stripekit.Connections, c stripekit.Connection) *stripekit.Client {
+	t.Helper()
+	require.NoError(t, cs.Add(c))
+	client, err := cs.Open(c.Name)
+	require.NoError(t, err)
+	return client
+}
+
+// keyOf is the key that a request came with.
+func keyOf(r *http.Request) string {
+	key, _, _ := r.BasicAuth()
+	return key
+}
+
+func TestConnectionsKeepConnectionsByName(t *testing.T) {
+	var cs stripekit.Connections // the zero value will do
+	require.Empty(t, cs.Names())
+	for _, name := range []string{"b", "c", "a"} {
+		require.NoError(t, cs.Add(connection(name)))
+	}
+	require.Equal(t, []string{"a", "b", "c"}, cs.Names())
+
+	err := cs.Add(connection("b"))
+	require.ErrorIs(t, err, stripekit.ErrConnectionExists)
+	require.EqualError(t, err, `stripe: connection "b": the name is taken`)
+
+	changed := connection("b")
+	changed.Timeout = time.Second
+	require.NoError(t, cs.Update(changed))
+	got, err := cs.Get("b")
+	require.NoError(t, err)
+	require.Equal(t, time.Second, got.Timeout)
+	require.Equal(t, "sk_test_…stuv", got.APIKey.String())
+
+	require.NoError(t, cs.Remove("b"))
+	require.Equal(t, []string{"a", "c"}, cs.Names())
+	require.NoError(t, cs.Add(connection("b")), "the name is free again")
+
+	_, get := cs.Get("x")
+	_, open := cs.Open("x")
+	_, test := cs.Test(t.Context(), "x")
+	for _, err := range []error{get, open, test, cs.Update(connection("x")), cs.Remove("x")} {
+		require.ErrorIs(t, err, stripekit.ErrNoConnection)
+		require.EqualError(t, err, `stripe: connection "x": no such connection`)
+	}
+}
+
+// calls are one call of every kind, by whether it writes.
+func calls(ctx context.Context, c *stripekit.Client) map[bool]map[string]error {
+	last := func(list func(yield func(*stripekit.Customer, error) bool)) (last error) {
+		for _, err := range list {
+			last = err
+		}
+		return last
+	}
+	_, check := c.Check(ctx)
+	_, get := c.Customers.Get(ctx, "cus_1")
+	_, page := c.Customers.Page(ctx, stripekit.CustomerListParams{})
+	_, create := c.Customers.Create(ctx, stripekit.CustomerCreateParams{})
+	_, update := c.Customers.Update(ctx, "cus_1", stripekit.CustomerUpdateParams{})
+	_, remove := c.Customers.Delete(ctx, "cus_1")
+	return map[bool]map[string]error{
+		false: {
+			"GET /v1/account": check, "GET /v1/customers/cus_1": get, "GET /v1/customers": page,
+			"GET /v1/customers/search": last(c.Customers.Search(ctx, "name:'x'")),
+			"GET /v1/payouts":          c.Call(ctx, "GET", "/v1/payouts", nil, nil),
+		},
+		true: {
+			"POST /v1/customers": create, "POST /v1/customers/cus_1": update,
+			"DELETE /v1/customers/cus_1": remove,
+			"POST /v1/payouts":           c.Call(ctx, "POST", "/v1/payouts", nil, nil),
+		},
+	}
+}
+
+func TestConnectionRefusesWhatItsAccessForbids(t *testing.T) {
+	disabled := func(c *stripekit.Connection) { c.Disabled = true }
+	access := func(a stripekit.Access) func(*stripekit.Connection) {
+		return func(c *stripekit.Connection) { c.Access = a }
+	}
+	for name, test := range map[string]struct {
+		set    func(*stripekit.Connection)
+		reads  error
+		writes error
+	}{
+		"both":     {access(stripekit.ReadWrite), nil, nil},
+		"source":   {access(stripekit.ReadOnly), nil, stripekit.ErrReadOnly},
+		"target":   {access(stripekit.WriteOnly), stripekit.ErrWriteOnly, nil},
+		"disabled": {disabled, stripekit.ErrDisabled, stripekit.ErrDisabled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := replies(200, `{"id":"x","data":[{"id":"x"}],"deleted":true}`)
+			c := connection("shop")
+			test.set(&c)
+			standalone, err := c.Open(stripekit.WithHTTPClient(&http.Client{Transport: n}), stripekit.WithRateLimit(stripekit.RateLimit{}))
+			require.NoError(t, err)
+			registered := opened(t, connectionsOver(n), c)
+			for _, client := range []*stripekit.Client{standalone, registered, registered.WithAccount("acct_1")} {
+				for writes, errs := range calls(t.Context(), client) {
+					want := test.reads
+					if writes {
+						want = test.writes
+					}
+					for call, err := range errs {
+						if want == nil {
+							require.NoError(t, err, call)
+							continue
+						}
+						require.ErrorIs(t, err, want, call)
+						require.EqualError(t, err, fmt.Sprintf(`stripe: %s: connection "shop": %s`, call, want))
+						require.NotErrorIs(t, err, stripekit.ErrOutcomeUnknown)
+						var e *stripekit.Error
+						require.ErrorAs(t, err, &e)
+						require.Zero(t, e.Attempts)
+					}
+				}
+			}
+			sent := map[bool]bool{}
+			for _, r := range n.requests {
+				sent[r.Method != "GET"] = true
+			}
+			require.Equal(t, map[bool]bool{false: test.reads == nil, true: test.writes == nil}, map[bool]bool{false: sent[false], true: sent[true]})
+		})
+	}
+}
+
+func TestUpdateTakesEffectForOpenClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := replies(200, `{"id":"acct_1"}`)
+		slow := atomic.Bool{}
+		n.respond = func(r *http.Request) (*http.Response, error) {
+			if slow.Load() {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return reply(200, `{"id":"acct_1"}`), nil
+		}
+		cs := connectionsOver(n, stripekit.WithMaxRetries(0))
+		client := opened(t, cs, connection("shop"))
+		copied := client.WithAccount("acct_2")
+		call := func(c *stripekit.Client) (*http.Request, error) {
+			_, err := c.Check(t.Context())
+			return n.last(), err
+		}
+		change := func(change func(*stripekit.Connection)) {
+			c, err := cs.Get("shop")
+			require.NoError(t, err)
+			change(&c)
+			require.NoError(t, cs.Update(c))
+		}
+
+		change(func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret(otherKey) })
+		change(func(c *stripekit.Connection) { c.APIVersion = "2020-08-27" })
+		for _, c := range []*stripekit.Client{client, copied} {
+			sent, err := call(c)
+			require.NoError(t, err)
+			require.Equal(t, otherKey, keyOf(sent))
+			require.Equal(t, "2020-08-27", sent.Header.Get("Stripe-Version"))
+		}
+
+		change(func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret(liveKey) })
+		require.Equal(t, stripekit.Live, client.Mode())
+		change(func(c *stripekit.Connection) { c.APIVersion = "" })
+		sent, err := call(copied)
+		require.NoError(t, err)
+		require.Equal(t, stripekit.APIVersion, sent.Header.Get("Stripe-Version"))
+
+		change(func(c *stripekit.Connection) { c.Timeout = time.Second })
+		slow.Store(true)
+		start := time.Now()
+		_, err = call(client)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(start))
+		slow.Store(false)
+
+		change(func(c *stripekit.Connection) { c.Access = stripekit.WriteOnly })
+		_, err = call(client)
+		require.ErrorIs(t, err, stripekit.ErrWriteOnly)
+		change(func(c *stripekit.Connection) { c.Disabled = true })
+		_, err = call(copied)
+		require.ErrorIs(t, err, stripekit.ErrDisabled)
+		change(func(c *stripekit.Connection) { c.Disabled, c.Access = false, stripekit.ReadOnly })
+		_, err = call(client)
+		require.NoError(t, err)
+	})
+}
+
+func TestUpdateThatIsRefusedChangesNothing(t *testing.T) {
+	n := replies(200, `{"id":"acct_1"}`)
+	cs := connectionsOver(n)
+	client := opened(t, cs, connection("shop"))
+	bad := connection("shop")
+	bad.APIKey, bad.Timeout, bad.Disabled = stripekit.NewSecret(otherKey), -1, true
+	require.ErrorIs(t, cs.Update(bad), stripekit.ErrInvalidRequest)
+	_, err := client.Check(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, goodKey, keyOf(n.last()))
+}
+
+func TestCallUnderWayEndsOnTheKeyItBeganWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := inTurn(replies(500, "{}"), replies(500, "{}"), replies(200, `{"id":"acct_1"}`))
+		cs := connectionsOver(n)
+		client := opened(t, cs, connection("shop"))
+		for _, end := range []func() error{
+			func() error {
+				c := connection("shop")
+				c.APIKey, c.APIVersion = stripekit.NewSecret(otherKey), "2020-08-27"
+				return cs.Update(c)
+			},
+			func() error {
+				c := connection("shop")
+				c.Disabled = true
+				return cs.Update(c)
+			},
+			func() error { return cs.Remove("shop") },
+		} {
+			require.NoError(t, cs.Update(connection("shop")))
+			n.requests = nil
+			done := make(chan error)
+			go func() {
+				_, err := client.Check(t.Context())
+				done <- err
+			}()
+			synctest.Wait() // for the first retry
+			require.NoError(t, end())
+			require.NoError(t, <-done)
+			require.Len(t, n.requests, 3)
+			for _, r := range n.requests {
+				require.Equal(t, goodKey, keyOf(r))
+				require.Equal(t, stripekit.APIVersion, r.Header.Get("Stripe-Version"))
+			}
+		}
+	})
+}
+
+func TestRemovedConnectionRefusesCalls(t *testing.T) {
+	n := replies(200, `{"id":"acct_1"}`)
+	cs := connectionsOver(n)
+	client := opened(t, cs, connection("shop"))
+	require.NoError(t, cs.Remove("shop"))
+	require.NoError(t, cs.Add(connection("shop")), "another one of the same name")
+	_, err := client.Check(t.Context())
+	require.ErrorIs(t, err, stripekit.ErrNoConnection)
+	require.EqualError(t, err, `stripe: GET /v1/account: connection "shop": removed: no such connection`)
+	require.Empty(t, n.requests)
+	require.Equal(t, stripekit.Test, client.Mode())
+}
+
+// TestUpdateKeepsTheKeyAtHome: who may edit a connection, by JSON or in code,
+// must not be able to have its key sent to a place of his own.
+func TestUpdateKeepsTheKeyAtHome(t *testing.T) {
+	t.Setenv("STRIPEKIT_TEST_KEY", goodKey)
+	n := replies(200, `{"id":"acct_1"}`)
+	cs := connectionsOver(n)
+	require.NoError(t, cs.Add(connection("plain")))
+	named := connection("named")
+	named.APIKey = stripekit.SecretFromEnv("STRIPEKIT_TEST_KEY")
+	require.NoError(t, cs.Add(named))
+	require.NoError(t, cs.Add(connection("moved")))
+	evil := connection("evil")
+	evil.BaseURL = "https://evil.example"
+	require.NoError(t, cs.Add(evil))
+
+	taken := func(name string) stripekit.Connection {
+		c, err := cs.Get(name)
+		require.NoError(t, err)
+		return c
+	}
+	elsewhere := func(c stripekit.Connection) stripekit.Connection {
+		c.BaseURL = "https://evil.example"
+		return c
+	}
+	asOther := func(c stripekit.Connection, name string) stripekit.Connection {
+		c.Name = name
+		return c
+	}
+	edited := func(c stripekit.Connection, change string) stripekit.Connection {
+		require.NoError(t, json.Unmarshal([]byte(change), &c))
+		return c
+	}
+	sameEnv := stripekit.Connection{Name: "named", APIKey: stripekit.SecretFromEnv("STRIPEKIT_TEST_KEY")}
+	sameEnvForPlain := asOther(sameEnv, "plain")
+	for what, update := range map[string]stripekit.Connection{
+		"no key":                   elsewhere(stripekit.Connection{Name: "plain"}),
+		"the key that Get gave":    elsewhere(taken("plain")),
+		"of another, from Get":     elsewhere(asOther(taken("plain"), "named")),
+		"to where another goes":    elsewhere(asOther(taken("plain"), "evil")),
+		"JSON on top of Get":       edited(taken("plain"), `{"base_url":"https://evil.example"}`),
+		"JSON alone":               edited(stripekit.Connection{}, `{"name":"plain","base_url":"https://evil.example","mode":"test"}`),
+		"the same variable":        elsewhere(sameEnv),
+		"any variable":             elsewhere(sameEnvForPlain),
+		"a variable, by JSON":      edited(taken("named"), `{"base_url":"https://evil.example","api_key_env":"STRIPEKIT_TEST_KEY"}`),
+		"Get of one by a variable": elsewhere(taken("named")),
+	} {
+		err := cs.Update(update)
+		var refused *stripekit.ParamError
+		require.ErrorAs(t, err, &refused, what)
+		require.Equal(t, "api_key", refused.Param, what)
+		require.Contains(t, refused.Reason, "must be given again")
+	}
+	for what, c := range map[string]stripekit.Connection{
+		"Get to Add": elsewhere(asOther(taken("plain"), "new")), "variable, Get to Add": elsewhere(asOther(taken("named"), "new")),
+	} {
+		require.ErrorContains(t, cs.Add(c), "api_key: must be given again", what)
+		_, err := c.Open()
+		require.ErrorContains(t, err, "api_key: must be given again", what)
+	}
+
+	for what, update := range map[string]stripekit.Connection{
+		"no key":                     {Name: "plain", Timeout: time.Second},
+		"the key that Get gave":      taken("plain"),
+		"the default, by its name":   {Name: "plain", BaseURL: "https://api.stripe.com/"},
+		"the same variable":          sameEnv,
+		"another, from Get":          asOther(taken("plain"), "named"),
+		"a key, to somewhere":        {Name: "moved", BaseURL: "https://elsewhere.example", APIKey: stripekit.NewSecret(otherKey)},
+		"the very key, to somewhere": elsewhere(connection("moved")),
+	} {
+		require.NoError(t, cs.Update(update), what)
+	}
+}
+
+func TestUpdateShowsTheKeyToNoOtherProxyOfPlainHTTP(t *testing.T) {
+	cs := stripekit.NewConnections()
+	c := connection("shop")
+	c.BaseURL, c.Proxy = "http://127.0.0.1:1", "http://user:"+proxyMark+"@127.0.0.1:2"
+	require.NoError(t, cs.Add(c))
+	c.APIKey = stripekit.Secret{}
+	for _, proxy := range []string{"http://127.0.0.1:3", "http://localhost:2", ""} {
+		c.Proxy = proxy
+		require.ErrorContains(t, cs.Update(c), "stripe: api_key: must be given again", proxy)
+	}
+	c.Proxy = "http://****@127.0.0.1:2"
+	require.NoError(t, cs.Update(c))
+	c.Proxy = "http://127.0.0.1:3"
+	c.APIKey = stripekit.NewSecret(goodKey)
+	require.NoError(t, cs.Update(c))
+
+	tls := connection("encrypted")
+	require.NoError(t, cs.Add(tls))
+	tls.APIKey, tls.Proxy = stripekit.Secret{}, "http://proxy.example:3128"
+	require.NoError(t, cs.Update(tls), "a proxy sees nothing of TLS")
+}
+
+func TestUpdateReadsTheVariableAgain(t *testing.T) {
+	t.Setenv("STRIPEKIT_TEST_KEY", goodKey)
+	n := replies(200, `{"id":"acct_1"}`)
+	cs := connectionsOver(n)
+	var c stripekit.Connection
+	require.NoError(t, json.Unmarshal([]byte(`{"name":"shop","api_key_env":"STRIPEKIT_TEST_KEY"}`), &c))
+	client := opened(t, cs, c)
+	kept, err := cs.Get("shop")
+	require.NoError(t, err)
+	shown, err := json.Marshal(kept)
+	require.NoError(t, err)
+	require.Equal(t, `{"name":"shop","api_key_env":"STRIPEKIT_TEST_KEY","api_key_last4":"stuv","mode":"test","access":"read_write","disabled":false}`, string(shown))
+
+	t.Setenv("STRIPEKIT_TEST_KEY", otherKey)
+	_, err = client.Check(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, goodKey, keyOf(n.last()), "it was read once")
+	require.NoError(t, json.Unmarshal(shown, &c))
+	require.NoError(t, cs.Update(c))
+	_, err = client.Check(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, otherKey, keyOf(n.last()))
+}
+
+// callsTogether is how many calls clients make in a second, all at once.
+func callsTogether(t *testing.T, clients ...*stripekit.Client) int {
+	made := make(chan int)
+	for _, c := range clients {
+		go func() {
+			made <- callsInASecond(t, c, "/v1/charges", "/v1/customers", "/v1/products", "/v1/refunds", "/v1/payouts")
+		}()
+	}
+	sum := 0
+	for range clients {
+		sum += <-made
+	}
+	return sum
+}
+
+func TestClientsOfOneConnectionShareItsRateLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cs := stripekit.NewConnections(stripekit.WithHTTPClient(&http.Client{Transport: replies(200, "{}")}))
+		one := opened(t, cs, connection("shop"))
+		two, err := cs.Open("shop")
+		require.NoError(t, err)
+		three := opened(t, cs, connection("other"))
+		require.Equal(t, 25, callsTogether(t, one, two, two.WithAccount("acct_1")))
+		pass(time.Minute)
+		require.Equal(t, 50, callsTogether(t, one, three), "another connection has its own")
+
+		pass(time.Minute)
+		require.NoError(t, one.Call(t.Context(), "GET", "/v1/charges", nil, nil))
+		changed := connection("shop")
+		changed.APIKey, changed.Timeout = stripekit.NewSecret(otherKey), time.Minute
+		require.NoError(t, cs.Update(changed))
+		ctx, cancel := context.WithTimeout(t.Context(), 39*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, one.Call(ctx, "GET", "/v1/charges", nil, nil), context.DeadlineExceeded, "an update is no new second")
+
+		changed.APIKey = stripekit.NewSecret(liveKey)
+		require.NoError(t, cs.Update(changed))
+		require.Equal(t, 100, callsTogether(t, one, two), "those of the other mode")
+	})
+}
+
+// dials counts the connections to a server, and those that are still open.
+type dials struct {
+	mu   sync.Mutex
+	all  int
+	open map[net.Conn]bool
+	left chan struct{} // is told of each one that is closed
+}
+
+func (d *dials) watch(conn net.Conn, state http.ConnState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		d.all++
+		d.open[conn] = true
+	case http.StateClosed:
+		delete(d.open, conn)
+		d.left <- struct{}{}
+	}
+}
+
+func (d *dials) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.all
+}
+
+// waitForEnd waits until a connection is closed, not as long as an idle one is
+// kept.
+func (d *dials) waitForEnd(t *testing.T) {
+	t.Helper()
+	select {
+	case <-d.left:
+	case <-time.After(45 * time.Second):
+		t.Fatal("the pool was not closed")
+	}
+}
+
+// counting starts a Stripe on a socket whose connections are counted.
+func counting(t *testing.T) (url string, d *dials) {
+	fake := stripetest.New(stripetest.InMemory())
+	t.Cleanup(fake.Close)
+	d = &dials{open: map[net.Conn]bool{}, left: make(chan struct{}, 100)}
+	server := httptest.NewUnstartedServer(fake)
+	server.Config.ConnState = d.watch
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.URL, d
+}
+
+func TestClientsOfOneConnectionShareItsPool(t *testing.T) {
+	url, d := counting(t)
+	cs := stripekit.NewConnections()
+	c := connection("shop")
+	c.BaseURL = url
+	client := opened(t, cs, c)
+	check := func() {
+		t.Helper()
+		_, err := client.Check(t.Context())
+		require.NoError(t, err)
+	}
+	check()
+	var err error
+	client, err = cs.Open("shop")
+	require.NoError(t, err)
+	check()
+	c.APIKey, c.Timeout, c.Access, c.APIVersion = stripekit.NewSecret(otherKey), time.Minute, stripekit.ReadOnly, "2020-08-27"
+	require.NoError(t, cs.Update(c))
+	check()
+	require.Equal(t, 1, d.count(), "the same way is gone on the same connection")
+
+	other, more := counting(t)
+	c.BaseURL = other
+	require.NoError(t, cs.Update(c))
+	d.waitForEnd(t)
+	check()
+	require.Equal(t, 1, d.count())
+	require.Equal(t, 1, more.count())
+	require.NoError(t, cs.Remove("shop"))
+	more.waitForEnd(t)
+}
+
+func TestPoolOfTheCallersClientIsLeftAlone(t *testing.T) {
+	n := &closable{network: replies(200, "{}")}
+	cs := connectionsOver(n)
+	client := opened(t, cs, connection("shop"))
+	moved := connection("shop")
+	moved.BaseURL = "https://elsewhere.example"
+	require.NoError(t, cs.Update(moved))
+	_, err := client.Check(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, cs.Remove("shop"))
+	require.False(t, n.closed)
+}
+
+type closable struct {
+	*network
+	closed bool
+}
+
+func (c *closable) CloseIdleConnections() { c.closed = true }
+
+func TestPollerOfARemovedConnectionEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		act  func(cs *stripekit.Connections) error
+		want error
+	}{
+		"removed": {func(cs *stripekit.Connections) error { return cs.Remove("shop") }, stripekit.ErrNoConnection},
+		"disabled": {func(cs *stripekit.Connections) error {
+			return cs.Update(stripekit.Connection{Name: "shop", Disabled: true})
+		}, stripekit.ErrDisabled},
+		"target": {func(cs *stripekit.Connections) error {
+			return cs.Update(stripekit.Connection{Name: "shop", Access: stripekit.WriteOnly})
+		}, stripekit.ErrWriteOnly},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := stripetest.New(stripetest.InMemory())
+				defer server.Close()
+				cs := connectionsOver(server)
+				client := opened(t, cs, connection("shop"))
+				other := opened(t, cs, connection("other"))
+				poll := func(c *stripekit.Client) (*stripekit.Poller[stripekit.Customer], <-chan stripekit.Event[stripekit.Customer]) {
+					p, err := stripekit.NewPoller(c.Customers, stripekit.PollConfig{})
+					require.NoError(t, err)
+					ctx, cancel := context.WithCancel(t.Context())
+					t.Cleanup(cancel)
+					events, err := p.Start(ctx)
+					require.NoError(t, err)
+					return p, events
+				}
+				ends, events := poll(client)
+				stays, _ := poll(other)
+				pass(59 * time.Second)
+				require.NoError(t, test.act(cs))
+				_, more := <-events // at the next poll
+				require.False(t, more)
+				synctest.Wait()
+				require.ErrorIs(t, ends.Err(), test.want)
+				require.ErrorContains(t, ends.Err(), `connection "shop": `)
+				before := server.Count("GET /v1/customers")
+				pass(time.Minute + time.Second)
+				require.NoError(t, stays.Err())
+				require.Equal(t, 4, server.Count("GET /v1/customers")-before)
+			})
+		})
+	}
+}
+
+// TestConnectionsAreSafeForConcurrentUse has everything happen to one name at
+// once. Whatever call is sent carries a key and a version that belong together.
+func TestConnectionsAreSafeForConcurrentUse(t *testing.T) {
+	versions := map[string]string{goodKey: "1", otherKey: "2", liveKey: "3"}
+	var mixed atomic.Value
+	n := roundTrip(func(r *http.Request) (*http.Response, error) {
+		if versions[keyOf(r)] != r.Header.Get("Stripe-Version") {
+			mixed.Store(fmt.Sprint(r.Header))
+		}
+		return reply(200, `{"id":"acct_1"}`), nil
+	})
+	cs := connectionsOver(n)
+	var all []stripekit.Connection
+	for key, version := range versions {
+		c := connection("shop")
+		c.APIKey, c.APIVersion = stripekit.NewSecret(key), version
+		all = append(all, c)
+	}
+	allowed := func(err error) bool {
+		return err == nil || errors.Is(err, stripekit.ErrNoConnection) || errors.Is(err, stripekit.ErrConnectionExists)
+	}
+	var failed atomic.Value
+	var users sync.WaitGroup
+	for i := range 8 {
+		users.Go(func() {
+			for j := range 200 {
+				c := all[(i+j)%len(all)]
+				errs := []error{nil, nil, nil, nil}
+				switch (i + j) % 4 {
+				case 0:
+					errs[0] = cs.Add(c)
+				case 1:
+					errs[0] = cs.Update(c)
+				case 2:
+					if j%5 == 0 {
+						errs[0] = cs.Remove("shop")
+					}
+				}
+				client, err := cs.Open("shop")
+				errs[1] = err
+				if err == nil {
+					_, errs[2] = client.Check(t.Context())
+					_ = fmt.Sprint(client)
+				}
+				got, err := cs.Get("shop")
+				errs[3] = err
+				_ = fmt.Sprint(got, cs.Names())
+				_, err = cs.Test(t.Context(), "shop")
+				for _, err := range append(errs, err) {
+					if !allowed(err) {
+						failed.Store(err.Error())
+					}
+				}
+			}
+		})
+	}
+	users.Wait()
+	require.Nil(t, failed.Load())
+	require.Nil(t, mixed.Load())
+}
+
+// roundTrip is a network made of a function, which notes nothing.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestTestTellsWhoseConnectionItIs(t *testing.T) {
+	n := &network{respond: func(*http.Request) (*http.Response, error) {
+		pass(70 * time.Millisecond)
+		return reply(200, `{"id":"acct_1","business_profile":{"name":"Shop"}}`, "Stripe-Version", "2020-08-27"), nil
+	}}
+	for name, set := range map[string]func(*stripekit.Connection){
+		"plain":      func(*stripekit.Connection) {},
+		"disabled":   func(c *stripekit.Connection) { c.Disabled = true },
+		"write-only": func(c *stripekit.Connection) { c.Access = stripekit.WriteOnly },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cs := connectionsOver(n)
+				c := connection("shop")
+				set(&c)
+				require.NoError(t, cs.Add(c))
+				got, err := cs.Test(t.Context(), "shop")
+				require.NoError(t, err)
+				want := &stripekit.TestResult{
+					Account: &stripekit.Account{ID: "acct_1", Mode: stripekit.Test},
+					Mode:    stripekit.Test, APIVersion: "2020-08-27", Duration: 70 * time.Millisecond,
+				}
+				want.Account.BusinessProfile.Name = "Shop"
+				require.Empty(t, cmp.Diff(want, got))
+			})
+		})
+	}
+}
+
+func TestTestTakesARestrictedKeyThatMayNotReadItsAccount(t *testing.T) {
+	const message = `The provided key 'rk_test_***' does not have the required permissions for this endpoint%s. Having the 'rak_x' permission would allow this request to continue.`
+	for on, want := range map[string]*stripekit.Account{
+		" on account 'acct_1'": {ID: "acct_1", Mode: stripekit.Test},
+		"":                     nil,
+	} {
+		n := replies(403, `{"error":{"type":"invalid_request_error","message":"`+fmt.Sprintf(message, on)+`"}}`, "Stripe-Version", "v")
+		cs := connectionsOver(n)
+		c := connection("shop")
+		c.APIKey = stripekit.NewSecret("rk_test_0123456789abcdef")
+		require.NoError(t, cs.Add(c))
+		got, err := cs.Test(t.Context(), "shop")
+		require.NoError(t, err)
+		require.Equal(t, want, got.Account)
+		require.Equal(t, stripekit.Test, got.Mode)
+		require.Equal(t, "v", got.APIVersion)
+	}
+}
+
+func TestTestNamesTheStepThatFailed(t *testing.T) {
+	answers := func(status int, body string) http.RoundTripper { return replies(status, body) }
+	for name, test := range map[string]struct {
+		network http.RoundTripper
+		step    stripekit.TestStep
+		reason  string
+	}{
+		"bad key": {
+			answers(401, `{"error":{"type":"invalid_request_error","message":"Invalid API Key provided: sk_test_****stuv"}}`),
+			stripekit.StepKey, "the service refuses the key: Invalid API Key provided: sk_test_****stuv (401)",
+		},
+		"no permission": {
+			answers(403, `{"error":{"type":"invalid_request_error","message":"No."}}`),
+			stripekit.StepPermission, "the key is good, but may not do this: No. (403)",
+		},
+		"limited": {answers(429, `{"error":{"message":"Too many."}}`), stripekit.StepService, "the service gives no good answer: Too many. (429)"},
+		"broken":  {answers(500, `{"error":{"message":"Oh."}}`), stripekit.StepService, "the service gives no good answer: Oh. (500)"},
+		"a page": {
+			answers(200, "<html>"), stripekit.StepService,
+			"the service gives no good answer: reading the answer: jsontext: invalid character '<' at start of value",
+		},
+		"dropped": {fails(io.ErrUnexpectedEOF), stripekit.StepService, "the service gives no good answer: unexpected EOF"},
+		"no name": {
+			fails(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Name: "api.stripe.com", Err: "no such host", IsNotFound: true}}),
+			stripekit.StepNameResolution, "there is no address for api.stripe.com: dial tcp: lookup api.stripe.com: no such host",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := &counted{network: test.network}
+			cs := connectionsOver(n)
+			require.NoError(t, cs.Add(connection("shop")))
+			_, err := cs.Test(t.Context(), "shop")
+			require.EqualError(t, err, fmt.Sprintf(`stripe: connection "shop": %s: %s`, test.step, test.reason))
+			var e *stripekit.TestError
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, "shop", e.Connection)
+			require.Equal(t, test.step, e.Step)
+			require.Equal(t, 1, n.requests, "a test does not retry")
+			var cause *stripekit.Error
+			require.ErrorAs(t, err, &cause)
+		})
+	}
+}
+
+type counted struct {
+	network  http.RoundTripper
+	requests int
+}
+
+func (c *counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.requests++
+	return c.network.RoundTrip(r)
+}
+
+func TestTestEndsWithItsContextAndItsTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := roundTrip(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		cs := connectionsOver(silent)
+		c := connection("shop")
+		c.Timeout = 5 * time.Second
+		require.NoError(t, cs.Add(c))
+		start := time.Now()
+		_, err := cs.Test(t.Context(), "shop")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 5*time.Second, time.Since(start))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = cs.Test(ctx, "shop")
+		require.ErrorIs(t, err, context.Canceled)
+		require.Contains(t, err.Error(), string(stripekit.StepService))
+	})
+}
+
+func TestTestCountsTowardsTheRateLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cs := stripekit.NewConnections(stripekit.WithHTTPClient(&http.Client{Transport: replies(200, `{"id":"acct_1"}`)}))
+		require.NoError(t, cs.Add(connection("shop")))
+		start := time.Now()
+		for range 51 {
+			_, err := cs.Test(t.Context(), "shop")
+			require.NoError(t, err)
+		}
+		require.Equal(t, 2*time.Second, time.Since(start).Round(time.Millisecond))
+	})
+}
