@@ -240,7 +240,7 @@ func (e *encoder) entries(v reflect.Value) error {
 	if v.Len() == 0 {
 		return nil
 	}
-	if v.CanConvert(texts) {
+	if t := v.Type(); t.Key() == text && t.Elem() == text {
 		// Of a copy that has no address the conversion allocates nothing.
 		e.texts(reflect.ValueOf(v.Interface()).Convert(texts).Interface().(map[string]string))
 		return nil
@@ -270,7 +270,10 @@ func (e *encoder) texts(m map[string]string) {
 	clear(e.names)
 }
 
-var texts = reflect.TypeFor[map[string]string]()
+var (
+	text  = reflect.TypeFor[string]()
+	texts = reflect.TypeFor[map[string]string]()
+)
 
 func (e *encoder) begin() {
 	if len(e.out) > 0 {

@@ -23,6 +23,8 @@ type paging struct {
 	Limit int `form:"limit"`
 }
 
+type label string
+
 type params struct {
 	Amount      int64             `form:"amount"`
 	Description *string           `form:"description"`
@@ -62,6 +64,7 @@ func TestAppendSendsWhatIsSetAndUnsetsWhatIsEmpty(t *testing.T) {
 		"map keys are escaped":    {params{Metadata: map[string]string{"a]&x[=": "1"}}, "metadata[a%5D%26x%5B%3D]=1"},
 		"embedded level":          {params{Paging: paging{Limit: 3}}, "limit=3"},
 		"extra merges, nested":    {params{Amount: 1, Extra: map[string]any{"a": map[string]any{"b": []any{1, "x"}}, "c[d]": true, "e": nil}}, "amount=1&a[b][0]=1&a[b][1]=x&c[d]=true&e="},
+		"maps of other texts":     {map[label]label{"a": "1"}, "a=1"},
 		"a map alone":             {map[string]string{"a": "b&c=d"}, "a=b%26c%3Dd"},
 		"url.Values":              {url.Values{"expand": {"customer", "invoice"}}, "expand[0]=customer&expand[1]=invoice"},
 		"reserved and non-ASCII":  {params{Description: new("50% für+Größe\x00\n")}, "description=50%25+f%C3%BCr%2BGr%C3%B6%C3%9Fe%00%0A"},
