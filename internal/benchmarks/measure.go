@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// side is one way to do what a row is about.
+type side struct {
+	// run does it n times. It is what is measured.
+	run func(n int) error
+	// work does it for a test, and returns what came of it.
+	work func() ([]string, error)
+}
+
+// pair is a row whose sides do the same, and are measured in turns.
+type pair struct {
+	ours, theirs, floor side
+	// want is what work returns.
+	want  []string
+	close func()
+}
+
+// cost is what one operation takes.
+type cost struct {
+	time          time.Duration
+	bytes, allocs float64
+}
+
+// roundTime is how long a round of one side lasts at least: long enough for
+// the garbage of a round to be collected within it.
+const roundTime = 100 * time.Millisecond
+
+// comparison is what a pair comes to. The ratios are of the sides' times in the
+// same round, and the median of them: on a machine with other work, two rounds
+// side by side say more than the medians of all.
+type comparison struct {
+	ours, theirs, floor cost
+	faster              float64 // than theirs, so many times
+	overFloor           float64 // so many times its time
+}
+
+// compare measures the sides in turns: one round of each, then the next of
+// each. What happens to the machine happens to all of them.
+func compare(p pair, o options) (c comparison, err error) {
+	sides := []side{p.ours, p.theirs, p.floor}
+	if i := slices.Index([]string{"ours", "theirs", "floor"}, o.only); i >= 0 {
+		only := sides[i]
+		sides = make([]side, 3)
+		sides[i] = only
+	}
+	times := make([]int, len(sides))
+	for i, s := range sides {
+		if times[i], err = calibrate(s, o); err != nil {
+			return c, err
+		}
+	}
+	costs := make([][]cost, len(sides))
+	for round := range o.rounds {
+		for i := range sides {
+			i = (i + round) % len(sides)
+			spent, err := measure(sides[i], times[i])
+			if err != nil {
+				return c, err
+			}
+			costs[i] = append(costs[i], spent)
+		}
+	}
+	var faster, overFloor []float64
+	for round := range o.rounds {
+		ours, theirs, floor := float64(costs[0][round].time), float64(costs[1][round].time), float64(costs[2][round].time)
+		faster, overFloor = append(faster, theirs/ours), append(overFloor, ours/floor)
+	}
+	return comparison{
+		ours: medianCost(costs[0]), theirs: medianCost(costs[1]), floor: medianCost(costs[2]),
+		faster: median(faster), overFloor: median(overFloor),
+	}, nil
+}
+
+// calibrate finds how many operations fill a round.
+func calibrate(s side, o options) (n int, err error) {
+	if s.run == nil {
+		return 0, nil
+	}
+	for n = 1; ; n *= 2 {
+		start := time.Now()
+		if err := s.run(n); err != nil || o.quick {
+			return n, err
+		}
+		if took := time.Since(start); took > roundTime/4 {
+			return max(1, int(float64(n)*float64(roundTime)/float64(took))), nil
+		}
+	}
+}
+
+// measure runs one round, from a heap without garbage.
+func measure(s side, n int) (cost, error) {
+	if s.run == nil {
+		return cost{}, nil
+	}
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	err := s.run(n)
+	took := time.Since(start)
+	runtime.ReadMemStats(&after)
+	return cost{
+		time:   took / time.Duration(n),
+		bytes:  float64(after.TotalAlloc-before.TotalAlloc) / float64(n),
+		allocs: float64(after.Mallocs-before.Mallocs) / float64(n),
+	}, err
+}
+
+// medianCost is the middle of each figure of its own.
+func medianCost(costs []cost) cost {
+	var times, bytes, allocs []float64
+	for _, c := range costs {
+		times, bytes, allocs = append(times, float64(c.time)), append(bytes, c.bytes), append(allocs, c.allocs)
+	}
+	return cost{time: time.Duration(median(times)), bytes: median(bytes), allocs: median(allocs)}
+}
+
+func median(figures []float64) float64 {
+	slices.Sort(figures)
+	return figures[len(figures)/2]
+}
+
+func (c cost) String() string {
+	switch {
+	case c.time >= time.Millisecond:
+		return fmt.Sprintf("%.2f ms", float64(c.time)/1e6)
+	case c.time >= time.Microsecond:
+		return fmt.Sprintf("%.1f µs", float64(c.time)/1e3)
+	}
+	return fmt.Sprintf("%d ns", c.time)
+}
+
+// memory says what was allocated.
+func (c cost) memory() string { return fmt.Sprintf("%s / %.0f", size(c.bytes), c.allocs) }
+
+func size(bytes float64) string {
+	switch {
+	case bytes >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", bytes/(1<<20))
+	case bytes >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", bytes/(1<<10))
+	}
+	return fmt.Sprintf("%.0f B", bytes)
+}
