@@ -103,6 +103,9 @@ func TestAppendRefusesWhatHasNoEncoding(t *testing.T) {
 }
 
 func TestAppendAllocatesOnlyTheBody(t *testing.T) {
+	if raceDetector {
+		t.Skip("under the race detector a sync.Pool forgets at random")
+	}
 	p := &params{
 		Amount: 2000, Description: new("one two"), Address: &address{Line1: "1 Main St"}, Images: []string{"a", "b"},
 		Metadata: map[string]string{"order": "6735", "a key": "a value"},
