@@ -177,9 +177,10 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 // Start begins to poll and returns the channel of new objects. It is closed
 // when the Poller ends: because ctx was cancelled, or by an error that waiting
 // does not cure, which Err returns: a bad key, a missing permission, an endpoint
-// that is not there, another poller on the checkpoint, or a checkpoint that
-// turns out to be another account's. Start fails on a checkpoint that cannot be
-// read or used, and the second time.
+// that is not there, a connection that was removed, disabled or made write-only,
+// another poller on the checkpoint, or a checkpoint that turns out to be another
+// account's. Start fails on a checkpoint that cannot be read or used, and the
+// second time.
 func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
