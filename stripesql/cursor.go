@@ -1,0 +1,206 @@
+package stripesql
+
+import (
+	"errors"
+	"io"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// vtab is a table as a connection's SQLite sees it.
+type vtab struct {
+	table *table
+	conn  *conn
+}
+
+// BestIndex chooses how the table is read.
+func (v *vtab) BestIndex(info *sqlite3.IndexInfo) error {
+	v.table.bestIndex(v.conn.source, info)
+	return nil
+}
+
+// Open makes a cursor of the statement that is running.
+func (v *vtab) Open() (sqlite3.VTabCursor, error) {
+	return &cursor{table: v.table, conn: v.conn}, nil
+}
+
+// cursor is one loop over a table.
+type cursor struct {
+	table *table
+	conn  *conn
+	query *query
+
+	encoded string // the plan, as SQLite keeps it
+	plan    *plan
+
+	scan   *scan
+	place  int // of the page
+	page   []*object
+	at     int   // of the object in the page
+	values []any // of the current object, if filled is set
+	filled bool
+	own    []any // where values are, unless the object has them
+}
+
+// Filter begins the loop anew, with values for the terms of its plan.
+func (c *cursor) Filter(_ int, encoded string, args ...sqlite3.Value) error {
+	c.query = c.conn.running
+	if err := c.filter(encoded, args); err != nil {
+		return c.query.fail(err)
+	}
+	return nil
+}
+
+func (c *cursor) filter(encoded string, args []sqlite3.Value) error {
+	if c.plan == nil || c.encoded != encoded {
+		p, err := decodePlan(encoded)
+		if err != nil {
+			return err
+		}
+		c.encoded, c.plan = encoded, p
+	}
+	values, err := c.arguments(args)
+	if err != nil {
+		return err
+	}
+	s := c.plan.newSpec(c.table, values)
+	s.expand = c.query.expand[c.table.name]
+	c.reset()
+	switch {
+	case s.none:
+		return nil
+	case s.how == byID:
+		o, err := c.query.object(s)
+		if err != nil || o == nil {
+			return err
+		}
+		c.page = []*object{o}
+		return nil
+	}
+	c.scan = c.query.scan(s)
+	c.scan.attach(c)
+	return c.turn(0)
+}
+
+// reset leaves the cursor at the end of nothing.
+func (c *cursor) reset() {
+	if c.scan != nil {
+		c.scan.detach(c)
+	}
+	c.scan, c.page, c.place, c.at, c.filled = nil, nil, 0, 0, false
+}
+
+// arguments are the values of the terms, a []any for that of an IN.
+func (c *cursor) arguments(args []sqlite3.Value) ([]any, error) {
+	values := make([]any, len(args))
+	for i, arg := range args {
+		if c.plan.Terms[i].Op != opIn {
+			values[i] = valueOf(arg)
+			continue
+		}
+		list := []any{}
+		one, err := arg.InFirst()
+		for ; err == nil; one, err = arg.InNext() {
+			list = append(list, valueOf(one))
+		}
+		if !errors.Is(err, doneCode) {
+			return nil, err
+		}
+		values[i] = list
+	}
+	return values, nil
+}
+
+// doneCode is the end of a list.
+const doneCode = sqlite3.ErrorCode(101) // SQLITE_DONE
+
+func valueOf(v sqlite3.Value) any {
+	switch v.Type() {
+	case sqlite3.INTEGER:
+		return v.Int64()
+	case sqlite3.FLOAT:
+		return v.Float()
+	case sqlite3.TEXT:
+		return v.Text()
+	case sqlite3.BLOB:
+		return v.Blob(nil)
+	}
+	return nil
+}
+
+// turn goes to a page of the scan.
+func (c *cursor) turn(place int) error {
+	c.place, c.at = place, 0
+	page, err := c.scan.page(place)
+	if err == io.EOF {
+		c.page = nil
+		return nil
+	}
+	c.page = page
+	return err
+}
+
+// Next goes to the next object.
+func (c *cursor) Next() error {
+	c.at++
+	c.filled = false
+	if c.at < len(c.page) || c.scan == nil {
+		return nil
+	}
+	if err := c.turn(c.place + 1); err != nil {
+		return c.query.fail(err)
+	}
+	return nil
+}
+
+// EOF tells whether the loop is over.
+func (c *cursor) EOF() bool { return c.at >= len(c.page) }
+
+// Column hands a column of the object to SQLite.
+func (c *cursor) Column(ctx sqlite3.Context, column int) error {
+	if !c.filled {
+		if err := c.fill(); err != nil {
+			return c.query.fail(err)
+		}
+	}
+	switch value := c.values[column].(type) {
+	case int64:
+		ctx.ResultInt64(value)
+	case float64:
+		ctx.ResultFloat(value)
+	case string:
+		ctx.ResultText(value)
+	default:
+		ctx.ResultNull()
+	}
+	return nil
+}
+
+// fill reads the columns of the object. Those of an object that has been come
+// back to are kept with it.
+func (c *cursor) fill() (err error) {
+	o, need := c.page[c.at], c.plan.Need
+	switch {
+	case o.values != nil && o.have&need == need:
+		c.values = o.values
+	case c.scan == nil || c.scan.visits > 1:
+		o.values, err = c.table.read(o, need, nil)
+		o.have, c.values = need, o.values
+	default:
+		c.own, err = c.table.read(o, need, c.own)
+		c.values = c.own
+	}
+	c.filled = err == nil
+	return err
+}
+
+// RowID is a number of the object, the same in every loop of the statement:
+// SQLite goes by it where it must not hand out an object twice, in an OR and in
+// a RIGHT JOIN.
+func (c *cursor) RowID() (int64, error) { return c.query.memo.rowID(c.table, c.page[c.at].id), nil }
+
+// Close gives up what the cursor holds.
+func (c *cursor) Close() error {
+	c.reset()
+	return nil
+}

@@ -1,0 +1,343 @@
+package stripesql
+
+import (
+	"sync"
+	"time"
+)
+
+// densityAge is how long measured densities are good for.
+const densityAge = 10 * time.Minute
+
+// densities is what is known of how many objects there are, and when they were
+// created. It is measured by calls, only for EXPLAIN QUERY PLAN and for scans
+// that are long anyway, and shared by all connections of a connector.
+type densities struct {
+	mu      sync.Mutex
+	samples map[sampleKey]*sample
+	surveys map[string]*survey // by table
+}
+
+type sampleKey struct {
+	table string
+	high  int64
+}
+
+func newDensities() *densities {
+	return &densities{samples: map[sampleKey]*sample{}, surveys: map[string]*survey{}}
+}
+
+// sample is the page of a table right before a second.
+type sample struct {
+	taken   time.Time
+	objects []*object // those with a time
+	more    bool
+}
+
+// newest and oldest are of a sample that is not empty.
+func (s *sample) newest() int64 { return s.objects[0].created }
+func (s *sample) oldest() int64 { return s.objects[len(s.objects)-1].created }
+
+// rate is in objects a second.
+func (s *sample) rate() float64 {
+	return float64(max(len(s.objects)-1, 1)) / float64(max(s.newest()-s.oldest(), 1))
+}
+
+// gap is the time between any two objects that follow each other, 0 if it is
+// not always the same.
+func (s *sample) gap() int64 {
+	if len(s.objects) < 2 {
+		return 0
+	}
+	gap := s.objects[0].created - s.objects[1].created
+	for i := 1; i < len(s.objects); i++ {
+		if s.objects[i-1].created-s.objects[i].created != gap {
+			return 0
+		}
+	}
+	return gap
+}
+
+// sample reads the page of a table that lies before the second high, or has it
+// from lately.
+func (q *query) sample(t *table, high int64) (*sample, error) {
+	d, key := q.source.density, sampleKey{t.name, high}
+	d.mu.Lock()
+	known := d.samples[key]
+	d.mu.Unlock()
+	if known != nil && time.Since(known.taken) < densityAge {
+		return known, nil
+	}
+	s := &spec{table: t, how: byList, window: window{0, high}}
+	p, err := q.page(t, s.request())
+	if err != nil {
+		return nil, err
+	}
+	q.report(len(p.objects), 0)
+	made := &sample{taken: time.Now(), more: p.more}
+	for _, o := range p.objects {
+		if o.dated {
+			made.objects = append(made.objects, o)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.samples) >= maxSamples {
+		clear(d.samples)
+	}
+	d.samples[key] = made
+	return made, nil
+}
+
+// maxSamples bounds what is kept: a sample is some 200 kB.
+const maxSamples = 32
+
+// survey is what is known of a whole table.
+type survey struct {
+	taken time.Time
+	// points are rates at times, the newest first. Between two of them the rate
+	// changes evenly.
+	points []point
+	total  float64
+	// gap is the time between any two objects, 0 if it is not always the same.
+	gap int64
+}
+
+type point struct {
+	at   int64
+	rate float64 // in objects a second
+}
+
+// newest and oldest are where objects have been seen: there may be a few
+// beyond.
+func (s *survey) newest() int64 { return s.points[0].at }
+func (s *survey) oldest() int64 { return s.points[len(s.points)-1].at }
+
+// count is about how many objects a window has.
+func (s *survey) count(w window) float64 {
+	sum := 0.0
+	for i := 1; i < len(s.points); i++ {
+		newer, older := s.points[i-1], s.points[i]
+		high, low := min(newer.at, w.high), max(older.at, w.low)
+		if high > low {
+			rate := func(at int64) float64 {
+				return older.rate + (newer.rate-older.rate)*float64(at-older.at)/float64(newer.at-older.at)
+			}
+			sum += (rate(high) + rate(low)) / 2 * float64(high-low)
+		}
+	}
+	return sum
+}
+
+// surveyOf is a survey that was made lately, or nil.
+func (d *densities) surveyOf(t *table) *survey {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.surveys[t.name]; s != nil && time.Since(s.taken) < densityAge {
+		return s
+	}
+	return nil
+}
+
+// surveyor makes a survey: it goes back in time by larger and larger steps
+// until there is nothing older, and then looks closer for where that begins.
+type surveyor struct {
+	query *query
+	table *table
+	made  survey
+	empty int64 // there is nothing before
+	ended bool  // the oldest object has been seen
+}
+
+// The steps of a surveyor.
+const (
+	surveyFactor = 4 // how much farther back each step goes
+	surveyBisect = 4 // steps that look for the end
+)
+
+// survey measures a table by a number of calls that grows with the logarithm
+// of its size: 12 for a million objects. Nil means that the table is empty.
+func (q *query) survey(t *table) (*survey, error) {
+	if known := q.source.density.surveyOf(t); known != nil {
+		return known, nil
+	}
+	head, err := q.sample(t, endOfStamps)
+	if err != nil || len(head.objects) == 0 {
+		return nil, err
+	}
+	s := &surveyor{query: q, table: t, made: survey{gap: head.gap()}}
+	s.add(head)
+	return s.finish()
+}
+
+// surveyBehind is the same for a list that has been read for a while: it need
+// not look there again. Nil means that little is left.
+func (q *query) surveyBehind(l *listFeed) (*survey, error) {
+	t := l.spec.table
+	if known := q.source.density.surveyOf(t); known != nil {
+		return known, nil
+	}
+	rate := l.rate()
+	seen := []point{{l.began, rate}, {l.reached, rate}}
+	s := &surveyor{query: q, table: t, made: survey{points: seen, gap: l.gap}}
+	// The first step tells whether enough is left for more.
+	first := l.reached - int64(minAhead*maxPage/max(rate, l.page))
+	if first <= 0 {
+		return nil, nil
+	}
+	if found, err := s.visit(first); err != nil || found == nil || s.ended {
+		return nil, err
+	}
+	return s.finish()
+}
+
+func (s *surveyor) finish() (*survey, error) {
+	if err := s.goBack(); err != nil {
+		return nil, err
+	}
+	if err := s.lookCloser(); err != nil {
+		return nil, err
+	}
+	s.made.taken = time.Now()
+	s.made.total = s.made.count(everything()) + 1
+	d := s.query.source.density
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.surveys[s.table.name] = &s.made
+	return &s.made, nil
+}
+
+// add takes a sample into the survey, older than all before.
+func (s *surveyor) add(found *sample) {
+	rate := found.rate()
+	s.made.points = append(s.made.points, point{found.newest(), rate}, point{found.oldest(), rate})
+	s.ended = !found.more
+	if found.gap() != s.made.gap {
+		s.made.gap = 0
+	}
+}
+
+// visit samples the table before a second.
+func (s *surveyor) visit(high int64) (*sample, error) {
+	found, err := s.query.sample(s.table, high)
+	if err != nil || len(found.objects) == 0 {
+		return nil, err
+	}
+	if older := high - found.newest(); float64(older)*found.rate() > 2 && s.made.oldest() > high {
+		// There is nothing between.
+		s.made.points = append(s.made.points, point{high, 0}, point{found.newest(), 0})
+	}
+	if s.made.gap > 0 && high-found.newest() > s.made.gap {
+		s.made.gap = 0
+	}
+	s.add(found)
+	return found, nil
+}
+
+func (s *surveyor) goBack() error {
+	newest := s.made.newest()
+	step := max(newest-s.made.oldest(), 1)
+	for !s.ended {
+		step = max(step*surveyFactor, newest-s.made.oldest())
+		if step >= newest {
+			return nil // beyond 1970
+		}
+		found, err := s.visit(newest - step)
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			s.empty = newest - step
+			return nil
+		}
+	}
+	return nil
+}
+
+func (s *surveyor) lookCloser() error {
+	for range surveyBisect {
+		if s.ended {
+			return nil
+		}
+		middle := s.empty + (s.made.oldest()-s.empty)/2
+		found, err := s.visit(middle)
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			s.empty = middle
+		}
+	}
+	return nil
+}
+
+// rows is how many objects a table has, as far as is known.
+func (d *densities) rows(t *table) float64 {
+	if s := d.surveyOf(t); s != nil {
+		return s.total
+	}
+	return float64(t.rows)
+}
+
+// share is how much of a table lies in a window, as far as is known.
+func (d *densities) share(t *table, w window) float64 {
+	if w.empty() {
+		return 0
+	}
+	if s := d.surveyOf(t); s != nil {
+		return min(1, s.count(w)/s.total)
+	}
+	low, high := w.bounded()
+	switch {
+	case low && high:
+		const lifetime = 3 * 365 * 24 * 3600 // of an account, in seconds
+		return min(1, float64(w.high-w.low)/lifetime)
+	case low || high:
+		return 1.0 / 3
+	}
+	return 1
+}
+
+// oldest is when the oldest object was created, 0 if that is not known.
+func (d *densities) oldest(t *table) int64 {
+	if s := d.surveyOf(t); s != nil {
+		return s.oldest()
+	}
+	return 0
+}
+
+// estimate is about how many objects a window of a table has.
+func (q *query) estimate(t *table, w window) (float64, error) {
+	if w.empty() {
+		return 0, nil
+	}
+	if s := q.source.density.surveyOf(t); s != nil {
+		return s.count(w), nil
+	}
+	high, err := q.sample(t, w.high)
+	if err != nil || len(high.objects) == 0 {
+		return 0, err
+	}
+	inside := 0.0
+	for _, o := range high.objects {
+		if o.created >= w.low {
+			inside++
+		}
+	}
+	if !high.more || high.oldest() < w.low {
+		return inside, nil
+	}
+	if low, _ := w.bounded(); low {
+		other, err := q.sample(t, w.low)
+		if err != nil {
+			return 0, err
+		}
+		if len(other.objects) > 0 {
+			return inside + (high.rate()+other.rate())/2*float64(high.oldest()-w.low), nil
+		}
+	}
+	s, err := q.survey(t)
+	if err != nil || s == nil {
+		return 0, err
+	}
+	return s.count(w), nil
+}

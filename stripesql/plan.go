@@ -1,0 +1,164 @@
+package stripesql
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// plan is how one table of a statement is read. SQLite keeps it as text, shows
+// it in EXPLAIN QUERY PLAN, and hands it back when the statement runs.
+type plan struct {
+	Table string    `json:"table"`
+	How   how       `json:"how"`
+	Terms []term    `json:"terms,omitempty"` // whose values the scan is given, in this order
+	Local []term    `json:"local,omitempty"` // what SQLite compares alone, as far as it tells
+	Order order     `json:"order,omitzero"`  // what SQLite builds on
+	Limit int64     `json:"limit,omitempty"` // how many rows will be asked for, 0 if that is not known
+	Short bool      `json:"short,omitempty"` // there is a LIMIT
+	Need  columnSet `json:"need"`
+}
+
+// how is the kind of request that a table is read by.
+type how string
+
+const (
+	byID   how = "get"
+	byIDs  how = "ids"
+	byList how = "list"
+	search how = "search"
+)
+
+// order is the order of rows that SQLite builds on.
+type order string
+
+const (
+	newestFirst         order = "newest"      // and within a second in any order
+	newestFirstByID     order = "newest, id"  // and within a second by id
+	newestFirstByIDDesc order = "newest, -id" // and within a second by id, backwards
+)
+
+// term compares a column to a value.
+type term struct {
+	Column string `json:"column"`
+	Op     string `json:"op"`
+	// Value is the other side, where it is known before the statement runs.
+	Value *literal `json:"value,omitempty"`
+}
+
+func (t term) String() string {
+	switch {
+	case t.Op == opNull || t.Op == opNotNull:
+		return t.Column + " " + t.Op
+	case t.Value == nil:
+		return t.Column + " " + t.Op + " ?"
+	default:
+		return t.Column + " " + t.Op + " " + t.Value.String()
+	}
+}
+
+// The operators of terms.
+const (
+	opEqual   = "="
+	opIn      = "IN" // a list of values at once
+	opLess    = "<"
+	opAtMost  = "<="
+	opMore    = ">"
+	opAtLeast = ">="
+	opNull    = "IS NULL"
+	opNotNull = "IS NOT NULL"
+)
+
+func operator(op sqlite3.IndexConstraintOp) string {
+	switch op {
+	case sqlite3.INDEX_CONSTRAINT_EQ:
+		return opEqual
+	case sqlite3.INDEX_CONSTRAINT_LT:
+		return opLess
+	case sqlite3.INDEX_CONSTRAINT_LE:
+		return opAtMost
+	case sqlite3.INDEX_CONSTRAINT_GT:
+		return opMore
+	case sqlite3.INDEX_CONSTRAINT_GE:
+		return opAtLeast
+	case sqlite3.INDEX_CONSTRAINT_ISNULL:
+		return opNull
+	case sqlite3.INDEX_CONSTRAINT_ISNOTNULL:
+		return opNotNull
+	case sqlite3.INDEX_CONSTRAINT_NE:
+		return "<>"
+	case sqlite3.INDEX_CONSTRAINT_LIKE:
+		return "LIKE"
+	case sqlite3.INDEX_CONSTRAINT_GLOB:
+		return "GLOB"
+	case sqlite3.INDEX_CONSTRAINT_IS:
+		return "IS"
+	case sqlite3.INDEX_CONSTRAINT_ISNOT:
+		return "IS NOT"
+	default:
+		return "?"
+	}
+}
+
+// literal is a value in a plan: a text or a number.
+type literal struct {
+	Text  *string `json:"text,omitempty"`
+	Whole *int64  `json:"whole,omitempty"`
+}
+
+func (l literal) String() string {
+	switch {
+	case l.Text != nil:
+		return "'" + strings.ReplaceAll(*l.Text, "'", "''") + "'"
+	case l.Whole != nil:
+		return fmt.Sprint(*l.Whole)
+	default:
+		return "?"
+	}
+}
+
+// value is the literal as a scan is given it.
+func (l literal) value() any {
+	switch {
+	case l.Text != nil:
+		return *l.Text
+	case l.Whole != nil:
+		return *l.Whole
+	default:
+		return nil
+	}
+}
+
+// literalOf is the other side of a constraint, nil where SQLite does not know
+// it yet.
+func literalOf(info *sqlite3.IndexInfo, constraint int) *literal {
+	value, err := info.RHSValue(constraint)
+	if err != nil {
+		return nil
+	}
+	switch value.Type() {
+	case sqlite3.TEXT:
+		return &literal{Text: new(value.Text())}
+	case sqlite3.INTEGER:
+		return &literal{Whole: new(value.Int64())}
+	}
+	return nil
+}
+
+func (p *plan) encode() string {
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // only strings and numbers
+	}
+	return string(text)
+}
+
+func decodePlan(text string) (*plan, error) {
+	p := new(plan)
+	if err := json.Unmarshal([]byte(text), p); err != nil {
+		return nil, fmt.Errorf("stripesql: plan: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,198 @@
+package stripesql
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stripekit/stripekit"
+)
+
+// query is one execution of a statement: its budget, what it has read, and the
+// error that ended it.
+type query struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	source  *source
+	memo    *memo
+	expand  map[string][]string // by table, the fields that are asked for whole
+	lookups map[string]bool     // tables that are read by id
+
+	running  sync.WaitGroup // the calls that are made ahead
+	started  time.Time
+	stats    *Stats
+	progress func(Progress)
+
+	mu    sync.Mutex
+	calls int
+	rows  int
+	share float64
+	err   error // the first failure, which SQLite knows only the text of
+}
+
+// source is what all connections of a connector share.
+type source struct {
+	client *stripekit.Client
+	options
+	tables  map[string]*table
+	density *densities
+}
+
+func newQuery(ctx context.Context, s *source) *query {
+	q := &query{source: s, memo: newMemo(), started: time.Now()}
+	q.ctx, q.cancel = context.WithCancel(ctx)
+	q.stats, _ = ctx.Value(statsKey{}).(*Stats)
+	q.progress, _ = ctx.Value(progressKey{}).(func(Progress))
+	return q
+}
+
+// close ends the calls that are still under way, and fills in the stats.
+func (q *query) close() {
+	q.cancel()
+	q.running.Wait()
+	if q.stats != nil {
+		*q.stats = Stats{Calls: q.calls, Rows: q.rows, Duration: time.Since(q.started)}
+	}
+}
+
+// fail keeps the first error of the query, and returns it.
+func (q *query) fail(err error) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err == nil {
+		q.err = err
+	}
+	return err
+}
+
+// failure is the error that the query ended with, nil if it did not.
+func (q *query) failure() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+// request is a GET to be made. The names of its parameters are as they are
+// sent: "created[gte]".
+type request struct {
+	path   string
+	params map[string]string
+}
+
+// String is the request as people read it.
+func (r request) String() string {
+	var b strings.Builder
+	b.WriteString("GET " + r.path)
+	for i, name := range slices.SortedFunc(maps.Keys(r.params), byImportance) {
+		separator := "&"
+		if i == 0 {
+			separator = "?"
+		}
+		b.WriteString(separator + unnumbered(name) + "=" + r.params[name])
+	}
+	return b.String()
+}
+
+// unnumbered is the name of a parameter without its place in a list: "ids[]".
+func unnumbered(name string) string {
+	list, place, _ := strings.Cut(name, "[")
+	if _, err := strconv.Atoi(strings.TrimSuffix(place, "]")); err == nil {
+		return list + "[]"
+	}
+	return name
+}
+
+// byImportance sorts the names of parameters, those that are on every page last.
+func byImportance(a, b string) int {
+	rank := func(name string) string {
+		switch {
+		case strings.HasPrefix(name, "expand["):
+			return "2" + name
+		case name == "limit":
+			return "1"
+		default:
+			return "0" + name
+		}
+	}
+	return strings.Compare(rank(a), rank(b))
+}
+
+// spend takes a call off the budget, if there is one left.
+func (q *query) spend(next request) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.calls >= q.source.maxCalls {
+		return &BudgetError{MaxCalls: q.source.maxCalls, Next: next.String()}
+	}
+	q.calls++
+	return nil
+}
+
+// left is how many calls the budget still has.
+func (q *query) left() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.source.maxCalls - q.calls
+}
+
+// call makes a request within the budget.
+func (q *query) call(r request, out any) error {
+	if err := q.ctx.Err(); err != nil {
+		return err
+	}
+	if err := q.spend(r); err != nil {
+		return err
+	}
+	return q.source.client.Call(q.ctx, http.MethodGet, r.path, r.params, out)
+}
+
+// report counts the objects of an answer and tells of the progress.
+func (q *query) report(rows int, share float64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.rows += rows
+	q.share = max(q.share, share)
+	if q.progress != nil {
+		q.progress(Progress{Calls: q.calls, MaxCalls: q.source.maxCalls, Rows: q.rows, Share: q.share})
+	}
+}
+
+// page is a page of a list or of a search, newest first.
+type page struct {
+	objects []*object
+	more    bool
+	next    string // of a search: what its next page is asked for by
+}
+
+// page reads a page.
+func (q *query) page(t *table, r request) (page, error) {
+	var answer struct {
+		Data     []jsontext.Value `json:"data"`
+		HasMore  bool             `json:"has_more"`
+		NextPage string           `json:"next_page"`
+	}
+	if err := q.call(r, &answer); err != nil {
+		return page{}, err
+	}
+	if answer.Data == nil {
+		return page{}, fmt.Errorf("stripesql: %s: the answer has no data", r)
+	}
+	p := page{objects: make([]*object, len(answer.Data)), more: answer.HasMore, next: answer.NextPage}
+	for i, raw := range answer.Data {
+		var err error
+		if p.objects[i], err = t.newObject(raw); err != nil {
+			return page{}, err
+		}
+	}
+	if p.more && len(p.objects) == 0 {
+		return page{}, fmt.Errorf("stripesql: %s: has_more on a page without objects", r)
+	}
+	return p, nil
+}

@@ -1,0 +1,264 @@
+package stripesql
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxPage is the most objects on a page, and the most ids in a request.
+const maxPage = 100
+
+// spec is what one scan of a table asks the API for: a plan with its values.
+type spec struct {
+	table   *table
+	how     how
+	none    bool              // no object can be meant
+	id      string            // of byID
+	ids     []string          // of byIDs
+	query   string            // of search, without the window
+	filters map[string]string // of byList, without the window
+	window  window
+	order   order
+	limit   int64 // how many rows are wanted, 0 if that is not known
+	short   bool
+	expand  []string // fields of the object
+}
+
+// key tells scans apart that read different objects, or in another order.
+func (s *spec) key() string {
+	return fmt.Sprintf("%s %s %q %q %q %v %v %s", s.table.name, s.how, s.id, s.ids, s.query, s.filters, s.window, s.order)
+}
+
+// newSpec puts values to a plan. A value of a kind that the API compares in
+// another way than SQLite is left out: more is read then than is needed.
+func (p *plan) newSpec(t *table, values []any) *spec {
+	s := &spec{
+		table: t, how: p.How, filters: map[string]string{}, window: everything(),
+		order: p.Order, short: p.Short,
+	}
+	if len(p.Local) == 0 {
+		s.limit = p.Limit
+	}
+	for i, by := range p.Terms {
+		s.apply(by, values[i])
+	}
+	if s.window.empty() {
+		s.none = true
+	}
+	if !s.none && (s.how == byID && s.id == "" || s.how == byIDs && s.ids == nil || s.how == search && s.query == "") {
+		s.how = byList // the value was none that can be sent
+	}
+	return s
+}
+
+func (s *spec) apply(by term, value any) {
+	list, many := value.([]any)
+	switch {
+	case by.Op == opNull || by.Op == opNotNull:
+		s.filters["pending"] = strconv.FormatBool(by.Op == opNull)
+	case slices.Contains(s.table.createdColumns(), by.Column):
+		s.window.narrow(s.table, by, value)
+	case value == nil:
+		s.none = true // nothing compares to NULL
+	case many:
+		s.applyList(by, list)
+	case s.how == byID:
+		s.applyID(value)
+	case s.how == search:
+		s.applySearch(by, value)
+	default:
+		s.applyFilter(by, value)
+	}
+}
+
+// applyID is for one id. What cannot be an id is that of no object.
+func (s *spec) applyID(value any) {
+	id, ok := value.(string)
+	switch {
+	case !ok:
+	case !validID(id):
+		s.none = true
+	default:
+		s.id = id
+	}
+}
+
+// validID tells whether text can be an id, and the last segment of a path. That
+// of a product may be chosen by the user, but for the word that means another
+// endpoint.
+func validID(id string) bool {
+	const maxID = 255
+	return id != "" && len(id) <= maxID && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
+		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`/\?#%&=`+"\uFFFD", r) })
+}
+
+// applyList is for a list of values.
+func (s *spec) applyList(by term, list []any) {
+	var texts []string
+	for _, value := range list {
+		switch value := value.(type) {
+		case nil:
+		case string:
+			if value != "" && sendable(value) && !slices.Contains(texts, value) {
+				texts = append(texts, value)
+			}
+		default:
+			return // SQLite may compare it as a number
+		}
+	}
+	if len(texts) == 0 {
+		s.none = true
+		return
+	}
+	if s.how == byIDs {
+		s.ids = texts
+		return
+	}
+	if len(texts) <= maxPage {
+		for i, one := range texts {
+			s.filters[fmt.Sprintf("%s[%d]", s.table.filter(by.Column).param, i)] = one
+		}
+	}
+}
+
+// sendable tells whether a text reaches the API as it is.
+func sendable(text string) bool {
+	const maxText = 500
+	return len(text) <= maxText && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+func (s *spec) applyFilter(by term, value any) {
+	f := s.table.filter(by.Column)
+	if f.span {
+		w := everything()
+		w.narrow(s.table, by, value)
+		s.applySpan(f.param, w)
+		return
+	}
+	switch s.table.columns[s.table.index[by.Column]].kind {
+	case boolean:
+		if value == int64(0) || value == int64(1) {
+			s.filters[f.param] = strconv.FormatBool(value == int64(1))
+		}
+	case text:
+		one, ok := value.(string)
+		switch {
+		case !ok || !sendable(one):
+		case one == "":
+			// Nothing has an empty value, and sent it would mean something else.
+		case f.many:
+			s.filters[f.param+"[0]"] = one
+		default:
+			s.filters[f.param] = one
+		}
+	}
+}
+
+// applySpan adds bounds of another time than created; of two the narrower.
+func (s *spec) applySpan(param string, w window) {
+	if low, err := strconv.ParseInt(s.filters[param+"[gte]"], 10, 64); err == nil {
+		w.low = max(w.low, low)
+	}
+	if high, err := strconv.ParseInt(s.filters[param+"[lt]"], 10, 64); err == nil {
+		w.high = min(w.high, high)
+	}
+	s.none = s.none || w.empty()
+	w.send(s.filters, param)
+}
+
+// applySearch adds a condition to the query of a search.
+func (s *spec) applySearch(by term, value any) {
+	operator, clause := by.Op, ""
+	if operator == opEqual {
+		operator = ":"
+	}
+	switch kind := s.table.columns[s.table.index[by.Column]].kind; value := value.(type) {
+	case int64:
+		switch {
+		case kind == boolean && (value == 0 || value == 1):
+			clause = fmt.Sprintf("%s:%q", by.Column, strconv.FormatBool(value == 1))
+		case kind == integer:
+			clause = fmt.Sprintf("%s%s%d", by.Column, operator, value)
+		}
+	case string:
+		if kind == text && value != "" && sendable(value) {
+			clause = by.Column + `:"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
+		}
+	}
+	if clause == "" {
+		return
+	}
+	if s.query != "" {
+		s.query += " AND "
+	}
+	s.query += clause
+}
+
+// request is the first request of a scan, or that of a page of ids.
+func (s *spec) request() request {
+	params := map[string]string{}
+	path := s.table.path
+	switch s.how {
+	case byID:
+		path += "/" + url.PathEscape(s.id)
+		s.addExpand(params, "")
+		return request{path, params}
+	case byIDs:
+		for i, id := range s.ids[:min(len(s.ids), maxPage)] {
+			params[fmt.Sprintf("ids[%d]", i)] = id
+		}
+	case search:
+		path += "/search"
+		params["query"] = s.searchQuery()
+	default:
+		maps.Copy(params, s.filters)
+		s.window.send(params, createdColumn)
+	}
+	params["limit"] = strconv.Itoa(s.pageSize())
+	s.addExpand(params, "data.")
+	return request{path, params}
+}
+
+// searchQuery is the query with the window.
+func (s *spec) searchQuery() string {
+	query := s.query
+	low, high := s.window.bounded()
+	if low {
+		query += fmt.Sprintf(" AND created>=%d", s.window.low)
+	}
+	if high {
+		query += fmt.Sprintf(" AND created<%d", s.window.high)
+	}
+	return query
+}
+
+// pageSize is what a first page needs to hold. Where rows of one second are put
+// in order there must be more, so that the last second is whole.
+func (s *spec) pageSize() int {
+	if s.limit > 0 && (s.order == "" || s.order == newestFirst) {
+		return int(min(s.limit, maxPage))
+	}
+	return maxPage
+}
+
+func (s *spec) addExpand(params map[string]string, prefix string) {
+	for i, field := range s.expand {
+		params[fmt.Sprintf("expand[%d]", i)] = prefix + field
+	}
+}
+
+// after is the request for the page behind an object. It has no bounds of the
+// time, which the service is reported to mishandle next to a cursor.
+func (s *spec) after(id string) request {
+	params := maps.Clone(s.filters)
+	params["limit"] = strconv.Itoa(maxPage)
+	params["starting_after"] = id
+	s.addExpand(params, "data.")
+	return request{s.table.path, params}
+}

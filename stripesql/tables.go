@@ -1,0 +1,261 @@
+package stripesql
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/stripekit/stripekit"
+)
+
+// kind is what a column holds.
+type kind int
+
+const (
+	text    kind = iota
+	integer      // amounts, counts
+	boolean      // 0 or 1
+	real
+	stamp    // a time, as text
+	unix     // the same as seconds since 1970
+	document // a list or a map, as JSON
+)
+
+func (k kind) declaration() string {
+	switch k {
+	case integer, boolean, unix:
+		return "INTEGER"
+	case real:
+		return "REAL"
+	case stamp:
+		// An affinity of text, and a type that tells the driver of a time.
+		return stampType + " COLLATE " + stampCollation
+	default:
+		return "TEXT"
+	}
+}
+
+const stampType = "TIMESTAMP TEXT"
+
+// column is one field of an object, or of an object within it.
+type column struct {
+	name string
+	kind kind
+	// paths are where the field may be: under its own name, and under others
+	// that it has or had in other versions. The first that has a value counts.
+	paths [][]string
+}
+
+// table is one resource.
+type table struct {
+	name    string
+	path    string // of its list
+	rows    int64  // how many a planner that knows nothing should expect
+	columns []column
+	index   map[string]int // of columns, by name
+
+	filters  map[string]filter // what lists filter by, by column
+	searches map[string]kind   // what searches know, by column
+	byIDs    bool              // a list can be of given ids
+	// disordered tables are those whose objects may say another time than the
+	// one by which they are listed.
+	disordered bool
+
+	extract *branch // how columns are found in an object
+	head    *branch // how its id and its time are
+}
+
+// filter is a parameter of a list.
+type filter struct {
+	param string
+	// rows is about how many objects have a value. It is 0 where a few values
+	// are shared by all: a list by one of them is long.
+	rows float64
+	// many is set where the parameter takes a list of values.
+	many bool
+	// span is set where the parameter takes bounds of a time.
+	span bool
+}
+
+// filter is what lists filter a column by. Both columns of a time have the same.
+func (t *table) filter(column string) filter {
+	return t.filters[strings.TrimSuffix(column, unixSuffix)]
+}
+
+const unixSuffix = "_unix"
+
+const createdColumn, unixColumn, idColumn = "created", "created_unix", "id"
+
+// newTables are the tables, their columns read off the types of the client.
+func newTables() map[string]*table {
+	byCustomer := filter{param: "customer", rows: 20}
+	all := []*table{
+		{
+			name: "charges", path: "/v1/charges", rows: 100_000, columns: columnsOf[stripekit.Charge](),
+			filters: map[string]filter{
+				"customer": byCustomer, "payment_intent": {param: "payment_intent", rows: 2}, "transfer_group": {param: "transfer_group", rows: 10},
+			},
+			searches: map[string]kind{
+				"amount": integer, "created": stamp, "currency": text, "customer": text, "disputed": boolean, "refunded": boolean, "status": text,
+			},
+		},
+		{
+			name: "customers", path: "/v1/customers", rows: 20_000, columns: columnsOf[stripekit.Customer](),
+			filters:  map[string]filter{"email": {param: "email", rows: 1}},
+			searches: map[string]kind{"created": stamp, "email": text, "name": text, "phone": text},
+		},
+		{
+			name: "products", path: "/v1/products", rows: 500, columns: columnsOf[stripekit.Product](), byIDs: true,
+			filters: map[string]filter{
+				"active": {param: "active"}, "shippable": {param: "shippable"}, "url": {param: "url", rows: 2},
+			},
+			searches: map[string]kind{"active": boolean, "description": text, "name": text, "shippable": boolean, "url": text},
+		},
+		{
+			name: "refunds", path: "/v1/refunds", rows: 5_000, columns: columnsOf[stripekit.Refund](),
+			filters: map[string]filter{"charge": {param: "charge", rows: 2}, "payment_intent": {param: "payment_intent", rows: 2}},
+		},
+		{
+			name: "invoice_items", path: "/v1/invoiceitems", rows: 10_000, columns: columnsOf[stripekit.InvoiceItem](), disordered: true,
+			filters: map[string]filter{
+				"customer": byCustomer, "customer_account": {param: "customer_account", rows: 20}, "invoice": {param: "invoice", rows: 10},
+			},
+		},
+		{
+			name: "orders", path: "/v1/orders", rows: 5_000, columns: columnsOf[stripekit.Order](), byIDs: true,
+			filters: map[string]filter{
+				"customer": byCustomer, "status": {param: "status"}, "upstream_id": {param: "upstream_ids", many: true, rows: 2},
+				"status_transitions_canceled": {param: "status_transitions[canceled]", span: true},
+				"status_transitions_fulfiled": {param: "status_transitions[fulfilled]", span: true},
+				"status_transitions_paid":     {param: "status_transitions[paid]", span: true},
+				"status_transitions_returned": {param: "status_transitions[returned]", span: true},
+			},
+		},
+	}
+	tables := map[string]*table{}
+	for _, t := range all {
+		t.prepare()
+		tables[t.name] = t
+	}
+	return tables
+}
+
+// moved are the other places of fields, by table and column.
+func moved(table, column string) [][]string {
+	switch table + "." + column {
+	case "customers.balance":
+		return [][]string{{"account_balance"}}
+	case "customers.discount_coupon":
+		return [][]string{{"discount", "source", "coupon"}}
+	case "products.marketing_features":
+		return [][]string{{"features"}}
+	case "invoice_items.subscription":
+		return [][]string{{"parent", "subscription_details", "subscription"}}
+	case "invoice_items.subscription_item":
+		return [][]string{{"parent", "subscription_details", "subscription_item"}}
+	case "invoice_items.price":
+		return [][]string{{"pricing", "price_details", "price"}}
+	case "invoice_items.unit_amount":
+		return [][]string{{"unit_amount_decimal"}, {"pricing", "unit_amount_decimal"}}
+	case "invoice_items.unit_amount_decimal":
+		return [][]string{{"pricing", "unit_amount_decimal"}}
+	}
+	return nil
+}
+
+func (t *table) prepare() {
+	t.index = map[string]int{}
+	t.extract, t.head = newBranch(), newBranch()
+	for i, c := range t.columns {
+		if _, twice := t.index[c.name]; twice {
+			panic("stripesql: two columns are named " + t.name + "." + c.name)
+		}
+		t.index[c.name] = i
+		for rank, path := range append(c.paths, moved(t.name, c.name)...) {
+			t.extract.add(path, leaf{column: i, kind: c.kind, rank: rank})
+		}
+	}
+	t.head.add([]string{"id"}, leaf{column: headID, kind: text})
+	t.head.add([]string{"deleted"}, leaf{column: headDeleted, kind: boolean})
+	t.head.add(t.columns[t.index[createdColumn]].paths[0], leaf{column: headCreated, kind: integer})
+}
+
+// declaration is the table as SQL.
+func (t *table) declaration() string {
+	var b strings.Builder
+	b.WriteString("CREATE TABLE x(")
+	for i, c := range t.columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q %s", c.name, c.kind.declaration())
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// columnsOf are the columns of a resource: its id, when it was created, and
+// then its fields in the order of their declaration. The fields of an object
+// within it are put in its place, with its name before theirs.
+func columnsOf[T any]() []column {
+	fields := appendColumns(nil, reflect.TypeFor[T](), nil)
+	named := func(names ...string) func(column) bool {
+		return func(c column) bool { return slices.Contains(names, c.name) }
+	}
+	if i := slices.IndexFunc(fields, named("date")); i >= 0 {
+		// An invoice item's created is its date: the table has it as both.
+		for _, c := range fields[i : i+2] {
+			c.name = strings.Replace(c.name, "date", createdColumn, 1)
+			fields = append(fields, c)
+		}
+	}
+	first := []string{idColumn, createdColumn, unixColumn}
+	var columns []column
+	for _, name := range first {
+		columns = append(columns, fields[slices.IndexFunc(fields, named(name))])
+	}
+	return append(columns, slices.DeleteFunc(fields, named(append(first, "deleted")...))...)
+}
+
+func appendColumns(columns []column, object reflect.Type, path []string) []column {
+	for _, field := range reflect.VisibleFields(object) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		columns = appendColumn(columns, field.Type, append(slices.Clip(path), name))
+	}
+	return columns
+}
+
+func appendColumn(columns []column, field reflect.Type, path []string) []column {
+	add := func(suffix string, k kind) {
+		columns = append(columns, column{name: strings.Join(path, "_") + suffix, kind: k, paths: [][]string{path}})
+	}
+	if field.Kind() == reflect.Pointer {
+		field = field.Elem()
+	}
+	switch {
+	case field == reflect.TypeFor[stripekit.UnixTime]():
+		add("", stamp)
+		add(unixSuffix, unix)
+	case strings.HasPrefix(field.Name(), "Ref["):
+		add("", text)
+	case strings.HasPrefix(field.Name(), "Page["):
+		add("", document)
+	case field.Kind() == reflect.Struct:
+		return appendColumns(columns, field, path)
+	case field.Kind() == reflect.String:
+		add("", text)
+	case field.Kind() == reflect.Bool:
+		add("", boolean)
+	case field.Kind() == reflect.Int || field.Kind() == reflect.Int64:
+		add("", integer)
+	case field.Kind() == reflect.Float64:
+		add("", real)
+	default:
+		add("", document)
+	}
+	return columns
+}

@@ -1,0 +1,78 @@
+package stripesql
+
+import (
+	"math"
+	"strconv"
+)
+
+// window is a span of time: from the second low on, before the second high.
+type window struct{ low, high int64 }
+
+// everything is the window that all times are in.
+func everything() window { return window{0, endOfStamps} }
+
+func (w window) empty() bool { return w.low >= w.high }
+
+// bounded tells whether w leaves anything out, at its ends.
+func (w window) bounded() (low, high bool) { return w.low > 0, w.high < endOfStamps }
+
+// narrow takes off a window what a comparison with a time excludes. A value
+// that is compared in another way than times are excludes nothing.
+func (w *window) narrow(t *table, by term, value any) {
+	low, high := int64(0), int64(endOfStamps)
+	switch value := value.(type) {
+	case nil:
+		high = 0 // nothing compares to NULL
+	case string:
+		if t.columns[t.index[by.Column]].kind != stamp {
+			return
+		}
+		from, behind := firstStamp(value, false), firstStamp(value, true)
+		low, high = by.span(from, behind)
+	case int64:
+		if t.columns[t.index[by.Column]].kind != unix {
+			return
+		}
+		at := min(max(value, -1), endOfStamps)
+		low, high = by.span(at, at+1)
+	case float64:
+		if t.columns[t.index[by.Column]].kind != unix || math.IsNaN(value) {
+			return
+		}
+		value = min(max(value, -1), endOfStamps)
+		low, high = by.span(int64(math.Ceil(value)), int64(math.Floor(value))+1)
+	default:
+		return
+	}
+	w.low, w.high = max(w.low, low), min(w.high, high)
+}
+
+// span is what a comparison allows, where from is the first second that is not
+// less than the value, and behind the first that is greater.
+func (t term) span(from, behind int64) (low, high int64) {
+	low, high = 0, endOfStamps
+	switch t.Op {
+	case opEqual:
+		return from, behind
+	case opAtLeast:
+		low = from
+	case opMore:
+		low = behind
+	case opLess:
+		high = from
+	case opAtMost:
+		high = behind
+	}
+	return low, high
+}
+
+// send adds the window to the parameters of a list.
+func (w window) send(params map[string]string, name string) {
+	low, high := w.bounded()
+	if low {
+		params[name+"[gte]"] = strconv.FormatInt(w.low, 10)
+	}
+	if high {
+		params[name+"[lt]"] = strconv.FormatInt(w.high, 10)
+	}
+}
