@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripesql"
+	"github.com/stripekit/stripekit/stripetest"
+)
+
+// newBox is a box without a prompt over three charges and a customer.
+func newBox(t *testing.T) (b *box, out, errs *bytes.Buffer) {
+	server := stripetest.New(stripetest.InMemory())
+	t.Cleanup(server.Close)
+	server.Seed("/v1/charges", stripetest.Seeding{Count: 3})
+	server.Seed("/v1/customers", stripetest.Seeding{})
+	client, err := stripekit.New("sk_test_box", stripekit.WithHTTPClient(server.Client()))
+	require.NoError(t, err)
+	connector, err := stripesql.Connector(client)
+	require.NoError(t, err)
+	out, errs = new(bytes.Buffer), new(bytes.Buffer)
+	b = &box{db: sql.OpenDB(connector), out: out, err: errs}
+	t.Cleanup(func() { require.NoError(t, b.db.Close()) })
+	return b, out, errs
+}
+
+func TestScriptIsAnswered(t *testing.T) {
+	b, out, errs := newBox(t)
+	script := `.tables
+-- a comment; with a semicolon
+SELECT amount, currency AS "cur;rency",
+  NULL AS missing, 'it''s; fine' AS text
+FROM charges; SELECT count(*) AS n FROM customers;
+.explain SELECT id FROM charges WHERE id = 'ch_1';
+.schema refunds
+SELECT 1 AS last`
+	err := b.serve(t.Context(), lines(strings.NewReader(script)), nil)
+	require.NoError(t, err, errs.String())
+	got := out.String()
+	require.True(t, strings.HasPrefix(got, "charges customers "), got)
+	require.Contains(t, got, `amount  cur;rency  missing  text
+------  ---------  -------  ----------
+  1000  usd        NULL     it's; fine
+  1000  usd        NULL     it's; fine
+  1000  usd        NULL     it's; fine
+3 rows, 1 call, 3 objects read, `)
+	require.Contains(t, got, "n\n-\n1\n1 row, 1 call, 1 object read, ")
+	require.Contains(t, got, "GET /v1/charges/ch_1")
+	require.Contains(t, got, "receipt_number                                TEXT\n")
+	require.Contains(t, got, "last\n----\n   1\n1 row, 0 calls, 0 objects read, ")
+}
+
+func TestScriptGoesOnAfterAnErrorAndFails(t *testing.T) {
+	b, out, errs := newBox(t)
+	err := b.serve(t.Context(), lines(strings.NewReader("SELECT nothing FROM charges;\n.nothing\nSELECT 'go on';\nSELECT 'open")), nil)
+	require.ErrorIs(t, err, errFailed)
+	require.Contains(t, errs.String(), "nothing")
+	require.Contains(t, errs.String(), ".nothing is no command")
+	require.Contains(t, errs.String(), "no end")
+	require.Contains(t, out.String(), "go on")
+}
+
+func TestInterruptEndsTheQueryAlone(t *testing.T) {
+	b, out, errs := newBox(t)
+	b.prompt = true
+	input, interrupts, done := make(chan string), make(chan os.Signal), make(chan error)
+	go func() { done <- b.serve(t.Context(), input, interrupts) }()
+	input <- "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;"
+	interrupts <- os.Interrupt
+	input <- "SELECT 'half of a"
+	interrupts <- os.Interrupt // forgets it
+	input <- "SELECT 'all is well';"
+	close(input)
+	require.NoError(t, <-done)
+	require.Contains(t, errs.String(), "error: cancelled\n")
+	require.Contains(t, out.String(), "all is well")
+}
+
+func TestProgressIsShownAndErased(t *testing.T) {
+	b, _, errs := newBox(t)
+	b.progress = true
+	require.NoError(t, b.serve(t.Context(), lines(strings.NewReader("SELECT count(*) FROM charges")), nil))
+	require.Contains(t, errs.String(), "100 % read, 1 call, 999 left")
+	require.True(t, strings.HasSuffix(errs.String(), "\r\x1b[K"))
+}
+
+func TestTheShopSells(t *testing.T) {
+	client, err := openShop()
+	require.NoError(t, err)
+	connector, err := stripesql.Connector(client)
+	require.NoError(t, err)
+	b, out, errs := newBox(t)
+	b.db = sql.OpenDB(connector)
+	t.Cleanup(func() { require.NoError(t, b.db.Close()) })
+	require.NoError(t, b.serve(t.Context(), lines(strings.NewReader(
+		"SELECT b.name, a.amount, a.status FROM charges a JOIN customers b ON b.id = a.customer ORDER BY a.created DESC LIMIT 20")), nil))
+	require.Empty(t, errs.String())
+	require.Contains(t, out.String(), "\n20 rows, 1 call, ")
+	require.Contains(t, out.String(), "succeeded")
+}
