@@ -179,7 +179,7 @@ func TestCancelEndsAScan(t *testing.T) {
 				require.Less(t, begun, 30, "requests")
 
 				server.RemoveFaults()
-				time.Sleep(2 * time.Hour) // of the bubble
+				<-time.After(2 * time.Hour) // of the bubble
 				require.Equal(t, begun, total(server.Counts()), "requests after the end")
 				_, err = ask(t.Context(), db, `SELECT id FROM charges LIMIT 1`)
 				require.NoError(t, err, "the database is good for the next query")
