@@ -1,0 +1,154 @@
+package stripekit_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+)
+
+func TestTestTellsWhoseConnectionItIs(t *testing.T) {
+	n := &network{respond: func(*http.Request) (*http.Response, error) {
+		pass(70 * time.Millisecond)
+		return reply(200, `{"id":"acct_1","business_profile":{"name":"Shop"}}`, "Stripe-Version", "2020-08-27"), nil
+	}}
+	for name, set := range map[string]func(*stripekit.Connection){
+		"plain":      func(*stripekit.Connection) {},
+		"disabled":   func(c *stripekit.Connection) { c.Disabled = true },
+		"write-only": func(c *stripekit.Connection) { c.Access = stripekit.WriteOnly },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cs := connectionsOver(n)
+				c := connection("shop")
+				set(&c)
+				require.NoError(t, cs.Add(c))
+				got, err := cs.Test(t.Context(), "shop")
+				require.NoError(t, err)
+				want := &stripekit.TestResult{
+					Account: &stripekit.Account{ID: "acct_1", Mode: stripekit.Test},
+					Mode:    stripekit.Test, APIVersion: "2020-08-27", Duration: 70 * time.Millisecond,
+				}
+				want.Account.BusinessProfile.Name = "Shop"
+				require.Empty(t, cmp.Diff(want, got))
+			})
+		})
+	}
+}
+
+func TestTestTakesARestrictedKeyThatMayNotReadItsAccount(t *testing.T) {
+	const message = `The provided key 'rk_test_***' does not have the required permissions for this endpoint%s. Having the 'rak_x' permission would allow this request to continue.`
+	for on, want := range map[string]*stripekit.Account{
+		" on account 'acct_1'": {ID: "acct_1", Mode: stripekit.Test},
+		"":                     nil,
+	} {
+		n := replies(403, `{"error":{"type":"invalid_request_error","message":"`+fmt.Sprintf(message, on)+`"}}`, "Stripe-Version", "v")
+		cs := connectionsOver(n)
+		c := connection("shop")
+		c.APIKey = stripekit.NewSecret("rk_test_0123456789abcdef")
+		require.NoError(t, cs.Add(c))
+		got, err := cs.Test(t.Context(), "shop")
+		require.NoError(t, err)
+		require.Equal(t, want, got.Account)
+		require.Equal(t, stripekit.Test, got.Mode)
+		require.Equal(t, "v", got.APIVersion)
+	}
+}
+
+func TestTestNamesTheStepThatFailed(t *testing.T) {
+	answers := func(status int, body string) http.RoundTripper { return replies(status, body) }
+	for name, test := range map[string]struct {
+		network http.RoundTripper
+		step    stripekit.TestStep
+		reason  string
+	}{
+		"bad key": {
+			answers(401, `{"error":{"type":"invalid_request_error","message":"Invalid API Key provided: sk_test_****stuv"}}`),
+			stripekit.StepKey, "the service refuses the key: Invalid API Key provided: sk_test_****stuv (401)",
+		},
+		"no permission": {
+			answers(403, `{"error":{"type":"invalid_request_error","message":"No."}}`),
+			stripekit.StepPermission, "the key is good, but may not do this: No. (403)",
+		},
+		"limited": {answers(429, `{"error":{"message":"Too many."}}`), stripekit.StepService, "the service gives no good answer: Too many. (429)"},
+		"broken":  {answers(500, `{"error":{"message":"Oh."}}`), stripekit.StepService, "the service gives no good answer: Oh. (500)"},
+		"a page": {
+			answers(200, "<html>"), stripekit.StepService,
+			"the service gives no good answer: reading the answer: jsontext: invalid character '<' at start of value",
+		},
+		"dropped": {fails(io.ErrUnexpectedEOF), stripekit.StepService, "the service gives no good answer: unexpected EOF"},
+		"no name": {
+			fails(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Name: "api.stripe.com", Err: "no such host", IsNotFound: true}}),
+			stripekit.StepNameResolution, "there is no address for api.stripe.com: dial tcp: lookup api.stripe.com: no such host",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := &counted{network: test.network}
+			cs := connectionsOver(n)
+			require.NoError(t, cs.Add(connection("shop")))
+			_, err := cs.Test(t.Context(), "shop")
+			require.EqualError(t, err, fmt.Sprintf(`stripe: connection "shop": %s: %s`, test.step, test.reason))
+			var e *stripekit.TestError
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, "shop", e.Connection)
+			require.Equal(t, test.step, e.Step)
+			require.Equal(t, 1, n.requests, "a test does not retry")
+			var cause *stripekit.Error
+			require.ErrorAs(t, err, &cause)
+		})
+	}
+}
+
+type counted struct {
+	network  http.RoundTripper
+	requests int
+}
+
+func (c *counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.requests++
+	return c.network.RoundTrip(r)
+}
+
+func TestTestEndsWithItsContextAndItsTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := roundTrip(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		cs := connectionsOver(silent)
+		c := connection("shop")
+		c.Timeout = 5 * time.Second
+		require.NoError(t, cs.Add(c))
+		start := time.Now()
+		_, err := cs.Test(t.Context(), "shop")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 5*time.Second, time.Since(start))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = cs.Test(ctx, "shop")
+		require.ErrorIs(t, err, context.Canceled)
+		require.Contains(t, err.Error(), string(stripekit.StepService))
+	})
+}
+
+func TestTestCountsTowardsTheRateLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cs := stripekit.NewConnections(stripekit.WithHTTPClient(&http.Client{Transport: replies(200, `{"id":"acct_1"}`)}))
+		require.NoError(t, cs.Add(connection("shop")))
+		start := time.Now()
+		for range 51 {
+			_, err := cs.Test(t.Context(), "shop")
+			require.NoError(t, err)
+		}
+		require.Equal(t, 2*time.Second, time.Since(start).Round(time.Millisecond))
+	})
+}
