@@ -6,9 +6,26 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Account is whose key it is.
+const (
+	accountPath = "/v1/account"
+	// accountPrefix is what the id of every account begins with.
+	accountPrefix = "acct_"
+	// failureMemory is how long a failed request for an identity is shared with
+	// callers that come after it, so that callers that come one after the other
+	// do not repeat it each.
+	failureMemory = time.Second
+)
+
+// errAccountID is wrapped by the error for a response with an impossible account id. A
+// Poller ends on it: the id is kept in checkpoints.
+var errAccountID = errors.New(`the account's id does not begin with "acct_"`)
+
+// Account is the Stripe account that an API key belongs to.
 type Account struct {
 	ID              string   `json:"id"` // "acct_…"
 	BusinessProfile struct { // what customers see
@@ -29,59 +46,166 @@ type Account struct {
 	Mode Mode `json:"-"`
 }
 
-// Check asks the service whether the key is good and whose it is: the "test
-// connection" of a connector. A restricted key that may not read its account
-// fails with ErrPermission: it is good all the same.
+// Check asks the service whether it accepts the key, and returns the account
+// that the key belongs to: the "test connection" of a connector. A restricted
+// key that may not read its account fails with ErrPermission; such a key is
+// valid all the same.
 func (c *Client) Check(ctx context.Context) (*Account, error) {
 	return c.check(ctx, c.current.Load())
 }
 
 func (c *Client) check(ctx context.Context, core *core, opts ...CallOption) (*Account, error) {
 	out := new(Account)
-	if err := c.call(ctx, http.MethodGet, "/v1/account", nil, out, append(opts, on(core))); err != nil {
+	if err := c.call(ctx, http.MethodGet, accountPath, nil, out, append(opts, on(core))); err != nil {
 		return nil, err
 	}
-	out.Mode = core.owner.mode
+	out.Mode = core.identity.mode
 	return out, nil
 }
 
-// owner is whose a key is. One that is changed for another gets an owner of its
-// own, so that they are told apart by their pointers.
-type owner struct {
+// keyIdentity is the account that one API key belongs to. A connection that is
+// updated with another key gets another keyIdentity, so that comparing pointers
+// shows whether the key is still the same.
+//
+// The account is learned by one request at a time, which all callers of
+// Client.identity wait for. mu is not held over the request.
+type keyIdentity struct {
 	mode Mode
 
-	mu    sync.Mutex
-	known bool
-	id    string // empty where the key may not know
+	mu sync.Mutex
+	// latest is the request in flight, the one that succeeded, or the one that
+	// failed last. It is nil before the first, and after one that all of its
+	// callers have given up.
+	latest *identityRequest
 }
 
-// identity is the account that the client acts for, empty where the key may not
-// know, and whose key that was.
-func (c *Client) identity(ctx context.Context) (id string, whose *owner, err error) {
+// identityRequest is a request for the account of a key, and its result.
+type identityRequest struct {
+	core   *core // the request is made with
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the request has ended
+
+	// Guarded by keyIdentity.mu.
+	callers int       // that wait for the result
+	endedAt time.Time // zero while the request is in flight
+
+	// Written before done is closed, and read after it.
+	id  string // empty where the key may not read it
+	err error
+}
+
+// identity returns the id of the account that the client acts for, which is
+// empty where the key may not read it, and the identity of the key in use. It
+// waits no longer than ctx allows, and shares the request and its failure with
+// all who wait at the same time.
+func (c *Client) identity(ctx context.Context) (id string, identity *keyIdentity, err error) {
 	core := c.current.Load()
-	whose = core.owner
+	identity = core.identity
 	if c.account != "" {
-		return c.account, whose, nil
+		return c.account, identity, nil
 	}
-	whose.mu.Lock()
-	defer whose.mu.Unlock()
-	if whose.known {
-		return whose.id, whose, nil
+	if ctx.Err() == nil {
+		r := identity.join(ctx, core, c.fetchIdentity)
+		defer identity.leave(r)
+		select {
+		case <-r.done:
+			return r.id, identity, r.err
+		case <-ctx.Done():
+		}
 	}
-	account, err := c.check(ctx, core)
-	switch {
-	case err == nil:
-		whose.id = account.ID
-	case errors.Is(err, ErrPermission):
-		whose.id = accountNamed(err)
-	default:
-		return "", whose, err
-	}
-	whose.known = true
-	return whose.id, whose, nil
+	return "", identity, &Error{Method: http.MethodGet, Path: accountPath, cause: ctx.Err()}
 }
 
-// accountNamed is the account that a refusal for lack of a permission names:
+// join returns the request that the caller is to wait for, and counts the caller
+// in until leave. It starts fetch where no request can be shared.
+func (k *keyIdentity) join(ctx context.Context, core *core, fetch func(context.Context, *core) (string, error)) *identityRequest {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.latest != nil && k.latest.servesFor(core) {
+		k.latest.callers++
+		return k.latest
+	}
+	// The caller that starts the request may be cancelled while others still
+	// wait. So the request has a context of its own, which leave cancels.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	r := &identityRequest{core: core, cancel: cancel, done: make(chan struct{}), callers: 1}
+	k.latest = r
+	go func() {
+		r.id, r.err = fetch(ctx, core)
+		k.ended(r)
+	}()
+	return r
+}
+
+// servesFor reports whether a caller that uses core can share the request. A
+// success holds for the key and so for every core. A request in flight or a
+// failure may be due to the proxy or the timeout of an older core, and is only
+// shared with callers of the same.
+func (r *identityRequest) servesFor(core *core) bool {
+	switch {
+	case r.endedAt.IsZero():
+		return r.core == core
+	case r.err == nil:
+		return true
+	default:
+		return r.core == core && time.Since(r.endedAt) < failureMemory
+	}
+}
+
+// ended publishes the result of a request.
+func (k *keyIdentity) ended(r *identityRequest) {
+	r.cancel()
+	k.mu.Lock()
+	r.endedAt = time.Now()
+	// A success counts even if a request of a newer core has taken its place.
+	if r.err == nil {
+		k.latest = r
+	}
+	k.mu.Unlock()
+	close(r.done)
+}
+
+// leave counts a caller of join out. The last one to leave a request in flight
+// cancels it; who comes after that starts another.
+func (k *keyIdentity) leave(r *identityRequest) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r.callers--
+	if r.callers > 0 || !r.endedAt.IsZero() {
+		return
+	}
+	r.cancel()
+	if k.latest == r {
+		k.latest = nil
+	}
+}
+
+// fetchIdentity requests the id of the key's account, which is empty where the
+// key may not read it.
+func (c *Client) fetchIdentity(ctx context.Context, core *core) (id string, err error) {
+	req, co, err := c.request(http.MethodGet, accountPath, nil, []CallOption{on(core)})
+	if err != nil {
+		return "", err
+	}
+	err = c.do(ctx, req, co, func(resp *transport.Response) error {
+		var account Account
+		if err := unmarshal(resp.Body, &account); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(account.ID, accountPrefix) {
+			return errAccountID
+		}
+		id = account.ID
+		return nil
+	})
+	// A 403 page of a proxy says nothing about the key.
+	if e, ok := errors.AsType[*Error](err); ok && e.HTTPStatus == http.StatusForbidden && e.fromStripe() {
+		return accountNamed(err), nil
+	}
+	return id, err
+}
+
+// accountNamed returns the account that a refusal for lack of a permission names:
 // "… the required permissions for this endpoint on account 'acct_…'. Having …".
 func accountNamed(err error) string {
 	e, ok := errors.AsType[*Error](err)
@@ -90,7 +214,7 @@ func accountNamed(err error) string {
 	}
 	_, rest, _ := strings.Cut(e.Message, "on account '")
 	id, _, found := strings.Cut(rest, "'")
-	if !found || !strings.HasPrefix(id, "acct_") {
+	if !found || !strings.HasPrefix(id, accountPrefix) {
 		return ""
 	}
 	return id

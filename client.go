@@ -55,7 +55,7 @@ type Client struct {
 // has the same for ever.
 type core struct {
 	transport  *transport.Transport
-	owner      *owner
+	identity   *keyIdentity
 	version    string // set by WithAPIVersion; empty: the constants
 	connection string // its name; empty in a client of New
 	access     Access
@@ -94,7 +94,7 @@ func New(apiKey string, opts ...Option) (*Client, error) {
 	current := new(atomic.Pointer[core])
 	current.Store(&core{
 		transport: transport.New(o.config(apiKey, mode, o.client())),
-		owner:     &owner{mode: mode}, version: o.version,
+		identity:  &keyIdentity{mode: mode}, version: o.version,
 	})
 	return newClient(current), nil
 }
@@ -126,7 +126,7 @@ func (c *Client) WithAccount(id string) *Client {
 }
 
 // Mode is Test or Live, as the key says.
-func (c *Client) Mode() Mode { return c.current.Load().owner.mode }
+func (c *Client) Mode() Mode { return c.current.Load().identity.mode }
 
 // Format prints what may be known of a client, for every verb: never its key.
 func (c Client) Format(f fmt.State, _ rune) {
@@ -210,7 +210,7 @@ func (c *Client) request(method, path string, params []byte, opts []CallOption) 
 		refused.cause = fmt.Errorf("connection %q: %w", co.core.connection, err)
 		return nil, nil, refused
 	}
-	if co.whose != nil && co.whose != co.core.owner {
+	if co.identity != nil && co.identity != co.core.identity {
 		return nil, nil, errKeyChanged
 	}
 	for i, field := range co.expand {
@@ -230,10 +230,10 @@ func (c *Client) request(method, path string, params []byte, opts []CallOption) 
 var errKeyChanged = errors.New("stripe: the key of the connection was changed")
 
 // only has a call refused with errKeyChanged unless the client's key is still
-// the one of whose.
-func only(whose *owner) CallOption {
+// the one of identity.
+func only(identity *keyIdentity) CallOption {
 	return func(o *callOptions) error {
-		o.whose = whose
+		o.identity = identity
 		return nil
 	}
 }

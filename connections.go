@@ -44,7 +44,7 @@ func newLive(p *plan) *live {
 
 // take has new calls made by p. What p does not change is kept: the pool on the
 // same way to the service, the limits in the same mode there, and with the same
-// key whose it is.
+// key its identity.
 func (l *live) take(p *plan) {
 	old, before, retired := l.plan, l.current.Load(), l.http
 	next := &core{version: p.options.version, connection: p.conn.Name, access: p.conn.Access}
@@ -61,9 +61,9 @@ func (l *live) take(p *plan) {
 		next.transport = transport.New(l.config())
 	}
 	if old != nil && p.sameService(old) && p.key() == old.key() {
-		next.owner = before.owner
+		next.identity = before.identity
 	} else {
-		next.owner = &owner{mode: p.mode}
+		next.identity = &keyIdentity{mode: p.mode}
 	}
 	l.current.Store(next)
 	if retired != nil && retired != l.http {

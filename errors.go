@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stripekit/stripekit/internal/transport"
 )
@@ -68,7 +69,14 @@ type Error struct {
 	// OutcomeUnknown is set on a POST that may have been carried out.
 	OutcomeUnknown bool
 
-	cause error
+	// RetryAfter is how long the service asks to wait before the next request,
+	// by the header Retry-After of the response; 0 where it does not say. It is
+	// as the service gave it, in seconds or as a date by the service's clock,
+	// and not bounded: the client's own retries wait for a minute at most.
+	RetryAfter time.Duration
+
+	shouldRetry string // the header Stripe-Should-Retry: "true", "false", or empty
+	cause       error
 }
 
 // Error describes the failure in a line.
@@ -168,6 +176,9 @@ func (e *Error) LogValue() slog.Value {
 		}
 	}
 	attrs = append(attrs, slog.Int("status", e.HTTPStatus), slog.Int("attempts", e.Attempts))
+	if e.RetryAfter != 0 {
+		attrs = append(attrs, slog.Duration("retry_after", e.RetryAfter))
+	}
 	if e.cause != nil {
 		attrs = append(attrs, slog.String("cause", e.cause.Error()))
 	}
@@ -305,6 +316,8 @@ func answered(req *transport.Request, resp *transport.Response) *Error {
 	e := newError(req)
 	e.HTTPStatus, e.Attempts = resp.Status, resp.Attempts
 	e.RequestID = transport.Mask(resp.Header.Get("Request-Id"))
+	e.RetryAfter = transport.RetryAfter(resp.Header)
+	e.shouldRetry = resp.Header.Get("Stripe-Should-Retry")
 	return e
 }
 

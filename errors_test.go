@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -97,7 +98,7 @@ func TestErrorHoldsWhatTheServiceSays(t *testing.T) {
 	body := `{"error":{"type":"card_error","code":"card_declined","decline_code":"insufficient_funds","param":"source",
 		"message":"Your card has insufficient funds.","doc_url":"https://stripe.com/docs/x","request_log_url":"https://dashboard.stripe.com/x",
 		"charge":"ch_1","payment_intent":{"id":"pi_1"},"advice":["a"]}}`
-	_, err := clientOver(t, replies(402, body, "Request-Id", "req_1")).Charges.Create(t.Context(),
+	_, err := clientOver(t, replies(402, body, "Request-Id", "req_1", "Retry-After", "7")).Charges.Create(t.Context(),
 		stripekit.ChargeCreateParams{Amount: 5, Currency: "usd", Source: new("tok_x")}, stripekit.WithIdempotencyKey("order 17"))
 	var e *stripekit.Error
 	require.ErrorAs(t, err, &e)
@@ -106,6 +107,7 @@ func TestErrorHoldsWhatTheServiceSays(t *testing.T) {
 		DeclineCode: "insufficient_funds", Param: "source", Message: "Your card has insufficient funds.",
 		DocURL: "https://stripe.com/docs/x", RequestLogURL: "https://dashboard.stripe.com/x",
 		RequestID: "req_1", ChargeID: "ch_1", IdempotencyKey: "order 17", Attempts: 1,
+		RetryAfter: 7 * time.Second,
 	}
 	require.Empty(t, cmp.Diff(want, e, cmpopts.IgnoreUnexported(stripekit.Error{})))
 	require.EqualError(t, err, "stripe: POST /v1/charges: 402 (card_declined) (insufficient_funds) Your card has insufficient funds. [req_1]")
@@ -115,7 +117,32 @@ func TestErrorHoldsWhatTheServiceSays(t *testing.T) {
 	_, attrs, _ := strings.Cut(strings.TrimSpace(out.String()), "msg=m ")
 	require.Equal(t, `err.method=POST err.path=/v1/charges err.type=card_error err.code=card_declined `+
 		`err.decline_code=insufficient_funds err.param=source err.message="Your card has insufficient funds." `+
-		`err.request_id=req_1 err.charge=ch_1 err.idempotency_key="order 17" err.status=402 err.attempts=1`, attrs)
+		`err.request_id=req_1 err.charge=ch_1 err.idempotency_key="order 17" err.status=402 err.attempts=1 err.retry_after=7s`, attrs)
+}
+
+func TestErrorTellsHowLongToWait(t *testing.T) {
+	const date = "Mon, 02 Jan 2006 15:04:05 GMT"
+	for name, test := range map[string]struct {
+		header []string
+		want   time.Duration
+	}{
+		"nothing":               {nil, 0},
+		"seconds":               {[]string{"Retry-After", "3600"}, time.Hour},
+		"none":                  {[]string{"Retry-After", "0"}, 0},
+		"negative":              {[]string{"Retry-After", "-5"}, 0},
+		"garbage":               {[]string{"Retry-After", "soon"}, 0},
+		"a date":                {[]string{"Retry-After", "Mon, 02 Jan 2006 15:05:35 GMT", "Date", date}, 90 * time.Second},
+		"a date that has been":  {[]string{"Retry-After", "Mon, 02 Jan 2006 15:04:00 GMT", "Date", date}, 0},
+		"a date without a Date": {[]string{"Retry-After", date}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := replies(429, `{"error":{"type":"rate_limit_error","code":"rate_limit"}}`, test.header...)
+			_, err := clientOver(t, n, stripekit.WithMaxRetries(0)).Charges.Get(t.Context(), "ch_1")
+			var e *stripekit.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, test.want, e.RetryAfter)
+		})
+	}
 }
 
 func TestErrorOfANetworkFailure(t *testing.T) {

@@ -304,8 +304,8 @@ type callOptions struct {
 	expand         []string
 	capture        *Response
 
-	core  *core  // the call is made with
-	whose *owner // the key must be; nil for any
+	core     *core        // the call is made with
+	identity *keyIdentity // the key must be; nil for any
 }
 
 // maxIdempotencyKey is Stripe's limit.

@@ -112,7 +112,7 @@ type Poller[T any] struct {
 
 	// Of the turns alone.
 	last  lastPage
-	whose *owner // of the key that was asked whose it is; nil before
+	whose *keyIdentity // of the key that was asked whose it is; nil before
 
 	mu      sync.Mutex
 	started bool

@@ -415,6 +415,9 @@ func TestPollerTakesTheDateOfAnInvoiceItem(t *testing.T) {
 		p, err := stripekit.NewPoller(s.client.InvoiceItems, stripekit.PollConfig{From: stripekit.FromBeginning})
 		require.NoError(t, err)
 		s.interfere(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/v1/account" {
+				return nil, nil
+			}
 			return answer(r, 200, `{"data":[{"id":"ii_1","date":946684800}],"has_more":false}`), nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())

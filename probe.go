@@ -74,11 +74,11 @@ func (cs *Connections) Test(ctx context.Context, name string) (*TestResult, erro
 	cs.mu.RUnlock()
 
 	cfg.MaxRetries = 0
-	trial := &core{transport: now.transport.Renew(cfg), owner: now.owner, version: now.version}
+	trial := &core{transport: now.transport.Renew(cfg), identity: now.identity, version: now.version}
 	var current atomic.Pointer[core]
 	current.Store(trial)
 	way := newWay(cfg.HTTP, cfg.BaseURL)
-	result := &TestResult{Mode: trial.owner.mode}
+	result := &TestResult{Mode: trial.identity.mode}
 	var resp Response
 	start := time.Now()
 	result.Account, err = newClient(&current).check(way.traced(ctx), trial, CaptureResponse(&resp))

@@ -82,7 +82,7 @@ type pageOf[T any] struct {
 // ask fetches the page that a query names, and decodes of it in full what is
 // fresh. An object that cannot be decoded fails the page: nothing is skipped.
 // It fails with errKeyChanged, without a request, where the key is not of whose.
-func (s source[T]) ask(ctx context.Context, whose *owner, q tail.Query, fresh func(id string) bool, last *lastPage) (p pageOf[T], err error) {
+func (s source[T]) ask(ctx context.Context, whose *keyIdentity, q tail.Query, fresh func(id string) bool, last *lastPage) (p pageOf[T], err error) {
 	req, co, err := s.client.request(http.MethodGet, s.path, encodeQuery(q), []CallOption{only(whose)})
 	if err != nil {
 		return p, err
@@ -158,26 +158,4 @@ func cursorLost(q tail.Query, err error) bool {
 	var e *Error
 	return q.HasCursor() && errors.As(err, &e) && e.Code == "resource_missing" &&
 		(e.HTTPStatus == http.StatusBadRequest || e.HTTPStatus == http.StatusNotFound)
-}
-
-// permanent tells whether an error will not pass by waiting: a bad key, a
-// missing permission, an endpoint that is not there, a request that is wrong, a
-// connection that is gone. It must be Stripe's own word, or the connection's: a
-// page of a proxy in between passes.
-func permanent(err error) bool {
-	for _, refusal := range []error{ErrNoConnection, ErrDisabled, ErrWriteOnly} {
-		if errors.Is(err, refusal) {
-			return true
-		}
-	}
-	var e *Error
-	if !errors.As(err, &e) || e.Type == "" && e.Code == "" {
-		return false
-	}
-	for _, kind := range []error{ErrAuthentication, ErrPermission, ErrNotFound, ErrInvalidRequest} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
 }

@@ -90,7 +90,7 @@ func (p *Poller[T]) work() error {
 	if p.cfg.Observe != nil {
 		p.cfg.Observe(p.Status())
 	}
-	if permanent(err) || errors.Is(err, ErrCheckpointConflict) || errors.Is(err, ErrCheckpointInvalid) {
+	if endsPoller(err, false) == ends {
 		return err
 	}
 	return p.save()

@@ -214,7 +214,7 @@ func (e *endpoint) heard(resp *Response, sent time.Time) {
 		}
 		return
 	}
-	pause := min(retryAfter(resp.Header), MaxRetryAfter)
+	pause := min(RetryAfter(resp.Header), MaxRetryAfter)
 	if pause == 0 && resp.Header.Get("Stripe-Rate-Limited-Reason") == "" {
 		return
 	}

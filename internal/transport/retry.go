@@ -59,7 +59,7 @@ func (r *retrier) next(ctx context.Context, attempt int, resp *Response, err err
 	}
 	wait := r.backoff(attempt)
 	if resp != nil {
-		wait = max(wait, retryAfter(resp.Header))
+		wait = max(wait, RetryAfter(resp.Header))
 	}
 	return wait, wait <= MaxRetryAfter
 }
@@ -146,9 +146,9 @@ func lastFailure(resp *Response, err error) error {
 	return fmt.Errorf("status %d", resp.Status)
 }
 
-// retryAfter reads a Retry-After of seconds or of a date, the latter against
+// RetryAfter reads a Retry-After of seconds or of a date, the latter against
 // the service's own clock. What cannot be read is no wait.
-func retryAfter(h http.Header) time.Duration {
+func RetryAfter(h http.Header) time.Duration {
 	v := h.Get("Retry-After")
 	if v == "" {
 		return 0

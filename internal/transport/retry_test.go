@@ -57,9 +57,9 @@ func TestRetryDecision(t *testing.T) {
 
 func TestRetryAfterDateCountsByTheServicesClock(t *testing.T) {
 	header := http.Header{"Retry-After": {"Tue, 14 Nov 2023 22:13:25 GMT"}}
-	require.Zero(t, retryAfter(header), "without a Date there is no clock to read it by")
+	require.Zero(t, RetryAfter(header), "without a Date there is no clock to read it by")
 	header.Set("Date", "Tue, 14 Nov 2023 22:13:20 GMT")
-	require.Equal(t, 5*time.Second, retryAfter(header))
+	require.Equal(t, 5*time.Second, RetryAfter(header))
 }
 
 func TestSuccessIsNeverRepeated(t *testing.T) {
