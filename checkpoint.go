@@ -8,9 +8,13 @@ import (
 )
 
 // CheckpointStore keeps the checkpoints of pollers. An implementation must be
-// safe for concurrent use, and Save must be atomic and durable: after it
-// returns, Load gives the new data, and after a crash in the middle of it the
-// old or the new, never a mixture.
+// safe for concurrent use, and Save and Delete must be atomic and durable: once
+// one has returned, Load gives the new data (none after a Delete), and after a
+// crash in the middle of it the old or the new, never a mixture.
+//
+// A revision is a number that stands for the data of one Save. It should not be
+// used again for the same key, not after a Delete either: a poller that holds a
+// revision from before could overwrite the checkpoint of its successor.
 type CheckpointStore interface {
 	// Load returns the data last saved under key and its revision; nil and 0
 	// where there is none.
@@ -19,6 +23,10 @@ type CheckpointStore interface {
 	// nothing is stored), and returns the new one; else an
 	// ErrCheckpointConflict. It does not hold on to data.
 	Save(ctx context.Context, key string, data []byte, revision uint64) (uint64, error)
+	// Delete removes the checkpoint under key, and returns nil where there is
+	// none. A Poller begins anew at its next Start. Load then returns nil and 0,
+	// and a Save with a revision from before is an ErrCheckpointConflict.
+	Delete(ctx context.Context, key string) error
 }
 
 // ErrCheckpointConflict: another poller saved the same checkpoint meanwhile.
@@ -26,14 +34,15 @@ type CheckpointStore interface {
 var ErrCheckpointConflict = errors.New("checkpoint was changed by another poller")
 
 // ErrCheckpointInvalid: a stored checkpoint is damaged, of a newer version of
-// this library, or another poller's. It is not overwritten.
+// this library, or another poller's. It is not overwritten; Delete removes it.
 var ErrCheckpointInvalid = errors.New("checkpoint cannot be used")
 
 // MemoryStore keeps checkpoints as long as the process lives. The zero value is
 // ready for use.
 type MemoryStore struct {
-	mu     sync.Mutex
-	stored map[string]memoryCheckpoint
+	mu       sync.Mutex
+	stored   map[string]memoryCheckpoint
+	revision uint64 // of the last Save of any key, so that none comes again
 }
 
 type memoryCheckpoint struct {
@@ -59,6 +68,15 @@ func (s *MemoryStore) Save(_ context.Context, key string, data []byte, revision 
 	if s.stored == nil {
 		s.stored = map[string]memoryCheckpoint{}
 	}
-	s.stored[key] = memoryCheckpoint{data: slices.Clone(data), revision: revision + 1}
-	return revision + 1, nil
+	s.revision++
+	s.stored[key] = memoryCheckpoint{data: slices.Clone(data), revision: s.revision}
+	return s.revision, nil
+}
+
+// Delete removes what was saved.
+func (s *MemoryStore) Delete(_ context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.stored, key)
+	return nil
 }

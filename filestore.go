@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,12 +23,13 @@ import (
 // of goroutines, stores and processes of one machine may use the same folder: a
 // lock file beside each checkpoint keeps them apart. NewFileStore makes one.
 //
-// Save is durable when it returns: the file and then the folder have been
-// flushed to the disk. Windows cannot flush a folder; after a loss of power
-// there the checkpoint before the last may come back, whole. Whatever fails, a
-// checkpoint is the old or the new one, never a mixture; and a file that is
-// damaged, or was written by a newer version of this library, is reported as
-// ErrCheckpointInvalid and left alone. To start anew, delete it.
+// Save and Delete are durable when they return: the file and then the folder
+// have been flushed to the disk. Windows cannot flush a folder; after a loss of
+// power there the checkpoint before the last Save or Delete may come back,
+// whole. Whatever fails, a checkpoint is the old or the new one, never a
+// mixture; and a file that is damaged, or was written by a newer version of this
+// library, is reported as ErrCheckpointInvalid and left alone. To start anew,
+// call Delete.
 //
 // A file is readable by its owner alone (mode 0600).
 type FileStore struct {
@@ -233,8 +235,7 @@ func (s *FileStore) Save(ctx context.Context, key string, data []byte, revision 
 		return 0, fmt.Errorf("checkpoint file %s: %w: it has revision %d, not %d",
 			f.path, ErrCheckpointConflict, stored.revision, revision)
 	}
-	// Always a new number: somebody may have loaded the one in doubt.
-	next := fileCheckpoint{revision: stored.revision + 1, writer: s.writer, data: data}
+	next := fileCheckpoint{revision: revisionAfter(stored.revision), writer: s.writer, data: data}
 	if err := s.writeTemp(f.path+tempSuffix, encodeFile(key, next)); err != nil {
 		return 0, fmt.Errorf("checkpoint file %s: not saved: %w", f.path, err)
 	}
@@ -248,6 +249,49 @@ func (s *FileStore) Save(ctx context.Context, key string, data []byte, revision 
 	}
 	f.doubt = false
 	return next.revision, nil
+}
+
+// revisionAfter returns the revision of what replaces the one stored: always a
+// new number, because somebody may have loaded the one in doubt. The first of a
+// file is random. Were it 1, a deletion could go unnoticed:
+//
+//  1. poller A saves revision 1
+//  2. the checkpoint is deleted, and the file with it
+//  3. poller B begins anew, and saves revision 1 as well
+//  4. A saves again, with the revision it knows: 1, and B's work is lost
+//
+// The space above the range is for more saves than any file will see.
+func revisionAfter(stored uint64) uint64 {
+	const firsts = 1 << 62
+	if stored == 0 {
+		return 1 + mathrand.Uint64N(firsts)
+	}
+	return stored + 1
+}
+
+// Delete removes the checkpoint under key, and returns nil where there is none.
+// It removes a file that cannot be used as well: a Poller begins anew at its
+// next Start. A Save with a revision from before is an ErrCheckpointConflict.
+// Delete waits for others that use the checkpoint, until the context is over.
+//
+// After an error the old checkpoint or none is stored; another Delete is safe.
+// The empty lock file stays.
+func (s *FileStore) Delete(ctx context.Context, key string) error {
+	f, unlock, err := s.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_ = s.files.remove(f.path + tempSuffix) // what a crash left: it holds data too
+	if err := s.files.remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("checkpoint file %s: not deleted: %w", f.path, err)
+	}
+	f.doubt = false // not before: while the file stays, so does the doubt about it
+	// Also where there is no file: an earlier Delete may have failed right here.
+	if err := s.files.syncDir(s.dir); err != nil {
+		return fmt.Errorf("checkpoint file %s: deleted, but it may come back: flushing the folder: %w", f.path, err)
+	}
+	return nil
 }
 
 // writeTemp writes and flushes the temporary file. There is one name for each

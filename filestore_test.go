@@ -88,12 +88,12 @@ func TestFileStoreStaysInItsFolder(t *testing.T) {
 	t.Chdir(t.TempDir())
 	s, err := NewFileStore("checkpoints")
 	require.NoError(t, err)
-	_, err = s.Save(t.Context(), fileTestKey, []byte("x"), 0)
+	saved, err := s.Save(t.Context(), fileTestKey, []byte("x"), 0)
 	require.NoError(t, err)
 	t.Chdir(t.TempDir())
 	_, revision, err := s.Load(t.Context(), fileTestKey)
 	require.NoError(t, err)
-	require.Equal(t, uint64(1), revision)
+	require.Equal(t, saved, revision)
 }
 
 func TestFileStoreIsItsOwnersAlone(t *testing.T) {
@@ -136,6 +136,21 @@ func TestFileStoreWithoutItsFolderIsNotEmpty(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	_, err = s.Save(t.Context(), fileTestKey, nil, 0)
 	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorIs(t, s.Delete(t.Context(), fileTestKey), fs.ErrNotExist)
+}
+
+func TestFileStoreDeletesAllButTheLock(t *testing.T) {
+	dir := t.TempDir()
+	s, err := NewFileStore(dir)
+	require.NoError(t, err)
+	_, err = s.Save(t.Context(), fileTestKey, []byte("x"), 0)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, fileName(fileTestKey)+tempSuffix), []byte("torn"), 0o600))
+
+	require.NoError(t, s.Delete(t.Context(), fileTestKey))
+	require.Empty(t, filesIn(t, dir, fileSuffix))
+	require.Empty(t, filesIn(t, dir, tempSuffix))
+	require.FileExists(t, filepath.Join(dir, fileName(fileTestKey)+lockSuffix))
 }
 
 func TestFileStoreNames(t *testing.T) {
@@ -168,7 +183,7 @@ func TestFileStoreNames(t *testing.T) {
 	}
 }
 
-func TestFileStoreNeverReplacesDamagedFile(t *testing.T) {
+func TestFileStoreNeverReplacesDamagedFileUntilDeleted(t *testing.T) {
 	good := encodeFile(fileTestKey, fileCheckpoint{revision: 7, writer: "W", data: []byte("the data\n")})
 	replace := func(from, to string) []byte { return bytes.Replace(good, []byte(from), []byte(to), 1) }
 	flipped := slices.Clone(good)
@@ -217,6 +232,14 @@ func TestFileStoreNeverReplacesDamagedFile(t *testing.T) {
 			kept, err := os.ReadFile(path)
 			require.NoError(t, err)
 			require.Equal(t, content, kept)
+
+			require.NoError(t, s.Delete(t.Context(), fileTestKey))
+			data, revision, err = s.Load(t.Context(), fileTestKey)
+			require.NoError(t, err)
+			require.Nil(t, data)
+			require.Zero(t, revision)
+			_, err = s.Save(t.Context(), fileTestKey, []byte("new"), 0)
+			require.NoError(t, err)
 		})
 	}
 }
@@ -252,15 +275,16 @@ func TestFileStoreOneOfManyWins(t *testing.T) {
 	var revision uint64
 	for range rounds {
 		var winners, conflicts atomic.Int64
-		var won atomic.Value
+		var wonData, wonRevision atomic.Value
 		var all sync.WaitGroup
 		for i := range each * len(stores) {
 			all.Go(func() {
 				data := fmt.Sprint("saved by ", i)
-				switch _, err := stores[i%len(stores)].Save(t.Context(), fileTestKey, []byte(data), revision); {
+				switch next, err := stores[i%len(stores)].Save(t.Context(), fileTestKey, []byte(data), revision); {
 				case err == nil:
 					winners.Add(1)
-					won.Store(data)
+					wonData.Store(data)
+					wonRevision.Store(next)
 				case errors.Is(err, ErrCheckpointConflict):
 					conflicts.Add(1)
 				default:
@@ -274,10 +298,10 @@ func TestFileStoreOneOfManyWins(t *testing.T) {
 		for _, s := range stores {
 			data, next, err := s.Load(t.Context(), fileTestKey)
 			require.NoError(t, err)
-			require.Equal(t, won.Load(), string(data))
-			require.Equal(t, revision+1, next)
+			require.Equal(t, wonData.Load(), string(data))
+			require.Equal(t, wonRevision.Load(), next)
 		}
-		revision++
+		revision = wonRevision.Load().(uint64)
 	}
 }
 
@@ -306,10 +330,9 @@ func TestFileStoreTwoProcessesLoseNoUpdate(t *testing.T) {
 	}
 	s, err := NewFileStore(dir)
 	require.NoError(t, err)
-	data, revision, err := s.Load(t.Context(), fileTestKey)
+	data, _, err := s.Load(t.Context(), fileTestKey)
 	require.NoError(t, err)
 	require.Equal(t, strconv.Itoa(each*len(processes)), string(data))
-	require.Equal(t, uint64(each*len(processes)), revision)
 }
 
 // countTogether adds one to a number, again where another was faster.
@@ -622,40 +645,66 @@ func (d *disk) crash(pick func(n int) int) *disk {
 	return found
 }
 
-// saver is a user of a store: it saves "1", "2" and so on, each until that
-// succeeds or nothing works any more, and knows what may be stored.
+// saver is a user of a store: it saves and deletes, each until that succeeds or
+// nothing works any more, and knows what may be stored.
 type saver struct {
 	t        *testing.T
 	d        *disk
 	store    *FileStore
 	revision uint64
-	may      []string // the last acknowledged, and what was tried since
+	may      []string // the last acknowledged, and what was tried since; "" is nothing
 	vary     bool     // another try has other data
 }
 
 var saverDir = filepath.Join(diskRoot, "srv", "checkpoints")
 
-func (u *saver) run(saves int) {
+// run opens the store and saves each of these in turn; it deletes for "".
+func (u *saver) run(saves ...string) {
 	u.may = []string{""}
 	for u.store == nil && !u.d.dead {
 		u.store, _ = newFileStore(saverDir, u.d)
 	}
-	for n := range saves {
+	for _, data := range saves {
 		for try := 0; !u.d.dead; try++ {
-			data := strconv.Itoa(n + 1)
-			if u.vary {
-				data += fmt.Sprint(" try ", try)
-			}
-			u.may = append(u.may, data)
-			revision, err := u.store.Save(u.t.Context(), fileTestKey, []byte(data), u.revision)
+			err := u.try(data, try)
 			if err == nil {
-				require.Greater(u.t, revision, u.revision)
-				u.revision, u.may = revision, []string{data}
 				break
 			}
 			require.Less(u.t, try, 2, "%v", err)
 			u.requireFailure(err)
 		}
+	}
+}
+
+func (u *saver) try(data string, try int) error {
+	if data != "" && u.vary {
+		data += fmt.Sprint(" try ", try)
+	}
+	u.may = append(u.may, data)
+	if data == "" {
+		before := u.revision
+		if err := u.store.Delete(u.t.Context(), fileTestKey); err != nil {
+			return err
+		}
+		u.revision, u.may = 0, []string{""}
+		u.requireConflict(before)
+		return nil
+	}
+	revision, err := u.store.Save(u.t.Context(), fileTestKey, []byte(data), u.revision)
+	if err != nil {
+		return err
+	}
+	require.Greater(u.t, revision, u.revision)
+	u.revision, u.may = revision, []string{data}
+	return nil
+}
+
+// requireConflict: a Save with the revision that was deleted is refused.
+func (u *saver) requireConflict(deleted uint64) {
+	_, err := u.store.Save(u.t.Context(), fileTestKey, []byte("stale"), deleted)
+	require.Error(u.t, err)
+	if !u.d.dead && !errors.Is(err, errDiskFault) {
+		require.ErrorIs(u.t, err, ErrCheckpointConflict)
 	}
 }
 
@@ -706,7 +755,7 @@ func TestFileStoreSurvivesCrashAtEveryStep(t *testing.T) {
 		d := newDisk()
 		d.crashAt = crashAt
 		u := &saver{t: t, d: d}
-		u.run(3)
+		u.run("1", "2", "", "3")
 		u.requireAfterCrash()
 		if !d.dead {
 			require.Equal(t, []string{"3"}, u.may)
@@ -724,7 +773,7 @@ func TestFileStoreSurvivesFaultAtEveryStepAndThenCrash(t *testing.T) {
 					d := newDisk()
 					d.failAt, d.halfway, d.crashAt = failAt, halfway, crashAt
 					u := &saver{t: t, d: d, vary: vary}
-					u.run(2)
+					u.run("1", "2")
 					u.requireAfterCrash()
 					if !d.dead {
 						require.Len(t, u.may, 1) // the last Save has succeeded
@@ -737,18 +786,106 @@ func TestFileStoreSurvivesFaultAtEveryStepAndThenCrash(t *testing.T) {
 	}
 }
 
-// failNext makes the next operation of this kind fail, once it has done its work: the
-// step is found by a Save on a copy of the disk.
+func TestFileStoreDeleteSurvivesFaultAtEveryStepAndThenCrash(t *testing.T) {
+	for _, halfway := range []bool{false, true} {
+		for failAt, last := 1, false; !last; failAt++ {
+			for crashAt := failAt + 1; ; crashAt++ {
+				d := newDisk()
+				d.failAt, d.halfway, d.crashAt = failAt, halfway, crashAt
+				u := &saver{t: t, d: d}
+				u.run("1", "", "2")
+				u.requireAfterCrash()
+				if !d.dead {
+					require.Equal(t, []string{"2"}, u.may)
+					last = d.steps < failAt
+					break
+				}
+			}
+		}
+	}
+}
+
+func TestFileStoreDeleteIsDurableWhenItReturns(t *testing.T) {
+	for _, op := range []string{"no fault", "remove", "syncDir"} {
+		t.Run(op, func(t *testing.T) {
+			d, one, _ := twoStores(t)
+			_, err := one.Save(t.Context(), fileTestKey, []byte("a"), 0)
+			require.NoError(t, err)
+			deleteOne := func(s *FileStore) error { return s.Delete(t.Context(), fileTestKey) }
+			if op != "no fault" {
+				d.failNextOf(t, one, op+" "+filepath.Dir(one.file(fileTestKey).path), deleteOne)
+				d.halfway = op == "remove" // so the second Delete finds no file, and the folder not flushed
+				require.ErrorIs(t, deleteOne(one), errDiskFault)
+			}
+			require.NoError(t, deleteOne(one))
+			d.crashes(func(found *disk) {
+				s, err := newFileStore(saverDir, found)
+				require.NoError(t, err)
+				_, revision, err := s.Load(t.Context(), fileTestKey)
+				require.NoError(t, err)
+				require.Zero(t, revision, "it came back")
+			})
+		})
+	}
+}
+
+func TestFileStoreDeleteEndsTheDoubt(t *testing.T) {
+	d, one, other := twoStores(t)
+	first, err := one.Save(t.Context(), fileTestKey, []byte("a"), 0)
+	require.NoError(t, err)
+	d.failNext(t, one, "syncDir", first)
+	_, err = one.Save(t.Context(), fileTestKey, []byte("b"), first)
+	require.ErrorIs(t, err, errDiskFault)
+
+	// A Delete that did nothing leaves the doubt: the retry is still taken.
+	path := one.file(fileTestKey).path
+	d.failNextOf(t, one, "remove "+path, func(s *FileStore) error { return s.Delete(t.Context(), fileTestKey) })
+	d.halfway = false
+	require.ErrorContains(t, one.Delete(t.Context(), fileTestKey), "not deleted")
+	second, err := one.Save(t.Context(), fileTestKey, []byte("b"), first)
+	require.NoError(t, err)
+
+	d.failNext(t, one, "syncDir", second)
+	_, err = one.Save(t.Context(), fileTestKey, []byte("c"), second)
+	require.ErrorIs(t, err, errDiskFault)
+	require.NoError(t, one.Delete(t.Context(), fileTestKey))
+	_, err = one.Save(t.Context(), fileTestKey, []byte("c"), second)
+	require.ErrorIs(t, err, ErrCheckpointConflict)
+	third, err := one.Save(t.Context(), fileTestKey, []byte("new"), 0)
+	require.NoError(t, err)
+	for _, stale := range []uint64{0, first, second} {
+		for _, s := range []*FileStore{one, other} {
+			_, err = s.Save(t.Context(), fileTestKey, []byte("stale"), stale)
+			require.ErrorIs(t, err, ErrCheckpointConflict)
+		}
+	}
+	_, err = other.Save(t.Context(), fileTestKey, []byte("next"), third)
+	require.NoError(t, err)
+}
+
+// failNext makes the next operation of this kind fail, once it has done its work,
+// in a Save.
 func (d *disk) failNext(t *testing.T, s *FileStore, op string, revision uint64) {
+	t.Helper()
+	d.failNextOf(t, s, op+" ", func(s *FileStore) error {
+		_, err := s.Save(t.Context(), fileTestKey, nil, revision)
+		return err
+	})
+}
+
+// failNextOf makes the last step of an act fail that begins with these words, once
+// it has done its work: the step is found on a copy of the disk.
+func (d *disk) failNextOf(t *testing.T, s *FileStore, words string, act func(*FileStore) error) {
 	t.Helper()
 	probe := &disk{names: map[string]*node{}, past: map[string][]*node{}, locked: map[string]bool{}}
 	for path, n := range d.names {
 		probe.names[path] = n
 	}
 	copied := &FileStore{dir: s.dir, writer: s.writer, files: probe, keys: map[string]*keyFile{}}
-	_, err := copied.Save(t.Context(), fileTestKey, nil, revision)
-	require.NoError(t, err)
-	at := slices.IndexFunc(probe.log, func(line string) bool { return strings.HasPrefix(line, op+" ") })
+	require.NoError(t, act(copied))
+	at := len(probe.log) - 1
+	for ; at >= 0 && !strings.HasPrefix(probe.log[at], words); at-- {
+	}
 	require.NotEqual(t, -1, at)
 	d.failAt, d.halfway = d.steps+at+1, true
 }
@@ -797,20 +934,20 @@ func TestFileStoreRefusesRetryAfterAnotherSaved(t *testing.T) {
 	d.halfway = false
 	_, err := one.Save(t.Context(), fileTestKey, []byte("a"), 0)
 	require.ErrorIs(t, err, errDiskFault)
-	_, err = other.Save(t.Context(), fileTestKey, []byte("a"), 0)
+	first, err := other.Save(t.Context(), fileTestKey, []byte("a"), 0)
 	require.NoError(t, err, "nothing was in place")
 	_, err = one.Save(t.Context(), fileTestKey, []byte("a"), 0)
 	require.ErrorIs(t, err, ErrCheckpointConflict)
 
 	// In place, in doubt, and then loaded and replaced by the other.
-	d.failNext(t, one, "syncDir", 1)
-	_, err = one.Save(t.Context(), fileTestKey, []byte("b"), 1)
+	d.failNext(t, one, "syncDir", first)
+	_, err = one.Save(t.Context(), fileTestKey, []byte("b"), first)
 	require.ErrorIs(t, err, errDiskFault)
 	_, revision, err := other.Load(t.Context(), fileTestKey)
 	require.NoError(t, err)
 	_, err = other.Save(t.Context(), fileTestKey, []byte("c"), revision)
 	require.NoError(t, err)
-	_, err = one.Save(t.Context(), fileTestKey, []byte("b"), 1)
+	_, err = one.Save(t.Context(), fileTestKey, []byte("b"), first)
 	require.ErrorIs(t, err, ErrCheckpointConflict)
 }
 
@@ -853,13 +990,18 @@ func TestFileStoreWaitsForTheLockAsLongAsTheContext(t *testing.T) {
 				}
 			})
 		}
+		all.Go(func() {
+			if err := one.Delete(ctx, fileTestKey); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error("not ended by the context:", err)
+			}
+		})
 		all.Wait()
 		require.Equal(t, time.Second, time.Since(start))
 		require.Less(t, d.tries-tries, 50, "a busy loop")
 		require.Greater(t, d.tries-tries, 10, "too long between two tries")
 
 		all.Go(func() {
-			if revision, err := one.Save(t.Context(), fileTestKey, nil, 0); err != nil || revision != 1 {
+			if revision, err := one.Save(t.Context(), fileTestKey, nil, 0); err != nil || revision == 0 {
 				t.Error("not saved:", revision, err)
 			}
 		})
@@ -879,6 +1021,7 @@ func TestFileStoreDoesNothingInContextThatIsOver(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, _, err = one.Load(ctx, fileTestKey)
 	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, one.Delete(ctx, fileTestKey), context.Canceled)
 	require.Equal(t, steps, d.steps)
 }
 
