@@ -238,6 +238,20 @@ func (s *ChargesService) Page(ctx context.Context, p ChargeListParams, opts ...C
 	return page[Charge](ctx, s.client, chargesPath, p.Paging, p.Created, p, opts)
 }
 
+// Where returns a Source of the charges that match p, for a Poller that
+// delivers no others. The filter is part of what a checkpoint belongs to: with
+// another filter, or none, a Poller has another checkpoint. NewPoller returns a
+// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// by time itself. A charge that matches only after a later change, of its
+// TransferGroup say, may not be delivered.
+//
+// Of the options, WithExpand is allowed. It names fields as in a charge, such
+// as "balance_transaction", and does not change the checkpoint.
+// WithIdempotencyKey and CaptureResponse are refused.
+func (s *ChargesService) Where(p ChargeListParams, opts ...CallOption) Source[Charge] {
+	return where(s.source(), p.Paging, p.Created, p, opts)
+}
+
 // Search iterates over all charges that a query finds, such as
 // `amount>999 AND metadata["order_id"]:"6735"`, by amount, created, currency,
 // customer, disputed, metadata, refunded, status and more. What it finds is

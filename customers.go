@@ -238,6 +238,20 @@ func (s *CustomersService) Page(ctx context.Context, p CustomerListParams, opts 
 	return page[Customer](ctx, s.client, customersPath, p.Paging, p.Created, p, opts)
 }
 
+// Where returns a Source of the customers that match p, for a Poller that
+// delivers no others. The filter is part of what a checkpoint belongs to: with
+// another filter, or none, a Poller has another checkpoint. NewPoller returns a
+// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// by time itself. A customer that matches only after a later change of its
+// email may not be delivered.
+//
+// Of the options, WithExpand is allowed. It names fields as in a customer, such
+// as "default_source", and does not change the checkpoint. WithIdempotencyKey
+// and CaptureResponse are refused.
+func (s *CustomersService) Where(p CustomerListParams, opts ...CallOption) Source[Customer] {
+	return where(s.source(), p.Paging, p.Created, p, opts)
+}
+
 // Search iterates over all customers that a query finds, such as
 // `email:"a@b.c" AND -name:"test"`, by created, email, metadata, name and
 // phone. What it finds is behind by up to a minute, at worst by an hour. An

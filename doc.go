@@ -49,7 +49,15 @@
 // its creation is delivered, whatever crashes, fails, shifts or is deleted
 // meanwhile. Nothing comes twice, unless the process crashed before the
 // acknowledgement was saved, or the event was refused by Nack. A
-// [CheckpointStore] carries this across restarts.
+// [CheckpointStore] carries this across restarts, and [Poller.Commit] stores an
+// acknowledgement in a transaction of the caller's, so that nothing comes twice
+// after a crash either.
+//
+// An event that cannot be handled is given up after PollConfig.MaxAttempts, or by
+// [Event.Term], and PollConfig.OnGiveUp is the place for it. An object that T
+// cannot hold is an event with a DecodeErr and its raw JSON.
+//
+// A filtered, expanded list is a source as well: client.Charges.Where.
 //
 // # Connections
 //

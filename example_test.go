@@ -131,3 +131,90 @@ func ExampleNewSource() {
 	// po_1 2026-01-01 4200 eur
 	// <nil>
 }
+
+func ExampleChargesService_Where() {
+	client, server := newExampleClient()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	ada, err := client.Customers.Create(ctx, stripekit.CustomerCreateParams{Name: new("Ada"), Source: new("tok_visa")})
+	if err != nil {
+		panic(err)
+	}
+	for _, p := range []stripekit.ChargeCreateParams{
+		{Amount: 2000, Currency: "usd", Customer: &ada.ID},
+		{Amount: 3000, Currency: "usd", Source: new("tok_visa")},
+	} {
+		if _, err := client.Charges.Create(ctx, p); err != nil {
+			panic(err)
+		}
+	}
+	// The charges of one customer, who comes with each of them.
+	charges := client.Charges.Where(stripekit.ChargeListParams{Customer: &ada.ID}, stripekit.WithExpand("customer"))
+	poller, err := stripekit.NewPoller(charges, stripekit.PollConfig{Every: 1, From: stripekit.FromBeginning})
+	if err != nil {
+		panic(err)
+	}
+	err = poller.Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.Charge]) error {
+		fmt.Println(e.Object.Customer.Object.Name, e.Object.Amount)
+		cancel()
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// Ada 2000
+	// <nil>
+}
+
+// database is what a program keeps its rows and the checkpoints of its Pollers
+// in. It stands for a real one.
+type database struct {
+	stripekit.MemoryStore
+	paid int64
+}
+
+// transaction writes a row and the checkpoint, or neither.
+func (db *database) transaction(ctx context.Context, amount int64, c stripekit.Checkpoint) (uint64, error) {
+	revision, err := db.Save(ctx, c.Key, c.Data, c.Revision)
+	if err == nil {
+		db.paid += amount
+	}
+	return revision, err
+}
+
+func ExamplePoller_Commit() {
+	client, server := newExampleClient()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if _, err := client.Charges.Create(ctx, stripekit.ChargeCreateParams{
+		Amount: 2000, Currency: "usd", Source: new("tok_visa"),
+	}); err != nil {
+		panic(err)
+	}
+
+	db := new(database)
+	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{
+		Every: 1, From: stripekit.FromBeginning, Checkpoints: db,
+	})
+	if err != nil {
+		panic(err)
+	}
+	events, err := poller.Start(ctx)
+	if err != nil {
+		panic(err)
+	}
+	e := <-events
+	err = poller.Commit(ctx, []stripekit.Event[stripekit.Charge]{e}, func(ctx context.Context, c stripekit.Checkpoint) (uint64, error) {
+		return db.transaction(ctx, e.Object.Amount, c)
+	})
+	switch {
+	case errors.Is(err, stripekit.ErrAcknowledged): // an earlier Commit had arrived after all
+	case err != nil:
+		e.Nack(time.Second)
+	}
+	fmt.Println(db.paid, err)
+	// Output:
+	// 2000 <nil>
+}

@@ -233,3 +233,17 @@ func (s *InvoiceItemsService) List(ctx context.Context, p InvoiceItemListParams,
 func (s *InvoiceItemsService) Page(ctx context.Context, p InvoiceItemListParams, opts ...CallOption) (*Page[InvoiceItem], error) {
 	return page[InvoiceItem](ctx, s.client, invoiceItemsPath, p.Paging, p.Created, p, opts)
 }
+
+// Where returns a Source of the invoice items that match p, for a Poller that
+// delivers no others. The filter is part of what a checkpoint belongs to: with
+// another filter, or none, a Poller has another checkpoint. NewPoller returns a
+// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// by time itself. An invoice item that matches only after a later change,
+// because it was put on an invoice say, may not be delivered.
+//
+// Of the options, WithExpand is allowed. It names fields as in an invoice item,
+// such as "customer", and does not change the checkpoint. WithIdempotencyKey
+// and CaptureResponse are refused.
+func (s *InvoiceItemsService) Where(p InvoiceItemListParams, opts ...CallOption) Source[InvoiceItem] {
+	return where(s.source(), p.Paging, p.Created, p, opts)
+}

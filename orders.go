@@ -266,6 +266,20 @@ func (s *OrdersService) Page(ctx context.Context, p OrderListParams, opts ...Cal
 	return page[Order](ctx, s.client, ordersPath, p.Paging, p.Created, p, opts)
 }
 
+// Where returns a Source of the orders that match p, for a Poller that delivers
+// no others. The filter is part of what a checkpoint belongs to: with another
+// filter, or none, a Poller has another checkpoint. NewPoller returns a
+// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// by time itself. An order that matches only after a later change, of its
+// status say, may not be delivered.
+//
+// Of the options, WithExpand is allowed. It names fields as in an order, such
+// as "customer", and does not change the checkpoint. WithIdempotencyKey and
+// CaptureResponse are refused.
+func (s *OrdersService) Where(p OrderListParams, opts ...CallOption) Source[Order] {
+	return where(s.source(), p.Paging, p.Created, p, opts)
+}
+
 // Returns iterates over all returns that p allows, of one order or of all,
 // newest first.
 func (s *OrdersService) Returns(ctx context.Context, p OrderReturnListParams, opts ...CallOption) iter.Seq2[*OrderReturn, error] {

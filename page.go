@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strconv"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -12,8 +13,8 @@ import (
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
-// scanner reads a page in one pass. Of each object it looks first at the id and
-// the time, which stand near the beginning, and then decodes it or skips it.
+// scanner reads a page in one pass. Of each object it looks at the id and the
+// time, which stand near the beginning, and skips the rest.
 type scanner struct {
 	page reader
 	head reader // of one object, as far as its id and time
@@ -58,14 +59,15 @@ func (r *reader) member() ([]byte, error) {
 
 var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
-// What can be wrong with an answer that is JSON.
+// What can be wrong with a page that is JSON.
 var (
 	errNoObject = errors.New("something else stands where an object should")
-	errTrailing = errors.New("there is more behind the answer's end")
+	errTrailing = errors.New("there is more behind the end of the page")
 )
 
-// scan reads the page in body into p, and decodes in full what is fresh.
-func (s source[T]) scan(body []byte, fresh func(id string) bool, p *pageOf[T]) error {
+// scanPage reads where the objects of a page are, and what a Poller needs of each
+// to find out whether it is new. timeField names the field of its time.
+func scanPage(body []byte, timeField string) (*listed, error) {
 	sc := scanners.Get().(*scanner)
 	defer scanners.Put(sc)
 	sc.page.reset(body)
@@ -73,90 +75,113 @@ func (s source[T]) scan(body []byte, fresh func(id string) bool, p *pageOf[T]) e
 	defer sc.head.reset(nil)
 
 	if err := sc.page.enter(); err != nil {
-		return err
+		return nil, err
 	}
-	listed := false
+	p, hasData := new(listed), false
 	for {
 		name, err := sc.page.member()
 		switch {
 		case err != nil:
-			return err
+			return nil, err
 		case string(name) == "data":
-			listed = true
-			err = s.scanObjects(sc, body, fresh, p)
+			hasData = true
+			err = sc.scanObjects(body, timeField, p)
 		case string(name) == "has_more":
-			err = json.UnmarshalDecode(&sc.page.Decoder, &p.answer.HasMore)
+			err = json.UnmarshalDecode(&sc.page.Decoder, &p.HasMore)
 		case name != nil:
 			err = sc.page.SkipValue()
-		case !listed:
-			return errNoList
+		case !hasData:
+			return nil, errNoList
 		default:
 			if _, err := sc.page.ReadToken(); err != io.EOF {
-				return errTrailing
+				return nil, errTrailing
 			}
-			return nil
+			return p, nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
 
-func (s source[T]) scanObjects(sc *scanner, body []byte, fresh func(id string) bool, p *pageOf[T]) error {
+func (sc *scanner) scanObjects(body []byte, timeField string, p *listed) error {
 	switch token, err := sc.page.ReadToken(); {
 	case err != nil:
 		return err
 	case token.Kind() != '[':
 		return errNoList
 	}
-	p.answer.Items, p.objects = nil, nil
+	p.Items, p.times, p.raw = nil, nil, nil
 	for sc.page.PeekKind() != ']' {
-		sc.head.reset(bytes.TrimLeft(body[sc.page.InputOffset():], ", \t\r\n"))
-		item, err := s.scanHead(&sc.head)
-		if err != nil {
-			return err
-		}
-		var object *T
-		if fresh(item.ID) {
-			object = new(T)
-			err = json.UnmarshalDecode(&sc.page.Decoder, object)
-		} else {
+		raw := bytes.TrimLeft(body[sc.page.InputOffset():], ", \t\r\n")
+		start := len(body) - len(raw)
+		sc.head.reset(raw)
+		item, at, err := scanHead(&sc.head, timeField)
+		if err == nil {
 			err = sc.page.SkipValue()
 		}
 		if err != nil {
 			return err
 		}
-		p.answer.Items, p.objects = append(p.answer.Items, item), append(p.objects, object)
+		p.Items, p.times = append(p.Items, item), append(p.times, at)
+		p.raw = append(p.raw, body[start:sc.page.InputOffset()])
 	}
 	_, err := sc.page.ReadToken()
 	return err
 }
 
-// scanHead reads what a Poller needs of an object to tell whether it is new,
-// and no further.
-func (s source[T]) scanHead(r *reader) (item tail.Item, err error) {
+// scanHead reads an object as far as its id, its created second and its time.
+func scanHead(r *reader, timeField string) (item tail.Item, at int64, err error) {
 	if err := r.enter(); err != nil {
-		return item, err
+		return item, 0, err
 	}
-	for left := 2; left > 0; {
+	left := 3
+	if timeField == "created" {
+		left = 2
+	}
+	for left > 0 {
 		name, err := r.member()
+		if err != nil {
+			return item, 0, err
+		}
+		isTime := string(name) == timeField
 		switch {
-		case err != nil:
-			return item, err
 		case string(name) == "id":
 			left--
 			err = json.UnmarshalDecode(&r.Decoder, &item.ID)
-		case string(name) == s.timeField:
+		case string(name) == "created":
 			left--
-			err = json.UnmarshalDecode(&r.Decoder, &item.Created)
+			item.Created, err = r.second()
+			if isTime {
+				at = item.Created
+			}
+		case isTime:
+			left--
+			at, err = r.second()
 		case name != nil:
 			err = r.SkipValue()
 		default:
-			return item, nil
+			return item, at, nil
 		}
 		if err != nil {
-			return item, err
+			return item, 0, err
 		}
 	}
-	return item, nil
+	return item, at, nil
 }
+
+// second reads a value that should be a number of seconds; 0 where it is none.
+func (r *reader) second() (int64, error) {
+	value, err := r.ReadValue()
+	if err != nil {
+		return 0, err
+	}
+	second, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || second < 0 || second > maxSecond {
+		return 0, nil
+	}
+	return second, nil
+}
+
+// maxSecond is the end of the year 9999.
+const maxSecond = 253402300799

@@ -3,15 +3,14 @@ package stripekit
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/stripekit/stripekit/internal/delivery"
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
@@ -20,8 +19,8 @@ import (
 type Start int64
 
 const (
-	// FromNow delivers what is created from the first poll on, by the
-	// service's clock.
+	// FromNow delivers what is created from the moment of Start on, by the
+	// service's clock: however long the first response takes.
 	FromNow Start = 0
 	// FromBeginning delivers everything, the oldest first.
 	FromBeginning Start = 1
@@ -32,47 +31,54 @@ func FromTime(t time.Time) Start { return Start(max(t.Unix(), int64(FromBeginnin
 
 // PollConfig configures a Poller. Its zero value is good.
 type PollConfig struct {
-	// Every is the time between two polls; 0 is 15 s.
+	// Every is the time between two polls; 0 is 15 s. A list on which more than
+	// four pages appear in that time is polled more often: it costs no more
+	// requests.
 	Every time.Duration
 	// From is where to begin without a checkpoint; 0 is FromNow.
 	From Start
 	// Overlap is how long after its created second an object may become
 	// visible and is still delivered; 0 is 10 minutes.
 	Overlap time.Duration
-	// Checkpoints keeps what was delivered and acknowledged; nil keeps it in
-	// memory, for as long as the Poller lives.
+	// Checkpoints keeps what was delivered and acknowledged. If it is nil,
+	// nothing is kept beyond the life of the Poller.
 	Checkpoints CheckpointStore
-	// Name tells flows on the same list apart: each has a checkpoint of its
-	// own. So do accounts that share a store: give each a Name, since one that
-	// finds the checkpoint of another ends with ErrCheckpointInvalid. "" is a
-	// name too.
+	// Name distinguishes flows on the same list: each has a checkpoint of its
+	// own. So do the lists of different connections, connected accounts
+	// (WithAccount), modes and filters. Clients of New with the keys of different
+	// accounts need different Names on one store: a Poller that finds the
+	// checkpoint of another account ends with ErrCheckpointInvalid. "" is a name
+	// too.
 	Name string
-	// MaxUnacked is how many events delivery runs ahead of the oldest one that
-	// is not acknowledged; then it waits, and nothing is fetched. 0 is 1000.
+	// MaxUnacked is how many events the reader may have without an
+	// acknowledgement. With as many in all, nothing more is fetched. 0 is 1000.
 	MaxUnacked int
+	// MaxAttempts is how often an event is delivered before it is given up, as
+	// by Term; 0 is without end.
+	MaxAttempts int
+	// OnGiveUp is called for an event that is given up, by Term or MaxAttempts:
+	// the place for a dead letter. Its Object points to the *T, and is nil where
+	// the event has a DecodeErr. Once it returns nil, the event counts as
+	// acknowledged; after an error or a panic the event is delivered again. One
+	// call is made at a time. If it is nil, the event is logged and counts as
+	// acknowledged.
+	OnGiveUp func(ctx context.Context, e Event[any], reason error) error
 	// Workers is how many events Run handles at a time; 0 is 1. With more than
 	// one the order of handling is not that of delivery.
 	Workers int
-	// Logger is told of starts, late objects, failures and ends; nil is silent.
+	// Logger is told of starts, late objects, failures and ends. If it is nil,
+	// nothing is logged.
 	Logger *slog.Logger
-	// Observe is called with the status after every poll, for metrics; nil is
-	// not. It must not block.
+	// Observe is called with the status after every poll and every failed save,
+	// and in a long poll once every Every, for metrics. It runs beside the
+	// Poller, one call at a time. If it is nil, it is not called.
 	Observe func(PollStatus)
 }
-
-const (
-	// saveEvery is the least time between two saves of a checkpoint.
-	saveEvery = time.Second
-	// saveTimeout bounds the save at the end, when the context is over.
-	saveTimeout = 10 * time.Second
-	// maxRest bounds the time between polls that fail, where Every is less.
-	maxRest = time.Minute
-)
 
 func (c PollConfig) withDefaults() (PollConfig, error) {
 	for name, bad := range map[string]bool{
 		"Every": c.Every < 0, "From": c.From < 0, "MaxUnacked": c.MaxUnacked < 0, "Workers": c.Workers < 0,
-		"Overlap": c.Overlap < 0 || c.Overlap > 0 && c.Overlap < time.Second,
+		"MaxAttempts": c.MaxAttempts < 0, "Overlap": c.Overlap < 0 || c.Overlap > 0 && c.Overlap < time.Second,
 	} {
 		if bad {
 			return c, fmt.Errorf("stripe: PollConfig.%s is out of range", name)
@@ -82,9 +88,6 @@ func (c PollConfig) withDefaults() (PollConfig, error) {
 	c.Overlap = cmp.Or(c.Overlap, 10*time.Minute)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 1000)
 	c.Workers = cmp.Or(c.Workers, 1)
-	if c.Checkpoints == nil {
-		c.Checkpoints = new(MemoryStore)
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -95,159 +98,176 @@ func (c PollConfig) withDefaults() (PollConfig, error) {
 // whatever crashes, comes late, is deleted or shifts in between. Between two
 // polls it is a timer, and no goroutine.
 //
-// All that it does, it does in turns, one at a time: fetching, handing over,
-// saving. A turn ends when there is nothing left to do until the next poll,
-// save or redelivery is due. Ack and Nack come from other goroutines: they note
-// what they have to say, and wake the turn, or the timer where none is under
-// way.
+// What it does is divided among roles: fetching, delivering, saving, giving up
+// and observing. Each is a goroutine that ends when it has nothing to do, and
+// there is one of each at the most. kick starts those for which something is due.
 type Poller[T any] struct {
-	source source[T]
-	cfg    PollConfig
-	mode   Mode
-	key    string
-	log    *slog.Logger
-	events chan Event[T]
-	wake   chan struct{}   // tells a turn under way of an Ack or Nack
-	ctx    context.Context // from Start, for the turns
+	source    source[T]
+	cfg       PollConfig
+	mode      Mode
+	connected bool // the client is one of a Connection
+	key       string
+	claim     string // marks the checkpoints of this Poller
+	log       *slog.Logger
+	events    chan Event[T]
+	wake      chan struct{} // tells the deliverer of an Ack or Nack
 
-	// Of the turns alone.
-	last  lastPage
-	whose *keyIdentity // of the key that was asked whose it is; nil before
+	ctx    context.Context // from Start
+	cancel context.CancelFunc
 
+	// Of the fetcher.
+	last     lastPage
+	identity *keyIdentity         // of the key that the account was identified by; nil before
+	held     map[int]*incoming[T] // what a reading has found so far
+
+	// revision is of the checkpoint last saved or loaded. The holder of the save
+	// slot may use it.
+	revision uint64
+
+	// mu is never held over a request, a save, a log call or a callback.
 	mu      sync.Mutex
-	started bool
-	running bool // a turn is under way
-	stopped bool
+	phase   phase
 	err     error
+	account string // that the checkpoint belongs to, where that is known
 	timer   *time.Timer
-	tail    *tail.Tail
-	open    map[uint64]*delivery[T] // found and not acknowledged
-	queue   []*delivery[T]          // of these, not handed over yet
-	nacked  map[uint64]*delivery[T] // of these, to be handed over again
-	status  PollStatus
-	pollAt  time.Time
-	saveAt  time.Time // no save before
-	account string    // whose checkpoint it is, where that is known
-	dirty   bool      // there is something to save
+	timerAt time.Time // when timer fires; zero if it is not set
+	roles   roles
 
-	saving   sync.Mutex // held for a save; taken before mu
-	revision uint64     // of the checkpoint last saved or loaded
+	tail        *tail.Tail
+	queue       *delivery.Queue[*incoming[T]]
+	polling     bool      // a poll is under way, or has failed and goes on at pollAt
+	paused      bool      // the poll has waited for the reader: it sweeps, although its time is over
+	pollAt      time.Time // when the next poll, or the rest of a failed one, is due
+	began       time.Time // when the poll was due
+	beganBefore time.Time // when the poll before was due; zero before the second
+	failedAt    time.Time // when a request failed; zero if the last one did not
+	refused     time.Time // since when the key of a connection is refused; zero if it is not
+	spread      bool      // the next poll is due at random, since the first one was not
+
+	wantObserved bool // the observer has something to tell
+	observedAt   time.Time
+	givenUp      []givenUp
+
+	changes     uint64        // of what a checkpoint holds
+	saved       uint64        // the changes that are saved
+	tried       uint64        // the changes at the last attempt to save
+	saveAt      time.Time     // no save before
+	saveStarted time.Time     // of the save under way
+	slotFree    chan struct{} // closed when the save slot is free; nil if nobody waits for it
+	startedAt   time.Time     // of a flow from now on, until its floor is known
+
+	status       PollStatus
+	waitingSince time.Time // for the client's limits
 }
 
-// delivery is an event on its way.
-type delivery[T any] struct {
-	event Event[T]
-	again time.Time // when a Nack wants it delivered again
+// phase is where a Poller is in its life.
+type phase uint8
+
+const (
+	isNew phase = iota
+	isStarting
+	isRunning
+	isEnding // the context is over; the last roles finish
+	hasEnded // the channel is closed
+)
+
+// roles are the goroutines that run.
+type roles struct{ fetching, delivering, saving, givingUp, observing bool }
+
+// incoming is an event from when its object was read until it is done.
+type incoming[T any] struct {
+	event   Event[T]
+	key     tail.Key
+	foundAt time.Time // by the monotonic clock
+}
+
+// givenUp is an event that was given up and awaits OnGiveUp.
+type givenUp struct {
+	seq     uint64
+	attempt int
+	reason  error
 }
 
 // PollStatus is what a Poller is doing.
 type PollStatus struct {
-	LastPoll  time.Time     // when the last poll ended; zero before
-	Lag       time.Duration // how old the oldest event is that is not acknowledged; 0 where there is none
-	Requests  uint64        // made in all, without the client's own retries
-	Delivered uint64        // events handed over, redeliveries not counted
-	Late      uint64        // of these, out of order
-	Unacked   int           // events found and not acknowledged
-	Failures  int           // polls that failed in a row
-	LastError error         // of the last poll or save; nil when it went well
+	LastPoll      time.Time     // when the last poll ended; zero before
+	Lag           time.Duration // the age of the oldest event that is not acknowledged, by the service's clock; 0 where there is none
+	OldestUnacked time.Duration // how long ago the event was found that has waited longest for its acknowledgement; 0 where there is none
+	Requests      uint64        // made in all, without the client's own retries
+	Delivered     uint64        // events handed over, redeliveries not counted
+	Late          uint64        // events found after newer ones
+	GivenUp       uint64        // events that ended by Term or MaxAttempts
+	Unacked       int           // events found and not acknowledged
+	Waiting       time.Duration // how long the request under way has waited for the client's rate limits; 0 while none waits
+
+	Failures   int   // requests that failed in a row
+	LastError  error // of the last poll; nil when it went well
+	HandlerErr error // that a handler of Run returned last; nil after a success
+	SaveErr    error // of the last save, or of one that takes very long; nil when it went well
+
+	CheckpointBytes int // the size of the checkpoint last saved
 }
 
-// NewPoller makes a Poller for the list of a service, such as client.Charges.
-// It makes no request.
+// NewPoller makes a Poller for the list of a service, such as client.Charges. It
+// makes no request. It returns an error for a value of cfg that is out of range,
+// and for a filter that Where has refused.
 func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	s := src.source()
-	mode := s.client.Mode()
+	if s.err != nil {
+		return nil, s.err
+	}
 	return &Poller[T]{
 		source: s, cfg: cfg,
-		mode:   mode,
-		key:    fmt.Sprintf("%s/%s/%s/%s", mode, s.client.account, s.resource(), cfg.Name),
-		log:    cfg.Logger.With("resource", s.resource(), "name", cfg.Name),
-		events: make(chan Event[T]),
-		wake:   make(chan struct{}, 1),
-		last:   newLastPage(),
-		open:   map[uint64]*delivery[T]{},
-		nacked: map[uint64]*delivery[T]{},
+		mode:      s.client.Mode(),
+		connected: s.client.current.Load().connection != "",
+		key:       s.checkpointKey(cfg.Name),
+		claim:     rand.Text(),
+		log:       cfg.Logger.With("resource", s.resource(), "name", cfg.Name),
+		events:    make(chan Event[T]),
+		wake:      make(chan struct{}, 1),
+		last:      newLastPage(),
+		queue:     delivery.New[*incoming[T]](cfg.MaxUnacked),
 	}, nil
 }
 
-// Start begins to poll and returns the channel of new objects. It is closed
-// when the Poller ends: because ctx was cancelled, or by an error that waiting
-// does not cure, which Err returns: a bad key, a missing permission, an endpoint
-// that is not there, a connection that was removed, disabled or made write-only,
-// another poller on the checkpoint, or a checkpoint that turns out to be another
-// account's. Start fails on a checkpoint that cannot be read or used, and the
-// second time.
+// Start begins to poll and returns the channel of new objects. It claims the
+// checkpoint: of two Pollers on one the newest wins, and the older ends with
+// ErrCheckpointConflict at its next save.
+//
+// The channel is closed when the Poller ends: because ctx was cancelled, or by an
+// error that waiting does not cure, which Err returns: a bad key, a missing
+// permission, an endpoint that is not there, a connection that was removed,
+// disabled or made write-only, another Poller on the checkpoint, or a checkpoint
+// that turns out to be another account's. On a connection, a key that is refused
+// is retried for a quarter of an hour, since an Update may bring another one.
+//
+// Start returns an error if the checkpoint cannot be read, used or claimed, and
+// may then be called again; and the second time.
 func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.started {
+	if p.phase != isNew {
+		p.mu.Unlock()
 		return nil, errors.New("stripe: the poller was started before")
 	}
-	if err := p.load(ctx); err != nil {
+	p.phase = isStarting
+	p.mu.Unlock()
+
+	began := time.Now()
+	state, err := p.claimCheckpoint(ctx, began)
+	p.mu.Lock()
+	if err != nil {
+		p.phase = isNew
+		p.mu.Unlock()
 		return nil, err
 	}
-	p.started, p.ctx = true, ctx
-	first := time.Duration(rand.Int64N(int64(p.cfg.Every)))
-	if !p.tail.Started() {
-		first = 0 // FromNow: the first answer says when that is
-	}
-	p.pollAt = time.Now().Add(first)
-	p.timer = time.AfterFunc(first, p.turn)
-	context.AfterFunc(ctx, p.stop)
-	p.log.Info("stripe poller started", "every", p.cfg.Every)
+	p.begin(ctx, began, state)
+	p.mu.Unlock()
+	p.log.Info("stripe poller started", "every", p.cfg.Every, "resumed", state.Floor > 0)
 	return p.events, nil
-}
-
-// Run starts the Poller, calls handle for each event, and acknowledges it when
-// handle returns nil; on an error the event comes again, after a second first
-// and then less and less often. It returns when the Poller ends, with its Err,
-// after the last handle has returned and the last acknowledgement is saved. If
-// handle panics, the Poller ends without that event acknowledged, and Run
-// panics.
-func (p *Poller[T]) Run(ctx context.Context, handle func(context.Context, Event[T]) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	events, err := p.Start(ctx)
-	if err != nil {
-		return err
-	}
-	var panicked atomic.Value
-	var workers sync.WaitGroup
-	for range p.cfg.Workers {
-		workers.Go(func() {
-			defer func() {
-				if v := recover(); v != nil {
-					panicked.CompareAndSwap(nil, fmt.Sprintf("%v\n\n%s", v, debug.Stack()))
-					cancel()
-				}
-			}()
-			for e := range events {
-				p.handle(ctx, e, handle)
-			}
-		})
-	}
-	workers.Wait()
-	for range events { // what is left when every worker has panicked
-	}
-	p.saveLate()
-	if v := panicked.Load(); v != nil {
-		panic(v)
-	}
-	return p.Err()
-}
-
-func (p *Poller[T]) handle(ctx context.Context, e Event[T], handle func(context.Context, Event[T]) error) {
-	err := handle(ctx, e)
-	if err == nil {
-		e.Ack()
-		return
-	}
-	p.log.Warn("stripe event not handled, will be delivered again", "id", e.ID, "attempt", e.Attempt, "error", err)
-	e.Nack(min(time.Second<<min(e.Attempt-1, 10), 5*time.Minute))
 }
 
 // Err is why the Poller ended; nil while it runs, and when its context was
@@ -262,12 +282,20 @@ func (p *Poller[T]) Err() error {
 func (p *Poller[T]) Status() PollStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.status
-	s.Unacked = len(p.open)
-	if p.tail != nil {
-		if d := p.open[p.tail.Oldest()]; d != nil && !d.event.Created.IsZero() {
-			s.Lag = d.event.Seen.Sub(d.event.Created) + time.Since(s.LastPoll)
+	now, s := time.Now(), p.status
+	s.Unacked, s.Delivered = p.queue.Len(), p.queue.Delivered()
+	for _, in := range p.queue.All() {
+		since := now.Sub(in.foundAt)
+		s.OldestUnacked = max(s.OldestUnacked, since)
+		if e := in.event; !e.Created.IsZero() && !e.Seen.IsZero() {
+			s.Lag = max(s.Lag, e.Seen.Sub(e.Created)+since)
 		}
+	}
+	if !p.waitingSince.IsZero() {
+		s.Waiting = now.Sub(p.waitingSince)
+	}
+	if took := now.Sub(p.saveStarted); p.roles.saving && took > saveTimeout {
+		s.SaveErr = fmt.Errorf("stripe: saving checkpoint %q has taken %v so far", p.key, took.Round(time.Second))
 	}
 	return s
 }

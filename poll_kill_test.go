@@ -3,47 +3,69 @@ package stripekit_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/checkpoint"
+	"github.com/stripekit/stripekit/internal/tail"
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// tellingStore says on stdout what a checkpoint holds once it is saved: its
-// floor, and the ids that are new in it.
+// tellingStore says on stdout which of the objects handled are done by a
+// checkpoint, once it is saved.
 type tellingStore struct {
 	stripekit.CheckpointStore
+	mu   sync.Mutex
+	got  map[string]int64 // the created seconds of the objects handled
 	told map[string]bool
 }
 
 func (s *tellingStore) Save(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
 	next, err := s.CheckpointStore.Save(ctx, key, data, revision)
-	var c struct {
-		Floor int64
-		Seen  map[string]int64
-	}
-	if err != nil || json.Unmarshal(data, &c) != nil {
+	if err != nil {
 		return next, err
 	}
-	line := fmt.Sprint("saved ", c.Floor)
-	for id := range c.Seen {
-		if !s.told[id] {
+	c, err := checkpoint.Decode(data, key)
+	if err != nil {
+		return next, err
+	}
+	line := "saved"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, created := range s.got {
+		if !s.told[id] && holds(c, id, created) {
 			s.told[id] = true
 			line += " " + id
 		}
 	}
 	fmt.Println(line)
 	return next, nil
+}
+
+// holds reports whether an object is done by a checkpoint: seen, or below the
+// floor and in no hole.
+func holds(c *checkpoint.State, id string, created int64) bool {
+	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(append(slices.Clone(c.Seed[:]), id...), uint64(created)))
+	hash := binary.LittleEndian.Uint64(sum[:])
+	if slices.ContainsFunc(c.Seen, func(k tail.Key) bool { return k.Hash == hash }) {
+		return true
+	}
+	inHole := slices.ContainsFunc(c.Holes, func(h tail.Span) bool { return h.From <= created && created <= h.To })
+	return created < c.Floor && !inHole
 }
 
 // watchUntilKilled is the child process: it takes what comes, and says so.
@@ -56,16 +78,24 @@ func watchUntilKilled(url, dir string) error {
 	if err != nil {
 		return err
 	}
+	telling := &tellingStore{CheckpointStore: store, got: map[string]int64{}, told: map[string]bool{}}
 	p, err := stripekit.NewPoller(client.Customers, stripekit.PollConfig{
-		Every: 5 * time.Millisecond, From: stripekit.FromBeginning, Checkpoints: &tellingStore{store, map[string]bool{}},
+		Every: 5 * time.Millisecond, From: stripekit.FromBeginning, Checkpoints: telling,
 	})
 	if err != nil {
 		return err
 	}
-	return p.Run(context.Background(), func(_ context.Context, e stripekit.Event[stripekit.Customer]) error {
+	err = p.Run(context.Background(), func(_ context.Context, e stripekit.Event[stripekit.Customer]) error {
+		telling.mu.Lock()
+		defer telling.mu.Unlock()
+		telling.got[e.ID] = e.Created.Unix()
 		fmt.Println("got", e.ID)
 		return nil
 	})
+	if errors.Is(err, stripekit.ErrCheckpointConflict) {
+		return nil // another process has taken over
+	}
+	return err
 }
 
 // TestPollerSurvivesKills kills a child that polls, at random moments, and
@@ -75,25 +105,45 @@ func TestPollerSurvivesKills(t *testing.T) {
 		require.NoError(t, watchUntilKilled(url, os.Getenv("STRIPEKIT_TEST_DIR")))
 		return
 	}
-	kills := 200
-	if n, err := strconv.Atoi(os.Getenv("STRIPEKIT_KILLS")); err == nil {
-		kills = n
-	}
-	server := stripetest.New(stripetest.WithRequestLog(1))
-	defer server.Close()
-	parent := &killer{t: t, dir: t.TempDir(), server: server, got: map[string]int{}, saved: map[string]bool{}, created: map[string]int64{}}
-	parent.sell(1000, time.Now().Add(-3*time.Hour))
-	for range kills {
-		parent.life(20*time.Millisecond + rand.N(200*time.Millisecond))
+	parent := newKiller(t)
+	for range kills() {
+		child := parent.start()
+		parent.kill(child, 20*time.Millisecond+rand.N(200*time.Millisecond))
 		parent.sell(5, time.Now())
 	}
-	for len(parent.got) < len(parent.created) {
-		parent.life(2 * time.Second)
-	}
-	t.Logf("%d kills, %d objects, %d delivered, lost 0, repeated after they were saved 0", parent.kills, len(parent.created), parent.deliveries)
-	require.Greater(t, parent.saves, 0)
+	parent.finish()
 }
 
+// TestPollerIsTakenOverAtAnyMoment starts a second process on the checkpoint of
+// one that polls, at random moments, and kills the first one some time later,
+// unless it has ended by then.
+func TestPollerIsTakenOverAtAnyMoment(t *testing.T) {
+	parent := newKiller(t)
+	old := parent.start()
+	for i := range kills() {
+		<-time.After(20*time.Millisecond + rand.N(150*time.Millisecond))
+		next, grace := parent.start(), rand.N(100*time.Millisecond)
+		if i%20 == 0 {
+			grace = 3 * time.Second // it comes to save, and finds out
+		}
+		parent.kill(old, grace)
+		parent.sell(5, time.Now())
+		old = next
+	}
+	parent.kill(old, 0)
+	parent.finish()
+	require.Positive(t, parent.takeovers)
+}
+
+// kills is how many processes a test kills.
+func kills() int {
+	if n, err := strconv.Atoi(os.Getenv("STRIPEKIT_KILLS")); err == nil {
+		return n
+	}
+	return 200
+}
+
+// killer is the parent of the processes.
 type killer struct {
 	t       *testing.T
 	dir     string
@@ -102,9 +152,18 @@ type killer struct {
 
 	got   map[string]int
 	saved map[string]bool // told by a save
-	floor int64
 
-	kills, deliveries, saves int
+	kills, takeovers, deliveries, saves int
+}
+
+func newKiller(t *testing.T) *killer {
+	k := &killer{
+		t: t, dir: t.TempDir(), server: stripetest.New(stripetest.WithRequestLog(1)),
+		got: map[string]int{}, saved: map[string]bool{}, created: map[string]int64{},
+	}
+	t.Cleanup(k.server.Close)
+	k.sell(1000, time.Now().Add(-3*time.Hour))
+	return k
 }
 
 func (k *killer) sell(n int, first time.Time) {
@@ -119,26 +178,62 @@ func (k *killer) sell(n int, first time.Time) {
 	}
 }
 
-// life is a child from its start to its end by SIGKILL, for a while.
-func (k *killer) life(d time.Duration) {
-	cmd := exec.Command(os.Args[0], "-test.run=^TestPollerSurvivesKills$")
-	cmd.Env = append(os.Environ(), "STRIPEKIT_TEST_CHILD_OF="+k.server.URL, "STRIPEKIT_TEST_DIR="+k.dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	require.NoError(k.t, err)
-	require.NoError(k.t, cmd.Start())
-	kill := time.AfterFunc(d, func() { _ = cmd.Process.Kill() })
-	defer kill.Stop()
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		k.hear(lines.Text())
+// finish lets a last process deliver what is left.
+func (k *killer) finish() {
+	for len(k.got) < len(k.created) {
+		k.kill(k.start(), 2*time.Second)
 	}
-	require.NoError(k.t, lines.Err())
-	require.ErrorContains(k.t, cmd.Wait(), "killed")
-	k.kills++
+	k.t.Logf("%d kills, %d takeovers, %d objects, %d delivered, lost 0, repeated after they were saved 0",
+		k.kills, k.takeovers, len(k.created), k.deliveries)
+	require.Greater(k.t, k.saves, 0)
 }
 
+// child is a process that polls.
+type child struct {
+	cmd   *exec.Cmd
+	lines chan []string // what it said, once it has ended
+}
+
+func (k *killer) start() *child {
+	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^TestPollerSurvivesKills$"), lines: make(chan []string, 1)}
+	c.cmd.Env = append(os.Environ(), "STRIPEKIT_TEST_CHILD_OF="+k.server.URL, "STRIPEKIT_TEST_DIR="+k.dir)
+	c.cmd.Stderr = os.Stderr
+	out, err := c.cmd.StdoutPipe()
+	require.NoError(k.t, err)
+	require.NoError(k.t, c.cmd.Start())
+	go func() {
+		var said []string
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			said = append(said, lines.Text())
+		}
+		c.lines <- said
+	}()
+	return c
+}
+
+// kill ends a process by SIGKILL after a while, and hears what it said. It may
+// have ended by itself, where another has taken over.
+func (k *killer) kill(c *child, after time.Duration) {
+	kill := time.AfterFunc(after, func() { _ = c.cmd.Process.Kill() })
+	defer kill.Stop()
+	said := <-c.lines
+	switch err := c.cmd.Wait(); {
+	case err == nil:
+		k.takeovers++
+	default:
+		require.ErrorContains(k.t, err, "killed")
+		k.kills++
+	}
+	for _, line := range said {
+		k.hear(line)
+	}
+}
+
+// hear takes in a line that a process said. What one has saved, no later one may
+// get again; a process is heard when it has ended, and so before the one that
+// has taken over.
 func (k *killer) hear(line string) {
 	words := strings.Fields(line)
 	switch {
@@ -147,12 +242,9 @@ func (k *killer) hear(line string) {
 		k.got[id]++
 		k.deliveries++
 		require.False(k.t, k.saved[id], "%s came again after it was saved", id)
-		require.GreaterOrEqual(k.t, k.created[id], k.floor, "%s came again from below the floor", id)
-	case len(words) >= 2 && words[0] == "saved":
-		floor, err := strconv.ParseInt(words[1], 10, 64)
-		require.NoError(k.t, err)
-		k.floor, k.saves = floor, k.saves+1
-		for _, id := range words[2:] {
+	case len(words) >= 1 && words[0] == "saved":
+		k.saves++
+		for _, id := range words[1:] {
 			k.saved[id] = true
 		}
 	}

@@ -252,6 +252,21 @@ func (s *ProductsService) Page(ctx context.Context, p ProductListParams, opts ..
 	return page[Product](ctx, s.client, productsPath, p.Paging, p.Created, p, opts)
 }
 
+// Where returns a Source of the products that match p, for a Poller that
+// delivers no others. The filter is part of what a checkpoint belongs to: with
+// another filter, or none, a Poller has another checkpoint. NewPoller returns a
+// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// by time itself. It refuses p.IDs too: Stripe does not take them together with
+// the cursors that a Poller sends. A product that matches only after a later
+// change, because it was made active say, may not be delivered.
+//
+// Of the options, WithExpand is allowed. It names fields as in a product, such
+// as "default_price", and does not change the checkpoint. WithIdempotencyKey
+// and CaptureResponse are refused.
+func (s *ProductsService) Where(p ProductListParams, opts ...CallOption) Source[Product] {
+	return where(s.source(), p.Paging, p.Created, p, opts)
+}
+
 // Search iterates over all products that a query finds, such as
 // `active:"true" AND name~"shirt"`, by active, description, metadata, name,
 // shippable and url. What it finds is behind by up to a minute, at worst by an

@@ -111,3 +111,16 @@ func (s *RefundsService) List(ctx context.Context, p RefundListParams, opts ...C
 func (s *RefundsService) Page(ctx context.Context, p RefundListParams, opts ...CallOption) (*Page[Refund], error) {
 	return page[Refund](ctx, s.client, refundsPath, p.Paging, p.Created, p, opts)
 }
+
+// Where returns a Source of the refunds that match p, for a Poller that
+// delivers no others. The filter is part of what a checkpoint belongs to: with
+// another filter, or none, a Poller has another checkpoint. NewPoller returns a
+// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// by time itself.
+//
+// Of the options, WithExpand is allowed. It names fields as in a refund, such
+// as "charge", and does not change the checkpoint. WithIdempotencyKey and
+// CaptureResponse are refused.
+func (s *RefundsService) Where(p RefundListParams, opts ...CallOption) Source[Refund] {
+	return where(s.source(), p.Paging, p.Created, p, opts)
+}

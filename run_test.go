@@ -75,7 +75,9 @@ func TestPollerRunEndsThePollerWhenTheHandlerPanics(t *testing.T) {
 		}()
 		synctest.Wait()
 		sold := s.sell(1)
-		require.Contains(t, <-done, "boom")
+		panicked := (<-done).(*stripekit.PanicError)
+		require.Equal(t, "boom", panicked.Value)
+		require.Contains(t, string(panicked.Stack), "run_test.go")
 
 		events, stop := s.watch(s.poller(cfg))
 		defer stop()

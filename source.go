@@ -6,7 +6,8 @@ import (
 	"errors"
 	"hash/maphash"
 	"net/http"
-	"slices"
+	"net/url"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -24,9 +25,10 @@ type Source[T any] interface {
 
 // NewSource makes a Source of a list that this library has no service for, such
 // as /v1/payouts. T is what an object of it is decoded into. timeField names
-// the object's field with its second, for Event.Created and for the order of
-// delivery: "created" where it is empty. The list must take the parameters
-// limit, starting_after, ending_before and created, as Stripe's do.
+// the object's field that Event.Created is read from: "created" where it is
+// empty. The order of delivery and what is new depend on "created" alone. The
+// list must be newest first and take the parameters limit, starting_after and
+// created, as Stripe's do.
 func NewSource[T any](client *Client, path, timeField string) (Source[T], error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
@@ -39,98 +41,142 @@ type source[T any] struct {
 	client    *Client
 	path      string
 	timeField string
+	query     []byte       // form-encoded in a canonical order; part of the checkpoint's key
+	opts      []CallOption // of every request
+	err       error        // of Where: NewPoller returns it
 }
 
 func (s source[T]) source() source[T] { return s }
 
 func (s *ChargesService) source() source[Charge] {
-	return source[Charge]{s.client, chargesPath, "created"}
+	return source[Charge]{client: s.client, path: chargesPath, timeField: "created"}
 }
 
 func (s *CustomersService) source() source[Customer] {
-	return source[Customer]{s.client, customersPath, "created"}
+	return source[Customer]{client: s.client, path: customersPath, timeField: "created"}
 }
 
 func (s *ProductsService) source() source[Product] {
-	return source[Product]{s.client, productsPath, "created"}
+	return source[Product]{client: s.client, path: productsPath, timeField: "created"}
 }
 
 func (s *RefundsService) source() source[Refund] {
-	return source[Refund]{s.client, refundsPath, "created"}
+	return source[Refund]{client: s.client, path: refundsPath, timeField: "created"}
 }
 
 func (s *OrdersService) source() source[Order] {
-	return source[Order]{s.client, ordersPath, "created"}
+	return source[Order]{client: s.client, path: ordersPath, timeField: "created"}
 }
 
 // An invoice item has no created: its second is its date.
 func (s *InvoiceItemsService) source() source[InvoiceItem] {
-	return source[InvoiceItem]{s.client, invoiceItemsPath, "date"}
+	return source[InvoiceItem]{client: s.client, path: invoiceItemsPath, timeField: "date"}
 }
 
-// resource names the list in checkpoint keys and logs: "charges".
+// resource names the list in logs: "charges".
 func (s source[T]) resource() string { return strings.TrimPrefix(s.path, "/v1/") }
 
-// pageOf is a page as a Poller needs it. Of the objects only those that were
-// fresh are there; the others are nil. date is the service's clock.
-type pageOf[T any] struct {
-	answer  tail.Answer
-	objects []*T
-	date    time.Time
+// checkpointKey names the flow in a CheckpointStore. Each part is escaped, so
+// that no two flows have the same key.
+func (s source[T]) checkpointKey(name string) string {
+	current := s.client.current.Load()
+	parts := []string{
+		string(s.client.Mode()), current.connection, s.client.account, s.resource(), string(s.query), name,
+	}
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return strings.Join(parts, "/")
 }
 
-// ask fetches the page that a query names, and decodes of it in full what is
-// fresh. An object that cannot be decoded fails the page: nothing is skipped.
-// It fails with errKeyChanged, without a request, where the key is not of whose.
-func (s source[T]) ask(ctx context.Context, whose *keyIdentity, q tail.Query, fresh func(id string) bool, last *lastPage) (p pageOf[T], err error) {
-	req, co, err := s.client.request(http.MethodGet, s.path, encodeQuery(q), []CallOption{only(whose)})
-	if err != nil {
-		return p, err
+// listed is a page of a list as a Poller reads it.
+type listed struct {
+	tail.Page
+	times []int64 // of the objects, by the source's timeField; 0 for none
+	date  time.Time
+
+	body []byte   // valid until the response is released
+	raw  [][]byte // the objects in it; nil if it was not scanned again
+}
+
+// objects are the objects of the page as JSON.
+func (p *listed) objects(timeField string) ([][]byte, error) {
+	if p.raw == nil {
+		scanned, err := scanPage(p.body, timeField)
+		if err != nil {
+			return nil, err
+		}
+		p.raw = scanned.raw
 	}
-	req.Poll = true
-	err = s.client.do(ctx, req, co, func(resp *transport.Response) error {
-		if !resp.Date.IsZero() {
-			p.answer.Asked, p.answer.At, p.date = resp.Asked.Unix(), resp.AskedAt, resp.Date
-		}
-		sum := last.sum(resp.Body)
-		if last.is(sum, fresh) {
-			p.answer.Items, p.answer.HasMore = last.items, last.hasMore
-			return nil
-		}
-		if err := s.scan(resp.Body, fresh, &p); err != nil {
+	return p.raw, nil
+}
+
+// request fetches the page that a query names and hands it to read, whose error
+// makes the request fail. It fails with errKeyChanged, without a request, if the
+// client's key has another identity. passed, if it is not nil, is called when
+// the request has passed the client's limits.
+func (s source[T]) request(ctx context.Context, identity *keyIdentity, q tail.Query, passed func(), last *lastPage, read func(*listed) error) error {
+	opts := append([]CallOption{only(identity)}, s.opts...)
+	req, co, err := s.client.request(http.MethodGet, s.path, joined(encodeQuery(q), s.query), opts)
+	if err != nil {
+		return err
+	}
+	req.Poll, req.Passed = true, passed
+	return s.client.do(ctx, req, co, func(resp *transport.Response) error {
+		page, err := last.read(resp.Body, s.timeField)
+		if err != nil {
 			return err
 		}
-		last.bodySum, last.items, last.hasMore = sum, p.answer.Items, p.answer.HasMore
-		return nil
+		page.At, page.Received = resp.AskedAt, time.Now()
+		if !resp.Date.IsZero() {
+			page.Date, page.date = resp.Asked.Unix(), resp.Date
+		}
+		return read(page)
 	})
-	return p, err
 }
 
-// lastPage is the page that a Poller read last. A quiet list answers the same
-// bytes every time: then there is nothing to decode.
+// lastPage is the page that a Poller read last. A quiet list has the same bytes
+// every time: then there is nothing to scan.
 type lastPage struct {
-	seed    maphash.Seed
-	bodySum bodySum
-	items   []tail.Item
-	hasMore bool
-}
-
-// bodySum is the same for the same bytes, and by chance for others once in 2⁶⁴
-// times; the seed leaves a hostile server nothing but chance.
-type bodySum struct {
-	hash uint64
+	seed maphash.Seed
+	sum  uint64
+	page listed // without body and raw
 	size int
 }
 
 func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }
 
-func (l *lastPage) sum(body []byte) bodySum {
-	return bodySum{hash: maphash.Bytes(l.seed, body), size: len(body)}
+// read scans the page in body, unless it is the last one. For others it is taken
+// by chance once in 2⁶⁴ times; the seed leaves a hostile server nothing but
+// chance.
+func (l *lastPage) read(body []byte, timeField string) (*listed, error) {
+	sum := maphash.Bytes(l.seed, body)
+	if l.size == len(body) && l.sum == sum {
+		page := l.page
+		page.body = body
+		return &page, nil
+	}
+	page, err := scanPage(body, timeField)
+	if err != nil {
+		return nil, err
+	}
+	l.sum, l.size, l.page = sum, len(body), *page
+	l.page.raw, page.body = nil, body
+	return page, nil
 }
 
-// is tells whether this is the last page once more, with nothing fresh on it.
-func (l *lastPage) is(sum bodySum, fresh func(id string) bool) bool {
-	return sum == l.bodySum && !slices.ContainsFunc(l.items, func(i tail.Item) bool { return fresh(i.ID) })
+// decode decodes an object. A panic of T's own decoding is an error.
+func decode[T any](raw []byte) (object *T, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			object, err = nil, &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	object = new(T)
+	if err := unmarshal(raw, object); err != nil {
+		return nil, err
+	}
+	return object, nil
 }
 
 func encodeQuery(q tail.Query) []byte {
@@ -138,24 +184,21 @@ func encodeQuery(q tail.Query) []byte {
 	for _, bound := range []struct {
 		key   string
 		value int64
-	}{{"created[gte]", q.GTE}, {"created[lte]", q.LTE}, {"created[lt]", q.LT}} {
+	}{{"created[gte]", q.GTE}, {"created[lt]", q.LT}} {
 		if bound.value != 0 {
 			b = form.AppendPair(b, bound.key, strconv.FormatInt(bound.value, 10))
 		}
 	}
-	if q.EndingBefore != "" {
-		b = form.AppendPair(b, "ending_before", q.EndingBefore)
-	}
 	if q.StartingAfter != "" {
-		b = form.AppendPair(b, "starting_after", q.StartingAfter)
+		b = form.AppendPair(b, byStartingAfter, q.StartingAfter)
 	}
 	return b
 }
 
-// cursorLost tells whether an error means that the object which a query's
+// cursorLost reports whether an error means that the object which a query's
 // cursor names is gone: a 400 today, and a 404 would mean the same.
 func cursorLost(q tail.Query, err error) bool {
-	var e *Error
-	return q.HasCursor() && errors.As(err, &e) && e.Code == "resource_missing" &&
+	e, ok := errors.AsType[*Error](err)
+	return ok && q.StartingAfter != "" && e.Code == "resource_missing" &&
 		(e.HTTPStatus == http.StatusBadRequest || e.HTTPStatus == http.StatusNotFound)
 }

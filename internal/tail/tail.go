@@ -1,476 +1,503 @@
 // Package tail finds the new objects of a list that can only be read a page at
-// a time, newest first, while it changes. It is pure logic: it says what to ask
-// next, is told the answer, and says which objects of it are new.
+// a time, newest first, while it changes. It is pure logic: it says what to
+// request next, is given the response, and says which objects of it are new.
 //
 // # The idea
 //
-// A Tail keeps a floor, a second before which everything is done, and the ids
-// that it has seen at or above the floor. What is listed at or above the floor
-// and has not been seen is new, however late it appeared and wherever in the
-// list it stands. Cursors serve only to get from page to page: none is kept
-// between the lives of a process, so none can be lost with its object.
+// A Tail keeps a floor, a second before which everything is done, and the
+// objects that it has seen at or above the floor. What is listed at or above the
+// floor and has not been seen is new, however late it appeared.
 //
-// An object may become visible up to the overlap after its created second. So a
-// complete reading from the floor up, begun when the service's clock stood at
-// D, moves the floor to D - overlap: whatever is missing below that will not
-// come any more.
+// Everything is read by readings: a reading covers a span of created seconds, by
+// filters on created, from its newest page down. A cursor leads to the next page
+// where a single second is much of a page, or more. If the object of the cursor is
+// deleted meanwhile, the second is read again by the filters.
 //
-// # Three ways of reading
+// # Levels
 //
-//	window  created[gte]=floor, one page. If the page is all, it is a complete
-//	        reading in one request: the way of a list with up to 100 objects in
-//	        its overlap.
-//	walk    up from the newest object below the floor, by ending_before, one
-//	        adjacent page after the other: a complete reading of any length,
-//	        oldest first. A backlog drains through it, the floor following.
-//	tip     up from the newest object seen, by ending_before: finds what is new
-//	        above it with one small request, but not what came late below. It
-//	        bridges the time between two walks of a busy list.
+// An object may become visible up to the overlap after it was created. So each
+// second is read several times: when it is new, at growing ages, and once more
+// when it is older than the overlap. Each age has a mark, below which every
+// second was read at that age or later:
 //
-// No request combines a cursor with a created filter: the service is reported
-// to answer that wrongly.
+//	ages   0     1 min   2 min   4 min   …   overlap
+//	marks  now ≥ ...   ≥ ...   ≥ ...   ≥ … ≥ floor
+//
+// A poll reads first what is new, from the youngest mark up, and then sweeps
+// slices of the spans that have come of age, as many as there is a budget for.
+// Sweeps that are put off merge with those of the next age. Where what stands
+// above an older mark fits on the same page, the first reading starts there, so
+// a quiet list costs one request a poll.
+//
+// A backlog is read in windows, the oldest first, each a few pages wide. Once they
+// are older than the overlap, each is followed by sweeps of what was read before
+// the backlog, so that the floor follows and the memory does not grow.
 package tail
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// PageSize is the number of objects asked for at a time, the most there is.
-const PageSize = 100
+const (
+	// PageSize is the number of objects requested at a time, the most there is.
+	PageSize = 100
+	// quietPage is how many known objects may share the page with new ones.
+	quietPage = PageSize * 3 / 4
+	// maxProbes is how many responses the clock is read from at the start.
+	maxProbes = 5
+	// firstAge is the age of the second reading, in seconds. It doubles from
+	// there.
+	firstAge = 60
+	// headAge is how far the mark of the youngest readings stays behind, in
+	// seconds.
+	headAge = 2
+)
 
-// sweepEvery is the time between two complete readings of a list that does not
-// fit on one page.
-const sweepEvery = time.Minute
+// ErrPage is wrapped by errors for a page that no list has. The reading is
+// dropped; the next begins anew, and nothing is lost.
+var ErrPage = errors.New("the list makes no sense")
 
-// maxLost is how many lost cursors a pass puts up with.
-const maxLost = 5
-
-// ErrAnswer is wrapped by the errors of Read for an answer that no list gives.
-// The pass is over; the next begins anew, and nothing is lost.
-var ErrAnswer = errors.New("the list's answer makes no sense")
+// errNoDate is wrapped where the service's clock is needed and not known.
+var errNoDate = fmt.Errorf("%w: the responses have no Date header that can be relied on", ErrPage)
 
 // Item is an object as it stands on a page. Created is in seconds, 0 where it
-// has none.
+// does not tell.
 type Item struct {
 	ID      string
 	Created int64
 }
 
-// Query is what to ask of the list. One of the cursors and bounds is set at the
-// most; 0 and "" are none.
+// Query is what to request of the list. Bounds are on created; 0 and "" are
+// none. A cursor and a bound are never set together.
 type Query struct {
 	Limit         int
-	GTE, LTE, LT  int64 // of created
-	EndingBefore  string
+	GTE, LT       int64
 	StartingAfter string
 }
 
-// HasCursor tells whether the query depends on an object to exist.
-func (q Query) HasCursor() bool { return q.EndingBefore != "" || q.StartingAfter != "" }
-
-// Answer is a page, newest first. Asked is the service's second when it was
-// asked for, or somewhat before; At is the same moment by the monotonic clock.
-type Answer struct {
+// Page is a response, newest first. Date is the service's second when it was
+// requested, or somewhat before, 0 where that is not known; At is the same
+// moment by the monotonic clock.
+type Page struct {
 	Items   []Item
 	HasMore bool
-	Asked   int64
+	Date    int64
 	At      time.Time
+	// Received is when the response was read, by the monotonic clock.
+	Received time.Time
+}
+
+// Fresh is an object on a page that was not seen before. It is new unless its
+// reading is dropped.
+type Fresh struct {
+	Index int // into Page.Items
+	Ref   int // its name in the reading
 }
 
 // Found is a new object.
 type Found struct {
-	Index int    // into Answer.Items
-	Seq   uint64 // for Ack
-	Late  bool   // it appeared after objects that are newer
+	Ref  int // of its Fresh
+	Key  Key
+	Late bool // it appeared after objects that are newer
+}
+
+// Result says what a page has brought.
+type Result struct {
+	Dropped bool    // the reading began anew: no earlier Ref is of use
+	Fresh   []Fresh // on this page
+	Found   []Found // of the whole reading, which is complete; oldest first
+}
+
+// Config is what a Tail is made of.
+type Config struct {
+	Overlap time.Duration
+	// From is the second to begin from; 0 is the moment Start.
+	From int64
+	// Start is when the flow was started, by the monotonic clock.
+	Start time.Time
+	// Seed keys the hashes of ids, so that nobody can choose ids that collide.
+	Seed [16]byte
 }
 
 // Tail reads one list. It is not safe for concurrent use.
 type Tail struct {
-	overlap int64
-	ledger  ledger
+	seed    [16]byte
+	buf     []byte
+	ages    []int64 // of the marks, ascending from 0
+	marks   []int64 // descending; the last is the floor
+	low     int64   // the floor that a checkpoint has
+	started bool    // the marks are set
+	start   time.Time
+	guess   int64 // where start was by the clock, while the marks stand there
 
-	floor   int64 // everything created before is found
-	tip     Item  // the newest object read; Created is its level
-	started bool  // floor is set
-	fits    bool  // the last complete reading would have fitted on one page
-	swept   time.Time
 	clock   clock
+	seen    seen
+	undated bool // an object that does not tell its second was seen
+	newest  int64
 
-	pass pass
+	// Of the poll.
+	reading  *reading
+	headDone bool
+	position int64 // what is older was read
+	backlog  backlog
+	slices   int // to catch up by before the next window
+	probes   int
+	fresh    int // objects that the head has found
+	budget   int // pages left for sweeps
 }
 
-// pass is the state of one pass over the list.
-type pass struct {
-	number  uint64
-	step    step
-	now     time.Time
-	at      time.Time // of its first answer
-	asked   int64     // the service's second then
-	cursor  string    // of walk, tip and descend
-	level   int64     // the highest created second from below up to here
-	plateau []*sight  // the objects since it last rose
-	newest  int64     // the level of the newest object before this pass
-	lo, hi  int64     // of the search
-	count   int       // objects read
-	lost    int       // cursors lost
-	used    map[string]bool
-}
-
-type step uint8
-
-const (
-	done    step = iota
-	start        // learn the service's clock
-	window       // created[gte]=floor
-	anchor       // the newest object below the floor
-	search       // the oldest object of all, by bisection of time
-	descend      // down to the end, where very many share the oldest second
-	walk         // up, from below the floor
-	climb        // up, from the tip
-)
-
-// New makes the tail of a list from the service's present second on.
-func New(overlap time.Duration) *Tail {
-	return &Tail{overlap: int64(overlap / time.Second), fits: true, ledger: newLedger()}
-}
-
-// NewAt makes the tail of a list from a second on; 0 is from the beginning.
-func NewAt(overlap time.Duration, from int64) *Tail {
-	t := New(overlap)
-	t.floor, t.started = max(from, 0), true
+// New makes a Tail.
+func New(c Config) *Tail {
+	t := &Tail{seed: c.Seed, start: c.Start}
+	overlap := int64(c.Overlap/time.Second) + tolerance
+	t.ages = []int64{headAge}
+	for age := int64(firstAge); age < overlap; age *= 2 {
+		t.ages = append(t.ages, age)
+	}
+	t.ages = append(t.ages, overlap)
+	t.marks = make([]int64, len(t.ages))
+	if c.From > 0 {
+		t.begin(c.From)
+	}
 	return t
 }
 
-// Begin starts a pass, or goes on with one that a failed request broke off. now
-// is of a monotonic clock: only differences count.
-func (t *Tail) Begin(now time.Time) {
-	if !t.Done() {
-		return
+// Resume makes the Tail that a snapshot was taken of, without what was found
+// and not acknowledged: that is found again. Where the snapshot has a floor, it
+// stands for From, and always for Seed.
+func Resume(c Config, s Snapshot) *Tail {
+	c.Seed = s.Seed
+	if s.Floor > 0 {
+		c.From = s.Floor
 	}
-	t.pass = pass{number: t.pass.number + 1, now: now, newest: t.tip.Created, used: map[string]bool{}}
+	t := New(c)
+	t.seen.keys, t.seen.unread = slices.Clone(s.Seen), slices.Clone(s.Holes)
+	for _, k := range s.Seen {
+		if k.From < k.Second {
+			if t.seen.undated == nil {
+				t.seen.undated = map[uint64]int64{}
+			}
+			t.seen.undated[k.Hash] = k.Second
+		}
+	}
+	return t
+}
+
+func (t *Tail) begin(from int64) {
+	for i := range t.marks {
+		t.marks[i] = from
+	}
+	t.low, t.started = from, true
+}
+
+// Begin starts a poll.
+func (t *Tail) Begin() {
+	t.headDone, t.probes, t.fresh = false, 0, 0
+	t.position = t.marks[0]
+}
+
+// Next is what to request now; false if the poll is done. Without sweep it is
+// done once what is new was read, and not too much is left in memory.
+func (t *Tail) Next(now time.Time, sweep bool) (Query, bool) {
+	if t.reading == nil {
+		t.reading = t.plan(now, sweep)
+	}
+	if t.reading == nil {
+		return Query{}, false
+	}
+	return t.reading.query(), true
+}
+
+// Pages is how many pages of new objects the poll has found so far, sweeps
+// excepted.
+func (t *Tail) Pages() int { return (t.fresh + PageSize - 1) / PageSize }
+
+// plan chooses the next reading.
+func (t *Tail) plan(now time.Time, sweep bool) *reading {
 	switch {
 	case !t.started:
-		t.pass.step = start
-	case t.fits:
-		t.pass.step = window
-	default:
-		t.byPages()
+		return newReading(probe, 0, 0)
+	case len(t.seen.unread) > 0:
+		span := t.seen.unread[0]
+		return newReading(hole, span.From, span.To+1)
+	case !t.headDone:
+		if r := t.planCatchUp(now); r != nil {
+			return r
+		}
+		return t.planHead()
 	}
+	return t.planSweep(now, sweep)
 }
 
-// byPages goes on from the tip, or from the floor where that is due or the tip
-// is not known.
-func (t *Tail) byPages() {
-	p := &t.pass
-	if t.tip.ID != "" && p.now.Sub(t.swept) < sweepEvery {
-		p.step, p.cursor, p.level = climb, t.tip.ID, t.tip.Created
+// planHead reads what is new: to the end, from the oldest mark that leaves room
+// for it on a page, or the next window of a backlog.
+func (t *Tail) planHead() *reading {
+	behind := t.backlog.width > 0
+	if hi := t.backlog.next(t.position); hi != 0 {
+		return newReading(head, t.position, hi)
+	}
+	lo := t.position
+	if lo == t.marks[0] && !behind {
+		for _, mark := range t.marks {
+			if len(t.seen.keys)-t.seen.from(mark) <= quietPage {
+				lo = mark
+			}
+		}
+	}
+	return newReading(head, lo, 0)
+}
+
+const (
+	sweepPages   = 2 // of a slice
+	undatedSlice = PageSize * 3 / 4
+	// minBudget is how many pages a poll sweeps at the most without much news.
+	// With more, it sweeps two pages for a page of news: one for the last age,
+	// and one for those before it.
+	minBudget = 2
+	// maxUnswept is how many objects may be kept in memory because the budget
+	// did not suffice to sweep them for the last time.
+	maxUnswept   = 1000
+	windowSlices = 2 // at the most between the windows of a backlog
+	// A sweep waits until it has a page's worth to read, or for a part of its
+	// age: half of it, and a sixteenth for the last.
+	minSweep = PageSize * 4 / 5
+)
+
+// planSweep reads a slice of what has come of age: first of the age that the
+// floor waits for, then of the youngest. Without sweep there is no budget for it.
+func (t *Tail) planSweep(now time.Time, sweep bool) *reading {
+	at, ok := t.clock.safe(now, t.undated)
+	if !ok {
+		return nil
+	}
+	last := len(t.ages) - 1
+	for i := range t.ages {
+		k, part := i, int64(2)
+		if i == 0 {
+			k, part = last, 16
+		} else if i == last {
+			break
+		}
+		lo, hi := t.marks[k], at-t.ages[k]
+		count := t.seen.count(lo, hi)
+		if (!sweep || t.budget <= 0) && (k != last || count <= maxUnswept) {
+			return nil
+		}
+		if hi <= lo || count < minSweep && hi-lo < max(t.ages[k]/part, 30) {
+			continue
+		}
+		return t.slice(lo, hi)
+	}
+	return nil
+}
+
+// slice is a sweep from lo up to hi, or to where it has enough pages. What does
+// not tell its second cannot be read page by page, so it is to fit on one.
+func (t *Tail) slice(lo, hi int64) *reading {
+	from, limit := t.seen.from(lo), sweepPages*PageSize*9/10
+	if t.undated {
+		limit = undatedSlice
+	}
+	if t.seen.count(lo, hi) <= limit {
+		return newReading(sweep, lo, hi)
+	}
+	hi = t.seen.keys[from+limit].Second
+	if before := t.seen.from(hi); t.undated && before > from {
+		hi = t.seen.keys[before-1].Second + 1 // which includes all that may be of it
+	}
+	return newReading(sweep, lo, max(hi, lo+1))
+}
+
+// planCatchUp follows a window of a backlog by slices of what was read before it
+// and is still to be swept, of more objects than the window: if the window had
+// come of age as it was read, or if there is much. Otherwise the floor would stay
+// where the backlog began, with everything above it in memory, and a reader
+// slower than the list would never come to sweep.
+func (t *Tail) planCatchUp(now time.Time) *reading {
+	at, ok := t.clock.safe(now, t.undated)
+	if !ok || t.slices == 0 {
+		return nil
+	}
+	t.slices--
+	last := len(t.ages) - 1
+	lo, hi := t.marks[last], min(at-t.ages[last], t.position)
+	if lo < hi && (hi == t.position || t.seen.count(lo, hi) > maxUnswept) {
+		return t.slice(lo, hi)
+	}
+	return nil
+}
+
+// Read takes the response to Next.
+func (t *Tail) Read(p Page) (Result, error) {
+	r := t.reading
+	r.pages++
+	if r.kind == sweep {
+		t.budget--
+	}
+	if err := check(p); err != nil {
+		t.reading = nil
+		return Result{Dropped: true}, err
+	}
+	if p.Date > 0 {
+		t.clock.vote(p.Date, p.At)
+	}
+	for _, item := range p.Items {
+		if item.Created > 0 {
+			t.clock.observe(item.Created, p.Received)
+		} else {
+			t.undated = true
+		}
+	}
+	t.correctStart()
+	if r.kind == probe {
+		return Result{}, t.readProbe()
+	}
+	return t.take(p)
+}
+
+// readProbe waits until two Dates agree on the second that the Tail begins from.
+func (t *Tail) readProbe() error {
+	t.reading = nil
+	switch t.probes++; {
+	case t.clock.sure():
+		t.begin(t.beginning())
+		t.guess, t.position = t.low, t.low
+	case t.probes >= maxProbes:
+		return errNoDate
+	}
+	return nil
+}
+
+// beginning is the second of start by the clock, less what the clock is rounded.
+func (t *Tail) beginning() int64 { return max(t.clock.at(t.start)-1, 1) }
+
+// correctStart moves the beginning down if the Dates that it was taken from turn
+// out to be ahead of the service's time.
+func (t *Tail) correctStart() {
+	if t.guess == 0 {
 		return
 	}
-	t.anchor()
-}
-
-// anchor begins a complete reading by pages, from the floor up.
-func (t *Tail) anchor() {
-	p := &t.pass
-	p.step, p.cursor, p.used = anchor, "", map[string]bool{}
-	p.level, p.plateau = t.floor, nil
-}
-
-func (t *Tail) search() {
-	p := &t.pass
-	p.step, p.lo = search, max(t.floor, 1)
-	p.hi = max(p.asked, p.lo) + 1
-}
-
-// Done tells that the pass is over.
-func (t *Tail) Done() bool { return t.pass.step == done }
-
-// Next is what to ask now. The pass must not be done.
-func (t *Tail) Next() Query {
-	p := &t.pass
-	switch p.step {
-	case start:
-		return Query{Limit: 1}
-	case window:
-		return Query{Limit: PageSize, GTE: t.floor}
-	case anchor:
-		// Below second 1 there is as little as below 0, which means no bound.
-		return Query{Limit: 1, LT: max(t.floor, 1)}
-	case search:
-		return Query{Limit: PageSize, LTE: p.mid()}
-	case descend:
-		return Query{Limit: PageSize, StartingAfter: p.cursor}
-	default:
-		return Query{Limit: PageSize, EndingBefore: p.cursor}
+	if t.marks[0] != t.guess || t.low != t.guess {
+		t.guess = 0 // what was read may be forgotten already
+	} else if from := t.beginning(); t.clock.sure() && from < t.low-tolerance {
+		t.begin(from)
+		t.guess, t.position = from, from
 	}
 }
 
-func (p *pass) mid() int64 { return p.lo + (p.hi-p.lo)/2 }
-
-// Read takes the answer to Next and returns what is new in it, oldest first.
-func (t *Tail) Read(a Answer) ([]Found, error) {
-	p := &t.pass
-	if err := check(a, p.step == walk || p.step == climb); err != nil {
-		return t.fail(err)
-	}
-	t.clock.read(a.Asked, a.At)
-	if p.asked == 0 {
-		p.at = a.At
-	}
-	p.asked = t.clock.at(p.at)
-	switch p.step {
-	case start:
-		return t.readStart()
-	case window:
-		return t.readWindow(a)
-	case anchor:
-		if len(a.Items) == 0 {
-			t.search()
-		} else {
-			p.step, p.cursor = walk, a.Items[0].ID
-		}
-		return nil, nil
-	case search:
-		return t.readSearch(a)
-	case descend:
-		return t.readDescend(a)
-	default:
-		return t.readUpward(a)
-	}
-}
+// Drop gives up the reading under way. The next begins anew.
+func (t *Tail) Drop() { t.reading = nil }
 
 // Lost is told in place of Read where the query's cursor is an object that is
-// not there any more.
-func (t *Tail) Lost() error {
-	p := &t.pass
-	if p.lost++; p.lost > maxLost {
-		_, err := t.fail(fmt.Errorf("%w: %d cursors in a row are unknown", ErrAnswer, p.lost))
-		return err
+// not there any more. The second that it stood in is read again.
+func (t *Tail) Lost() (Result, error) {
+	r := t.reading
+	if r.lost++; r.lost > maxLost+r.pages/4 {
+		t.reading = nil
+		return Result{Dropped: true}, fmt.Errorf("%w: %d cursors are unknown", ErrPage, r.lost)
 	}
-	if p.step == climb {
-		t.tip.ID = ""
-	}
-	t.anchor()
-	return nil
+	r.cursor, r.anchoring, r.anchors, r.unconfirmed = "", false, nil, nil
+	return Result{}, nil
 }
 
-func (t *Tail) fail(err error) ([]Found, error) {
-	t.pass.step = done
-	return nil, err
-}
-
-func check(a Answer, upward bool) error {
-	if a.Asked <= 0 {
-		return fmt.Errorf("%w: no Date header", ErrAnswer)
+// complete ends a reading.
+func (t *Tail) complete() Result {
+	r := t.reading
+	t.reading = nil
+	t.cover(r)
+	if r.hi == 0 {
+		t.seen.close(r.lo)
 	}
-	for _, item := range a.Items {
-		if item.ID == "" {
-			return fmt.Errorf("%w: an object without an id", ErrAnswer)
-		}
-	}
-	// Of the way up, has_more is known from reading code only, and not relied on.
-	if a.HasMore && len(a.Items) == 0 && !upward {
-		return fmt.Errorf("%w: has_more on a page without objects", ErrAnswer)
-	}
-	return nil
-}
-
-func (t *Tail) readWindow(a Answer) ([]Found, error) {
-	p := &t.pass
-	if a.HasMore {
-		// More than a page: nothing of it is taken, since the oldest come
-		// first and these are the newest.
-		t.fits = false
-		t.byPages()
-		return nil, nil
-	}
-	p.level = t.floor
-	found := t.take(a.Items, false)
-	t.complete()
-	return found, nil
-}
-
-func (t *Tail) readSearch(a Answer) ([]Found, error) {
-	p := &t.pass
+	found := t.accept(r)
 	switch {
-	case len(a.Items) > 0 && !a.HasMore:
-		return t.readBottom(a)
-	case len(a.Items) > 0 && p.lo == p.hi:
-		p.step, p.cursor = descend, a.Items[len(a.Items)-1].ID
-	case len(a.Items) > 0:
-		p.hi = p.mid()
-	case p.lo == p.hi:
-		// Nothing up to here: what was listed above has gone meanwhile, or
-		// is younger than the service's clock was. The next pass sees.
-		p.step = done
-	default:
-		p.lo = p.mid() + 1
+	case r.kind == hole && r.hi <= t.seen.unread[0].To:
+		t.seen.unread[0].From = r.hi
+	case r.kind == hole:
+		t.seen.unread = t.seen.unread[1:]
+	case r.kind == head && r.hi == 0:
+		t.headDone, t.backlog = true, backlog{}
+		t.budget = min(max(t.budget, -1), 0) + max(minBudget, 2*t.fresh/PageSize)
+	case r.kind == head:
+		t.position, t.slices = max(t.position, r.hi), windowSlices
+		t.backlog.done(r)
 	}
-	return nil, nil
+	t.low = t.seen.prune(t.marks[len(t.marks)-1], t.low)
+	return Result{Found: found}
 }
 
-func (t *Tail) readDescend(a Answer) ([]Found, error) {
-	if !a.HasMore {
-		return t.readBottom(a)
-	}
-	return nil, t.move(a.Items[len(a.Items)-1].ID, a.Items)
-}
-
-// readBottom takes the page that ends the list, and walks up from its top. An
-// empty one is the end of a descent whose last objects have gone: the pass
-// begins again.
-func (t *Tail) readBottom(a Answer) ([]Found, error) {
-	if len(a.Items) == 0 {
-		return nil, t.Lost()
-	}
-	p := &t.pass
-	p.step, p.cursor, p.used = walk, a.Items[0].ID, map[string]bool{}
-	return t.take(a.Items, true), nil
-}
-
-func (t *Tail) readUpward(a Answer) ([]Found, error) {
-	p := &t.pass
-	if len(a.Items) == 0 {
-		t.top()
-		return nil, nil
-	}
-	if err := t.move(a.Items[0].ID, a.Items); err != nil {
-		return nil, err
-	}
-	p.lost = 0
-	found := t.take(a.Items, p.step == walk)
-	if !a.HasMore && len(a.Items) < PageSize {
-		t.top()
-	}
-	return found, nil
-}
-
-// move takes the cursor on to id, the end of a page, and refuses a page that
-// leads back to where the pass has been.
-func (t *Tail) move(id string, page []Item) error {
-	p := &t.pass
-	p.used[p.cursor] = true
-	for _, item := range page {
-		if p.used[item.ID] {
-			_, err := t.fail(fmt.Errorf("%w: a page repeats an earlier one", ErrAnswer))
-			return err
-		}
-	}
-	p.cursor = id
-	return nil
-}
-
-// top is the upper end of the list.
-func (t *Tail) top() {
-	if t.pass.step == walk {
-		t.fits = t.pass.count <= PageSize*3/4
-		t.complete()
+// cover moves the marks of the ages at which a reading has covered its span.
+func (t *Tail) cover(r *reading) {
+	if !r.timed {
 		return
 	}
-	t.pass.step = done
+	for k, age := range t.ages {
+		if r.lo > t.marks[k] {
+			continue
+		}
+		mark := r.reached - age
+		if r.hi != 0 {
+			mark = min(mark, r.hi)
+		}
+		t.marks[k] = max(t.marks[k], mark)
+	}
 }
 
-// complete ends a complete reading.
-func (t *Tail) complete() {
-	p := &t.pass
-	t.raise(p.asked - t.overlap)
-	t.swept = p.now
-	t.ledger.swept = p.number
-	t.ledger.prune(t.Floor(), p.number)
-	p.step = done
-}
-
-// take goes through a page from its oldest object up and returns what is new.
-// Where the reading is a walk, the floor follows.
-func (t *Tail) take(items []Item, follow bool) []Found {
-	p := &t.pass
-	var found []Found
-	for i := len(items) - 1; i >= 0; i-- {
-		item := items[i]
-		p.count++
-		t.rise(item.Created)
-		s, seq := t.ledger.see(item.ID, max(p.level, item.Created), p.number, t.floor)
-		p.plateau = append(p.plateau, s)
-		if seq != 0 {
-			found = append(found, Found{Index: i, Seq: seq, Late: item.Created > 0 && item.Created < p.newest})
-		}
-		if follow {
-			t.raise(min(p.level, p.asked-t.overlap))
+// accept makes the fresh objects of a reading known, and returns them oldest
+// first.
+func (t *Tail) accept(r *reading) []Found {
+	found := r.found
+	r.found = nil
+	if r.kind == head {
+		t.fresh += len(found)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.Reverse(found)
+	slices.SortStableFunc(found, func(a, b Found) int { return cmp.Compare(a.Key.Second, b.Key.Second) })
+	keys, newest := make([]Key, len(found)), t.newest
+	for i := range found {
+		k := found[i].Key
+		keys[i] = k
+		if k.From == k.Second {
+			found[i].Late = k.Second < newest
+			if !r.timed || k.Second <= r.reached+tolerance {
+				t.newest = max(t.newest, k.Second)
+			}
 		}
 	}
-	if len(items) > 0 {
-		t.tip = Item{ID: items[0].ID, Created: p.level}
-	}
-	if floor := t.Floor(); follow && floor != t.ledger.low {
-		t.ledger.prune(floor, p.number)
-	}
+	t.seen.add(keys)
 	return found
 }
 
-// raise moves the floor up, as soon as the clock can be relied on.
-func (t *Tail) raise(floor int64) {
-	if t.clock.sure() {
-		t.floor = max(t.floor, floor)
-	}
-}
-
-// rise takes the level up to the created second of the next object. A list is
-// ordered by the second in which the service made an object, and that is what
-// its filters go by; what the object itself says can be older (an invoice item
-// with a date set by hand), missing, or newer than the clock. So an object on
-// the way up is known to be made at the level or later, and at the next rise of
-// the level or earlier: until then it is kept.
-func (t *Tail) rise(created int64) {
-	p := &t.pass
-	if created <= p.level || created > p.asked {
-		return
-	}
-	p.level = created
-	for _, s := range p.plateau {
-		s.level = max(s.level, created)
-	}
-	p.plateau = p.plateau[:0]
-}
-
-// Floor is the second before which everything is found and acknowledged.
-func (t *Tail) Floor() int64 { return t.ledger.floor(t.floor) }
-
-// Ack takes note that a found object need not be found again. It reports
-// whether that is news.
-func (t *Tail) Ack(seq uint64) bool { return t.ledger.ack(seq) }
-
-// Seen tells whether an object was found before.
-func (t *Tail) Seen(id string) bool { return t.ledger.seen[id] != nil }
-
-// Oldest is the seq of the oldest unacknowledged object, or, where there is
-// none, the one that the next to be found will have.
-func (t *Tail) Oldest() uint64 { return t.ledger.first + uint64(t.ledger.head) }
-
-// Span is the number of found objects from the oldest unacknowledged one on.
-func (t *Tail) Span() int { return len(t.ledger.queue) - t.ledger.head }
-
-// Snapshot is what a Tail needs to go on from where it is, in another process.
-type Snapshot struct {
-	Floor int64            // everything created before is done
-	Seen  map[string]int64 // the acknowledged objects from there on, with their level
-}
-
-// Snapshot takes one. The tail must be started.
-func (t *Tail) Snapshot() Snapshot {
-	return Snapshot{Floor: t.Floor(), Seen: t.ledger.done()}
-}
-
-// Started tells whether the tail knows where it begins.
+// Started reports whether the Tail knows where it begins.
 func (t *Tail) Started() bool { return t.started }
 
-// Resume makes the tail that a snapshot was taken of, without what was found
-// and not acknowledged: that is found again.
-func Resume(overlap time.Duration, s Snapshot) *Tail {
-	t := NewAt(overlap, s.Floor)
-	for id, level := range s.Seen {
-		t.ledger.seen[id] = &sight{level: level}
+// Ack takes notice that an object need not be found again.
+func (t *Tail) Ack(k Key) { t.seen.ack(k.Hash) }
+
+// Snapshot is what is needed to go on in another process, as if the objects in
+// also were acknowledged.
+func (t *Tail) Snapshot(also ...Key) Snapshot {
+	hashes := make([]uint64, len(also))
+	for i, k := range also {
+		hashes[i] = k.Hash
 	}
-	return t
+	holes := t.seen.spans(t.low)
+	return Snapshot{Seed: t.seed, Floor: t.low, Holes: holes, Seen: t.seen.acknowledged(t.low, holes, hashes)}
+}
+
+// hash identifies an object. A product that is deleted and made again under its
+// id has another created second, and so is another object.
+func (t *Tail) hash(i Item) uint64 {
+	t.buf = append(append(t.buf[:0], t.seed[:]...), i.ID...)
+	t.buf = binary.LittleEndian.AppendUint64(t.buf, uint64(i.Created))
+	sum := sha256.Sum256(t.buf)
+	return binary.LittleEndian.Uint64(sum[:8])
 }

@@ -1,270 +1,361 @@
 package tail
 
 import (
-	"fmt"
-	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 )
 
-const overlap = 10 * time.Minute
+const tenMinutes = 10 * time.Minute
 
-func newService() *service {
-	return &service{rand: rand.New(rand.NewPCG(1, 1)), now: 1_700_000_000, byID: map[string]*object{}}
+func TestFindsTheOldestFirst(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.pass(time.Hour)
+	var want []string
+	for ago := int64(1800); ago >= 0; ago -= 5 {
+		want = append(want, f.add(1, ago)...)
+	}
+	f.poll()
+	require.Empty(t, cmp.Diff(want, f.found))
+	require.Empty(t, f.late)
 }
 
-// pass makes one pass and returns the ids found and the requests made.
-func onePass(t *testing.T, tail *Tail, s *service, clock time.Time) (ids []string, requests int) {
-	t.Helper()
-	before := s.asked
-	tail.Begin(clock)
-	for !tail.Done() {
-		a, ok := s.ask(t, tail.Next())
+func TestFindsWhatAppearsLateUpToTheOverlap(t *testing.T) {
+	for _, undated := range []bool{false, true} {
+		f := newFlow(t, tenMinutes, undated)
+		f.run(2*tenMinutes, 15*time.Second)
+		f.add(1, 0)
+		f.poll()
+		last := f.service.add(f.service.second()-600, f.service.now).id
+		f.run(2*tenMinutes, 15*time.Second)
+		require.Len(t, f.found, 2)
+		require.Contains(t, f.found, last)
+		if !undated {
+			require.Equal(t, []string{last}, f.late)
+		}
+	}
+}
+
+func TestFindsWhatAppearsLateAfterASleep(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.add(1, 0)
+	f.run(2*tenMinutes, 15*time.Second)
+	f.service.advance(8 * 3600 * 1000) // the monotonic clock stands still
+	f.add(1, 30)
+	f.run(time.Minute, 15*time.Second)
+	f.add(1, 590)
+	f.run(2*tenMinutes, 15*time.Second)
+	require.Len(t, f.found, 3)
+}
+
+func TestReadsASecondOfManyPages(t *testing.T) {
+	for _, undated := range []bool{false, true} {
+		f := newFlow(t, tenMinutes, undated)
+		f.pass(time.Minute)
+		f.add(50, 20)
+		f.add(5000, 10)
+		f.add(50, 5)
+		requests := f.poll()
+		require.Len(t, f.found, 5100)
+		require.Less(t, requests, 150)
+	}
+}
+
+// The page on which a full second ends can be the last of the list. What is
+// below the second on it is read all the same.
+func TestReadsBelowAFullSecondOnTheLastPageOfTheList(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.pass(time.Minute)
+	f.add(3, 20)
+	f.add(150, 10)
+	f.poll()
+	require.Len(t, f.found, 153)
+}
+
+func TestACursorDeletedWithinASecondLosesNothing(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.pass(time.Minute)
+	ids := f.add(500, 10)
+	f.tail.Begin()
+	lost := 0
+	for {
+		q, ok := f.tail.Next(f.mono, true)
 		if !ok {
-			require.NoError(t, tail.Lost())
+			break
+		}
+		if q.StartingAfter != "" && lost < 3 {
+			f.service.delete(f.service.byID[q.StartingAfter])
+			lost++
+		}
+		require.True(t, f.step(true))
+	}
+	require.Equal(t, 3, lost)
+	for _, id := range ids {
+		if !f.service.byID[id].deleted {
+			require.Contains(t, f.found, id)
+		}
+	}
+	slices.Sort(f.found)
+	require.Len(t, slices.Compact(f.found), len(f.found))
+}
+
+// Between the page that shows where an undated second ends and the page on which
+// it ends, an object of an earlier second can appear there. It is not of the
+// second, and a sweep finds it.
+func TestAnObjectThatAppearsAtTheEndOfAnUndatedSecond(t *testing.T) {
+	f := newFlow(t, tenMinutes, true)
+	f.pass(time.Minute)
+	f.add(5, 50)
+	f.add(150, 10)
+	f.tail.Begin()
+	var late string
+	for {
+		q, ok := f.tail.Next(f.mono, true)
+		if !ok {
+			break
+		}
+		if q.StartingAfter != "" && late == "" {
+			late = f.add(1, 20)[0]
+			f.hold[late] = true
+		}
+		f.step(true)
+	}
+	require.Len(t, f.found, 155)
+	f.run(20*time.Minute, time.Minute)
+	require.Len(t, f.found, 156)
+	require.LessOrEqual(t, f.held[0].From, f.service.byID[late].created)
+	require.GreaterOrEqual(t, f.held[0].Second, f.service.byID[late].created)
+	f.crash()
+	f.poll()
+	require.Equal(t, []string{late}, f.found)
+}
+
+func TestGivesUpAReadingWhoseCursorsAreAllUnknown(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.pass(time.Minute)
+	f.add(500, 10)
+	f.tail.Begin()
+	for range 100 {
+		q, _ := f.tail.Next(f.mono, true)
+		if q.StartingAfter == "" {
+			f.step(true)
 			continue
 		}
-		found, err := tail.Read(a)
-		require.NoError(t, err)
-		for _, f := range found {
-			ids = append(ids, a.Items[f.Index].ID)
-			tail.Ack(f.Seq)
+		if res, err := f.tail.Lost(); err != nil {
+			require.ErrorIs(t, err, ErrPage)
+			require.True(t, res.Dropped)
+			return
 		}
 	}
-	return ids, s.asked - before
+	require.Fail(t, "it never gives up")
 }
 
-func (s *service) createMany(n int, created int64) (ids []string) {
-	for range n {
-		ids = append(ids, s.create(created, created).id)
+func TestAReusedIDIsAnotherObject(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	id := f.add(1, 0)[0]
+	f.poll()
+	f.service.delete(f.service.byID[id])
+	f.pass(5 * time.Second)
+	again := f.service.add(f.service.second(), f.service.now)
+	delete(f.service.byID, again.id)
+	again.id, f.service.byID[id] = id, again
+	f.poll()
+	require.Equal(t, []string{id, id}, f.found)
+}
+
+func TestAnObjectOfTheFutureHidesNothing(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	future := f.service.add(f.service.second()+day, f.service.now).id
+	f.run(time.Hour, 15*time.Second)
+	f.service.add(f.service.second()-590, f.service.now)
+	f.run(time.Hour, 15*time.Second)
+	require.Len(t, f.found, 2)
+	require.Equal(t, future, f.found[0])
+}
+
+func TestResumeRedeliversTheUnacknowledged(t *testing.T) {
+	for _, undated := range []bool{false, true} {
+		f := newFlow(t, tenMinutes, undated)
+		f.pass(time.Minute)
+		ids := f.add(250, 10)
+		f.hold[ids[7]], f.hold[ids[200]] = true, true
+		f.poll()
+		require.Len(t, f.held, 2)
+		f.pass(time.Hour)
+		f.poll()
+		f.crash()
+		f.hold = nil
+		f.run(time.Hour, time.Minute)
+		require.ElementsMatch(t, []string{ids[7], ids[200]}, f.found)
 	}
+}
+
+func TestSnapshotWithMoreAcknowledged(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	ids := f.add(2, 0)
+	f.hold[ids[0]], f.hold[ids[1]] = true, true
+	f.poll()
+	s := f.tail.Snapshot(f.held[1])
+	require.Equal(t, []Key{f.held[1]}, s.Seen)
+	require.Empty(t, f.tail.Snapshot().Seen, "it is as if, not so")
+	f.tail = Resume(f.config, s)
+	f.hold = nil
+	want := f.found[0]
+	f.found = nil
+	f.poll()
+	require.Equal(t, []string{want}, f.found)
+}
+
+func TestResumeLeavesTheSnapshotAsItIs(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.holes(1)
+	s := f.tail.Snapshot()
+	require.NotEmpty(t, s.Holes)
+	was := Snapshot{Seed: s.Seed, Floor: s.Floor, Holes: slices.Clone(s.Holes), Seen: slices.Clone(s.Seen)}
+	f.tail = Resume(f.config, s)
+	f.run(2*time.Hour, time.Minute)
+	require.Empty(t, cmp.Diff(was, s))
+}
+
+// holes leaves so many objects unacknowledged before thousands of others.
+func (f *flow) holes(n int) (ids []string) {
+	for range n {
+		ids = append(ids, f.add(10, 0)[0])
+		f.hold[ids[len(ids)-1]] = true
+		f.pass(20 * time.Second)
+		f.add(maxBehind, 0)
+		f.pass(20 * time.Second)
+	}
+	f.pass(10 * time.Second)
+	f.poll()
+	f.run(2*time.Hour, time.Minute)
 	return ids
 }
 
-func TestFromTheBeginningFindsTheOldestWithoutReadingDownToIt(t *testing.T) {
-	for name, atOnce := range map[string]int{"few in the oldest second": 1, "a thousand in the oldest second": 1000} {
-		t.Run(name, func(t *testing.T) {
-			s := newService()
-			want := s.createMany(atOnce, 1_400_000_000)
-			for i := range 5000 {
-				want = append(want, s.createMany(1, 1_400_000_001+int64(i)*3600)...)
-			}
-			got, requests := onePass(t, NewAt(overlap, 1), s, time.Unix(0, 0))
-			require.Equal(t, want, got)
-			// 60 pages are needed at the best; the search for the oldest, by
-			// halves of 50 years, is the rest, and the descent through a second
-			// that holds a thousand.
-			require.Less(t, requests, 60+35+atOnce/PageSize*2)
-		})
+func TestOneNeverAcknowledgedDoesNotHoldTheFloor(t *testing.T) {
+	for _, undated := range []bool{false, true} {
+		f := newFlow(t, tenMinutes, undated)
+		id := f.holes(1)[0]
+		s := f.tail.Snapshot()
+		require.Len(t, s.Holes, 1)
+		require.Greater(t, s.Floor, f.service.second()-900)
+		require.Less(t, len(s.Seen), 100)
+		f.crash()
+		f.hold = nil
+		f.poll()
+		require.Equal(t, []string{id}, f.found)
 	}
 }
 
-func TestAQuietListCostsOneRequestAPass(t *testing.T) {
-	s := newService()
-	tail := New(overlap)
-	clock := time.Unix(0, 0)
-	_, requests := onePass(t, tail, s, clock)
-	require.Equal(t, 2, requests, "two answers to be sure of the time")
-	for range 300 {
-		_, requests := onePass(t, tail, s, clock)
-		require.Equal(t, 1, requests)
-		s.now, clock = s.now+15, clock.Add(15*time.Second)
-		if s.now%10 == 0 {
-			s.createMany(1, s.now)
-		}
-	}
+// A hole of an earlier life is read first, and what it holds found again. It must
+// not take the floor with it: what was between has been forgotten.
+func TestAHoleOfAnEarlierLifeDoesNotLowerTheFloor(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	ids := f.holes(2)
+	floor := f.tail.Snapshot().Floor
+	f.crash()
+	f.poll()
+	require.ElementsMatch(t, ids, f.found)
+	require.GreaterOrEqual(t, f.tail.Snapshot().Floor, floor)
+	require.Len(t, f.tail.Snapshot().Holes, 2)
+	f.crash()
+	f.hold = nil
+	f.poll()
+	require.ElementsMatch(t, ids, f.found)
+	f.poll()
+	require.Empty(t, f.tail.Snapshot().Holes)
 }
 
-func TestABusyListCostsItsNewPagesAndASweepAMinute(t *testing.T) {
-	s := newService()
-	tail := New(overlap)
-	clock := time.Unix(0, 0)
-	onePass(t, tail, s, clock)
-	total := 0
-	for i := range 240 { // an hour
-		for second := range int64(15) {
-			s.createMany(10, s.now+second+1) // 10 a second
-		}
-		s.now, clock = s.now+15, clock.Add(15*time.Second)
-		ids, requests := onePass(t, tail, s, clock)
-		require.Len(t, ids, 150)
-		if i >= 120 {
-			total += requests
-		}
+// A hole that is not of one second can hold more than a reading may have.
+func TestAHoleOfManyPagesIsReadToItsEnd(t *testing.T) {
+	f := newFlow(t, tenMinutes, true)
+	f.pass(time.Hour)
+	for ago := range int64(1000) {
+		f.add(2, 1000-ago)
 	}
-	// Half an hour: 120 polls of two pages each, the last of them short, and a
-	// sweep a minute over 11 minutes of objects.
-	require.Less(t, total, 120*2+30*(66+3))
+	from := f.service.second() - 1000
+	f.tail = Resume(f.config, Snapshot{Floor: f.service.second(), Holes: []Span{{from, from + 899}}})
+	f.poll()
+	require.Len(t, f.found, 1800)
+	require.Empty(t, f.tail.Snapshot().Holes)
 }
 
-func TestLateObjectsAreFoundAndSaidToBeLate(t *testing.T) {
-	for _, busy := range []int{0, 500} {
-		s := newService()
-		tail := New(overlap)
-		clock := time.Unix(0, 0)
-		onePass(t, tail, s, clock)
-		s.createMany(busy, s.now+1)
-		late := s.create(s.now+2, s.now+541) // nine minutes
-		s.createMany(1, s.now+60)
-		s.now, clock = s.now+61, clock.Add(61*time.Second)
-		ids, _ := onePass(t, tail, s, clock)
-		require.NotContains(t, ids, late.id)
-
-		s.now, clock = s.now+480, clock.Add(480*time.Second)
-		tail.Begin(clock)
-		var found []Found
-		for !tail.Done() {
-			a, _ := s.ask(t, tail.Next())
-			f, err := tail.Read(a)
-			require.NoError(t, err)
-			found = append(found, f...)
-		}
-		require.Len(t, found, 1)
-		require.True(t, found[0].Late)
-	}
+func TestAcknowledgementClosesAHole(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.holes(1)
+	f.tail.Ack(f.held[0])
+	require.Empty(t, f.tail.Snapshot().Holes)
+	require.True(t, slices.ContainsFunc(f.tail.Snapshot().Seen, func(k Key) bool { return k == f.held[0] }) ==
+		(f.held[0].Second >= f.tail.Snapshot().Floor), "a key is kept for no reason")
 }
 
-func TestALostCursorIsReplacedByTheFloor(t *testing.T) {
-	s := newService()
-	want := s.createMany(1000, s.now-5000)
-	tail := NewAt(overlap, 1)
-	tail.Begin(time.Unix(0, 0))
-	var got []string
-	lost := 0
-	for !tail.Done() {
-		q := tail.Next()
-		if q.EndingBefore != "" && len(got) >= 300*(lost+1) {
-			s.byID[q.EndingBefore].deleted = true // delivered already, and gone
-			lost++
-		}
-		a, ok := s.ask(t, q)
-		if !ok {
-			require.NoError(t, tail.Lost())
-			continue
-		}
-		found, err := tail.Read(a)
-		require.NoError(t, err)
-		for _, f := range found {
-			got = append(got, a.Items[f.Index].ID)
-		}
+func TestDropForgetsTheReading(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.pass(time.Minute)
+	for ago := range int64(50) {
+		f.add(5, ago)
 	}
-	require.Equal(t, want, got)
-	require.Equal(t, 3, lost)
+	f.tail.Begin()
+	f.step(true)
+	require.NotEmpty(t, f.refs)
+	require.Empty(t, f.found)
+	f.tail.Drop()
+	clear(f.refs)
+	f.poll()
+	require.Len(t, f.found, 250)
 }
 
-func TestCursorsThatAreAlwaysLostEndThePass(t *testing.T) {
-	tail := New(overlap)
-	tail.Begin(time.Unix(0, 0))
-	var err error
-	for range maxLost + 1 {
-		require.NoError(t, err)
-		err = tail.Lost()
-	}
-	require.ErrorIs(t, err, ErrAnswer)
-	require.True(t, tail.Done())
-}
-
-func TestAnswersThatMakeNoSenseEndThePassWithoutMovingTheFloor(t *testing.T) {
-	full := func(first int) (items []Item) {
-		for i := range PageSize {
-			items = append(items, Item{ID: fmt.Sprint("o", first-i), Created: 1_700_000_000})
-		}
-		return items
-	}
-	for name, answers := range map[string][]Answer{
-		"no Date":               {{Items: full(100)}},
-		"has_more of nothing":   {{HasMore: true, Asked: 1_700_000_900}},
-		"an object without id":  {{Items: []Item{{}}, Asked: 1_700_000_900}},
-		"a page repeated":       {{Items: full(100), HasMore: true, Asked: 1_700_000_900}, {Items: full(1), Asked: 1_700_000_900}, {Items: full(200), Asked: 1_700_000_900}, {Items: full(200), Asked: 1_700_000_900}},
-		"two pages alternating": {{Items: full(100), HasMore: true, Asked: 1_700_000_900}, {Items: full(1), Asked: 1_700_000_900}, {Items: full(200), Asked: 1_700_000_900}, {Items: full(300), Asked: 1_700_000_900}, {Items: full(200), Asked: 1_700_000_900}},
+func TestRefusesPagesThatMakeNoSense(t *testing.T) {
+	for name, garble := range map[string]func(*Page){
+		"no id":      func(p *Page) { p.Items[1].ID = "" },
+		"more of 0":  func(p *Page) { p.Items, p.HasMore = nil, true },
+		"only no id": func(p *Page) { p.Items = []Item{{}} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			tail := NewAt(overlap, 1_700_000_000)
-			tail.Begin(time.Unix(0, 0))
-			var err error
-			for _, a := range answers {
-				require.NoError(t, err)
-				require.False(t, tail.Done())
-				_, err = tail.Read(a)
-			}
-			require.ErrorIs(t, err, ErrAnswer)
-			require.True(t, tail.Done())
-			require.EqualValues(t, 1_700_000_000, tail.Floor())
+			f := newFlow(t, tenMinutes, false)
+			f.pass(time.Minute)
+			f.add(30, 1)
+			f.tail.Begin()
+			q, _ := f.tail.Next(f.mono, true)
+			p, _ := f.list(q)
+			garble(&p)
+			res, err := f.tail.Read(p)
+			require.ErrorIs(t, err, ErrPage)
+			require.True(t, res.Dropped)
+			f.poll()
+			require.Len(t, f.found, 30)
 		})
 	}
 }
 
-func TestMemoryIsBoundedDuringABacklog(t *testing.T) {
-	s := newService()
-	for i := range 20_000 {
-		s.createMany(1, s.now-3_000_000+int64(i)*100)
-	}
-	tail := NewAt(overlap, 1)
-	tail.Begin(time.Unix(0, 0))
-	most := 0
-	for !tail.Done() {
-		a, ok := s.ask(t, tail.Next())
-		require.True(t, ok)
-		found, err := tail.Read(a)
-		require.NoError(t, err)
-		for _, f := range found {
-			tail.Ack(f.Seq)
-		}
-		most = max(most, len(tail.ledger.seen)+cap(tail.ledger.queue))
-	}
-	require.Less(t, most, 5*PageSize)
+func TestReadsAPageInAnyOrder(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.pass(time.Minute)
+	f.add(30, 30)
+	f.add(30, 20)
+	f.tail.Begin()
+	q, _ := f.tail.Next(f.mono, true)
+	p, _ := f.list(q)
+	slices.Reverse(p.Items)
+	res, err := f.tail.Read(p)
+	require.NoError(t, err)
+	require.Len(t, res.Found, 60)
+	require.True(t, slices.IsSortedFunc(res.Found, func(a, b Found) int { return int(a.Key.Second - b.Key.Second) }))
 }
 
-func TestClockBelievesNoSingleReading(t *testing.T) {
-	type reading struct {
-		date int64 // the service's second less that of the monotonic clock
-		want int64 // what is believed then
+func TestWithoutSweepAPollEndsAfterWhatIsNew(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.service.traffic.rate = 1
+	f.run(time.Hour, time.Minute)
+	f.pass(time.Minute)
+	f.tail.Begin()
+	for f.step(false) {
 	}
-	const day = 86400
-	for name, readings := range map[string][]reading{
-		"right from the start":          {{0, 0}, {1, 1}, {0, 0}},
-		"one from tomorrow":             {{0, 0}, {0, 0}, {day, 0}, {0, 0}},
-		"one from yesterday":            {{0, 0}, {0, 0}, {-day, -day}, {0, 0}},
-		"the first from tomorrow":       {{day, day}, {0, 0}, {0, 0}, {0, 0}},
-		"two apart from tomorrow":       {{0, 0}, {0, 0}, {day, 0}, {0, 0}, {day, 0}, {0, 0}},
-		"two that differ":               {{0, 0}, {0, 0}, {0, 0}, {day, 0}, {2 * day, 0}, {0, 0}},
-		"a clock that was put right":    {{0, 0}, {0, 0}, {0, 0}, {day, 0}, {day, 0}, {day, day}, {day, day}},
-		"a machine that slept":          {{0, 0}, {0, 0}, {3600, 0}, {3600, 3600}, {3600, 3600}},
-		"a little off, one way or both": {{0, 0}, {30, 30}, {-20, -20}, {5, 5}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var c clock
-			for i, r := range readings {
-				at := time.Unix(int64(i)*15, 0)
-				c.read(1_700_000_000+r.date+int64(i)*15, at)
-				require.Equal(t, 1_700_000_000+r.want, c.at(at)-int64(i)*15, "reading %d", i)
-			}
-			require.True(t, c.sure())
-		})
-	}
-}
-
-func TestADateFromTomorrowLosesNothing(t *testing.T) {
-	s := newService()
-	tail := New(overlap)
-	clock := func() time.Time { return time.Unix(s.now, 0) }
-	onePass(t, tail, s, clock())
-	for i := range 50 {
-		s.now += 15
-		tail.Begin(clock())
-		a, ok := s.ask(t, tail.Next())
-		require.True(t, ok)
-		if i%10 == 5 {
-			a.Asked += 86400
-		}
-		_, err := tail.Read(a)
-		require.NoError(t, err)
-		require.LessOrEqual(t, tail.Floor(), s.now)
-	}
-	s.now++
-	want := s.createMany(1, s.now)
-	got, _ := onePass(t, tail, s, clock())
-	require.Equal(t, want, got)
+	before := f.service.requests
+	require.False(t, f.step(false))
+	require.True(t, f.step(true))
+	require.Equal(t, before+1, f.service.requests)
 }

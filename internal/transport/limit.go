@@ -69,6 +69,9 @@ func (l *limiter) around(next step) step {
 		if err := l.wait(ctx, e, req.Path); err != nil {
 			return nil, &Error{Err: err}
 		}
+		if req.Passed != nil {
+			req.Passed()
+		}
 		sent := time.Now()
 		resp, err := next(ctx, req)
 		if err == nil {

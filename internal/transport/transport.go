@@ -25,6 +25,7 @@ type Request struct {
 	Version        string // Stripe-Version
 	IdempotencyKey string // POST only
 	Poll           bool   // made by a poller: not too many at a time
+	Passed         func() // optional; called when an attempt has passed the limits
 
 	attempt int // the number of the attempt under way, from 1
 }

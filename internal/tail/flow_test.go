@@ -1,0 +1,148 @@
+package tail
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// flow is a Poller without trouble: all Dates are right, no request fails, and
+// everything is acknowledged at once, unless it is held.
+type flow struct {
+	t       *testing.T
+	service *service
+	config  Config
+	tail    *Tail
+	mono    time.Time
+	request time.Duration // that a request takes
+	date    func(second int64) int64
+
+	hold    map[string]bool // ids not to acknowledge
+	held    []Key
+	refs    map[int]string
+	found   []string // ids
+	late    []string // ids
+	maxSeen int
+}
+
+// newFlow has an empty list that begins now.
+func newFlow(t *testing.T, overlap time.Duration, undated bool) *flow {
+	f := &flow{
+		t: t, mono: time.Unix(1000, 0), request: 100 * time.Millisecond,
+		hold: map[string]bool{}, refs: map[int]string{},
+		date: func(second int64) int64 { return second },
+		service: &service{
+			rand: rand.New(rand.NewPCG(1, 2)), now: 1_700_000_000_000, byID: map[string]*object{},
+			overlap: int64(overlap / time.Second), undated: undated,
+			traffic: traffic{limit: 1 << 40, left: 1 << 40},
+		},
+	}
+	f.config = Config{Overlap: overlap, From: f.service.second(), Start: f.mono}
+	f.tail = New(f.config)
+	return f
+}
+
+// fromNow makes the flow one that begins at its start.
+func (f *flow) fromNow() {
+	f.config.From, f.config.Start = 0, f.mono
+	f.tail = New(f.config)
+}
+
+func (f *flow) pass(d time.Duration) {
+	f.mono = f.mono.Add(d)
+	f.service.advance(d.Milliseconds())
+}
+
+// add creates n objects so many seconds ago, which are there at once.
+func (f *flow) add(n int, ago int64) (ids []string) {
+	for range n {
+		ids = append(ids, f.service.add(f.service.second()-ago, f.service.now).id)
+	}
+	return ids
+}
+
+// poll makes a poll and returns how many requests it took.
+func (f *flow) poll() (requests int) {
+	f.tail.Begin()
+	for f.step(true) {
+		requests++
+	}
+	return requests
+}
+
+// step makes a request; false if the poll is done.
+func (f *flow) step(sweep bool) bool {
+	q, ok := f.tail.Next(f.mono, sweep)
+	if !ok {
+		return false
+	}
+	p, ok := f.list(q)
+	if !ok {
+		res, err := f.tail.Lost()
+		require.NoError(f.t, err)
+		f.take(p, res)
+		return true
+	}
+	res, err := f.tail.Read(p)
+	require.NoError(f.t, err)
+	f.take(p, res)
+	return true
+}
+
+// list makes the request of a query.
+func (f *flow) list(q Query) (Page, bool) {
+	sent := f.mono
+	f.pass(f.request / 2)
+	items, more, ok := f.service.list(f.t, q)
+	date := f.date(f.service.second())
+	f.pass(f.request / 2)
+	if date != 0 {
+		date = floorSecond(date*1000 - f.request.Milliseconds())
+	}
+	return Page{Items: items, HasMore: more, Date: date, At: sent, Received: f.mono}, ok
+}
+
+func (f *flow) take(p Page, res Result) {
+	if res.Dropped {
+		clear(f.refs)
+	}
+	for _, fresh := range res.Fresh {
+		f.refs[fresh.Ref] = p.Items[fresh.Index].ID
+	}
+	for _, found := range res.Found {
+		id, ok := f.refs[found.Ref]
+		require.True(f.t, ok)
+		f.found = append(f.found, id)
+		if found.Late {
+			f.late = append(f.late, id)
+		}
+		if f.hold[id] {
+			f.held = append(f.held, found.Key)
+			continue
+		}
+		f.tail.Ack(found.Key)
+	}
+	if f.service.requests%10 == 0 {
+		f.maxSeen = max(f.maxSeen, len(f.tail.Snapshot().Seen))
+	}
+}
+
+// run polls for a time, and returns the requests and polls of it.
+func (f *flow) run(d, interval time.Duration) (requests, polls int) {
+	for end := f.mono.Add(d); f.mono.Before(end); polls++ {
+		next := f.mono.Add(interval)
+		requests += f.poll()
+		f.pass(max(next.Sub(f.mono), 0))
+	}
+	return requests, polls
+}
+
+// crash goes on in a new life from the checkpoint of this moment, and forgets
+// what was found.
+func (f *flow) crash() {
+	f.tail = Resume(f.config, f.tail.Snapshot())
+	f.found, f.late, f.held = nil, nil, nil
+	clear(f.refs)
+}

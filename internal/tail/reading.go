@@ -1,0 +1,378 @@
+package tail
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+)
+
+const (
+	// maxPages is how many pages a reading has at the most, within one second
+	// excepted. It bounds what is held back until the oldest is known.
+	maxPages = 24
+	// maxAgain is how many objects of a page the next one may list again.
+	maxAgain = PageSize / 4
+	// windowPages is how many pages a window should have.
+	windowPages = 3
+	// maxLost is how many lost cursors a reading tolerates, and one more for
+	// every four pages.
+	maxLost = 5
+	// noBound is a second behind all others, where nothing is known.
+	noBound = 1 << 40
+)
+
+type kind uint8
+
+const (
+	probe kind = iota // learn the service's clock
+	hole              // what an earlier life left unacknowledged
+	head              // what is new, or the next window of a backlog
+	sweep             // what may have appeared late
+)
+
+// reading covers the seconds from lo up to hi, from the newest page down. Its
+// objects are found once it is complete, so that the oldest come first. Within
+// one second there is no order to keep: they are found page by page.
+type reading struct {
+	kind   kind
+	lo, hi int64 // hi is exclusive; 0 is no end
+	top    int64 // exclusive: what stands above was read; 0 while nothing was
+	newest int64 // the created second of an object near the top, where a few can be of the future
+	pages  int
+	lost   int
+
+	// A second that is much of a page, or more, is read by a cursor.
+	cursor      string
+	second      int64
+	anchoring   bool            // the anchors are to be read first
+	anchors     map[uint64]bool // objects below the second, where objects do not tell theirs
+	walked      map[uint64]bool // the last objects of the pages
+	unconfirmed *walk           // a page of which the anchors are to be read again
+
+	at      time.Time       // when the first page was requested, by the monotonic clock
+	timed   bool            // reached is known, of every page
+	reached int64           // what the service's clock had reached at the earliest page
+	ordered bool            // every page told its seconds, newest first
+	listed  int             // objects on its pages
+	refs    int             // the Refs given
+	own     map[uint64]bool // the objects found
+	found   []Found         // newest first
+}
+
+func newReading(k kind, lo, hi int64) *reading {
+	return &reading{kind: k, lo: lo, hi: hi, ordered: true}
+}
+
+func (r *reading) query() Query {
+	switch {
+	case r.kind == probe:
+		return Query{Limit: 1}
+	case r.anchoring:
+		return Query{Limit: PageSize, LT: r.lo}
+	case r.cursor != "":
+		return Query{Limit: PageSize, StartingAfter: r.cursor}
+	default:
+		return Query{Limit: PageSize, GTE: r.lo, LT: r.end()}
+	}
+}
+
+// end is the exclusive end of what is left to read; 0 is none.
+func (r *reading) end() int64 { return cmp.Or(r.top, r.hi) }
+
+// single reports whether the reading is of one second.
+func (r *reading) single() bool { return r.hi == r.lo+1 }
+
+func check(p Page) error {
+	for _, item := range p.Items {
+		if item.ID == "" {
+			return fmt.Errorf("%w: an object without an id", ErrPage)
+		}
+	}
+	if p.HasMore && len(p.Items) == 0 {
+		return fmt.Errorf("%w: has_more on a page without objects", ErrPage)
+	}
+	return nil
+}
+
+// take goes on with the reading by a page.
+func (t *Tail) take(p Page) (Result, error) {
+	r := t.reading
+	t.date(r, p)
+	switch {
+	case r.anchoring:
+		return t.takeAnchors(p)
+	case r.cursor != "":
+		return t.takeOfSecond(p)
+	}
+	ordered := inOrder(p.Items, r.lo, r.end())
+	r.ordered = r.ordered && ordered
+	if p.HasMore && !ordered && !r.single() {
+		return t.halve()
+	}
+	if r.pages == 1 && len(p.Items) > 0 {
+		r.newest = p.Items[len(p.Items)/10].Created
+	}
+	if !p.HasMore {
+		return t.finish(t.collect(p.Items, 0, r.lo, r.end())), nil
+	}
+	oldest := p.Items[len(p.Items)-1].Created
+	if ordered && !r.single() && r.tooFull(oldest) {
+		return t.cut(t.backlog.tooFull(r, oldest)), nil
+	}
+	fresh := t.collect(p.Items, 0, r.lo, r.end())
+	if ordered {
+		return t.goOn(p.Items, fresh), nil
+	}
+	r.second, r.anchoring = r.lo, true
+	r.top, r.cursor, r.walked = r.second+1, p.Items[len(p.Items)-1].ID, map[uint64]bool{}
+	return t.within(fresh), nil
+}
+
+// takeOfSecond goes on within a second, by a page behind the cursor.
+func (t *Tail) takeOfSecond(p Page) (Result, error) {
+	r := t.reading
+	if r.anchors == nil && !inOrder(p.Items, 0, r.second+1) {
+		return t.fail("a page is not in order")
+	}
+	end, ended := len(p.Items), false
+	for i, item := range p.Items {
+		ended = r.anchors[t.hash(item)] || r.anchors == nil && item.Created > 0 && item.Created < r.second
+		if ended {
+			end = i
+			break
+		}
+	}
+	fresh := t.collect(p.Items[:end], 0, r.second, r.second+1)
+	if r.anchors == nil && ended && r.second > r.lo {
+		return t.takeBelow(p, end, fresh)
+	}
+	w := walk{ended: ended, more: p.HasMore}
+	if end > 0 {
+		w.last = p.Items[end-1]
+	}
+	if r.anchors != nil && len(fresh) > 0 {
+		r.unconfirmed, r.anchoring = &w, true
+		return Result{Fresh: fresh}, nil
+	}
+	result, err := t.walkOn(w)
+	result.Fresh = fresh
+	return result, err
+}
+
+// takeBelow takes what a page behind the cursor lists below the second: the page
+// is in order, so it is all that is listed from there to the page's end.
+func (t *Tail) takeBelow(p Page, first int, fresh []Fresh) (Result, error) {
+	r := t.reading
+	r.cursor, r.top = "", r.second
+	items := p.Items[first:]
+	bottom := slices.IndexFunc(items, func(i Item) bool { return i.Created > 0 && i.Created < r.lo })
+	if bottom >= 0 {
+		items = items[:bottom]
+	}
+	if !inOrder(items, r.lo, r.second) {
+		return Result{Fresh: fresh}, nil // the filters read it again
+	}
+	fresh = append(fresh, t.collect(items, first, r.lo, r.second)...)
+	if bottom >= 0 || !p.HasMore {
+		return t.finish(fresh), nil
+	}
+	if oldest := items[len(items)-1].Created; r.tooFull(oldest) {
+		return t.cut(t.backlog.tooFull(r, oldest)), nil
+	}
+	return t.goOn(items, fresh), nil
+}
+
+// goOn chooses how to read what is older than the last objects of a page in
+// order: by the filters, which list the oldest second of the page again, or, where
+// that would be much, by a cursor.
+func (t *Tail) goOn(items []Item, fresh []Fresh) Result {
+	r := t.reading
+	last := items[len(items)-1]
+	r.top = last.Created + 1
+	above := sort.Search(len(items), func(i int) bool { return items[i].Created <= last.Created })
+	if above > 0 && len(items)-above <= maxAgain {
+		return Result{Fresh: fresh}
+	}
+	r.second, r.cursor, r.walked = last.Created, last.ID, map[uint64]bool{}
+	return t.within(fresh)
+}
+
+// finish completes the reading with the objects of its last page.
+func (t *Tail) finish(fresh []Fresh) Result {
+	result := t.complete()
+	result.Fresh = fresh
+	return result
+}
+
+// walk is where a reading stands after a page behind the cursor.
+type walk struct {
+	ended bool // the page is the last of the second
+	more  bool
+	last  Item // of the second on the page
+}
+
+// walkOn goes on behind the last object of a page, or below the second.
+func (t *Tail) walkOn(w walk) (Result, error) {
+	r := t.reading
+	if !w.ended && w.more {
+		h := t.hash(w.last)
+		if r.walked[h] {
+			return t.fail("a page repeats an earlier one")
+		}
+		r.walked[h] = true
+		if r.cursor = w.last.ID; !r.single() && r.pages >= maxPages {
+			return t.cut(t.backlog.fullSecond(r)), nil
+		}
+		return t.within(nil), nil
+	}
+	r.cursor, r.top = "", r.second
+	if w.ended && r.second > r.lo {
+		return Result{}, nil // there is more below the second
+	}
+	return t.complete(), nil
+}
+
+// within finds what was read of a second so far, where that is all there is to
+// read.
+func (t *Tail) within(fresh []Fresh) Result {
+	result := Result{Fresh: fresh}
+	if t.reading.single() {
+		result.Found = t.accept(t.reading)
+	}
+	return result
+}
+
+// takeAnchors reads where a second ends whose objects do not tell it: at the first
+// object that is listed below it. Such an object can appear just before a page
+// behind the cursor, and would look as if it were of the second. So the anchors
+// are read before the first of these pages, and again after each that has
+// something new.
+func (t *Tail) takeAnchors(p Page) (Result, error) {
+	r := t.reading
+	r.anchoring, r.anchors = false, map[uint64]bool{}
+	for _, item := range p.Items {
+		r.anchors[t.hash(item)] = true
+	}
+	if r.unconfirmed == nil {
+		return Result{}, nil
+	}
+	w := *r.unconfirmed
+	r.unconfirmed = nil
+	r.found = slices.DeleteFunc(r.found, func(f Found) bool {
+		below := r.anchors[f.Key.Hash]
+		if below {
+			w.ended = true // a sweep will find it
+			delete(r.own, f.Key.Hash)
+		}
+		return below
+	})
+	return t.walkOn(w)
+}
+
+// collect keeps what was not seen of the objects on a page from index first on,
+// which were listed for the seconds from lo up to hi.
+func (t *Tail) collect(items []Item, first int, lo, hi int64) (fresh []Fresh) {
+	r := t.reading
+	r.listed += len(items)
+	for i, item := range items {
+		k := Key{From: item.Created, Second: item.Created, Hash: t.hash(item)}
+		if !inSpan(item.Created, lo, hi) {
+			k.From, k.Second = bounds(lo, hi)
+		}
+		if t.seen.has(item.Created, k.Hash) {
+			if k.From < k.Second {
+				t.seen.narrow(k)
+			}
+			continue
+		}
+		if r.own[k.Hash] {
+			continue
+		}
+		if r.own == nil {
+			r.own = map[uint64]bool{}
+		}
+		r.own[k.Hash] = true
+		fresh = append(fresh, Fresh{Index: first + i, Ref: r.refs})
+		r.found = append(r.found, Found{Ref: r.refs, Key: k})
+		r.refs++
+	}
+	return fresh
+}
+
+// bounds are the From and Second of the key of an object that does not tell when
+// it was created. Only the filter proves anything of it: a response can be slow,
+// and the clock behind. What a reading without an end leaves open, a later one
+// closes.
+func bounds(lo, hi int64) (from, second int64) {
+	if second = noBound; hi != 0 {
+		second = hi - 1
+	}
+	return lo - 1, second
+}
+
+func inSpan(second, lo, hi int64) bool { return second >= lo && second > 0 && (hi == 0 || second < hi) }
+
+// inOrder reports whether the objects of a page tell their seconds, newest
+// first, in the span that was requested.
+func inOrder(items []Item, lo, hi int64) bool {
+	for _, item := range items {
+		if !inSpan(item.Created, lo, hi) {
+			return false
+		}
+	}
+	return slices.IsSortedFunc(items, func(a, b Item) int { return cmp.Compare(b.Created, a.Created) })
+}
+
+// tooFull reports whether a reading that has come down to a second would have
+// more pages than it may. How many a sweep has is known better than from its
+// first page.
+func (r *reading) tooFull(oldest int64) bool {
+	if r.pages == 1 && r.kind == head {
+		return oldest-r.lo > maxPages*(r.newest-oldest+1)
+	}
+	return r.pages >= maxPages
+}
+
+// halve cuts the reading to half of its span, since nothing is known of where in
+// it its objects were created.
+func (t *Tail) halve() (Result, error) {
+	r := t.reading
+	end := r.end()
+	if end == 0 {
+		if !t.clock.known() {
+			t.reading = nil
+			return Result{Dropped: true}, errNoDate
+		}
+		end = t.clock.at(r.at) + 1
+	}
+	return t.cut(t.backlog.overfull(r, end)), nil
+}
+
+// cut begins the reading anew with a narrower span.
+func (t *Tail) cut(width int64) Result {
+	r := t.reading
+	t.reading = newReading(r.kind, r.lo, r.lo+width)
+	return Result{Dropped: true}
+}
+
+func (t *Tail) fail(reason string) (Result, error) {
+	t.reading = nil
+	return Result{Dropped: true}, fmt.Errorf("%w: %s", ErrPage, reason)
+}
+
+// date notes what the service's clock had reached when a page was requested.
+// That is settled with the page: a clock that is corrected later changes nothing
+// of it.
+func (t *Tail) date(r *reading, p Page) {
+	reached, ok := t.clock.safe(p.At, t.undated)
+	if ok && p.Date > 0 {
+		reached = min(reached, p.Date)
+	}
+	if r.pages == 1 {
+		r.at, r.timed, r.reached = p.At, ok, reached
+		return
+	}
+	r.timed, r.reached = r.timed && ok, min(r.reached, reached)
+}

@@ -1,0 +1,267 @@
+package stripekit
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stripekit/stripekit/internal/tail"
+)
+
+const (
+	// firstBackoff and maxBackoff bound the wait after a request that failed,
+	// whatever Every is. A Retry-After may ask for more, up to maxRetryAfter.
+	firstBackoff  = time.Second
+	maxBackoff    = time.Minute
+	maxRetryAfter = time.Hour
+	// keyPatience is how long a connection's key may be refused.
+	keyPatience = 15 * time.Minute
+	// busyPages is how many pages of new objects a poll may have before polls
+	// are made more often.
+	busyPages = 4
+	// maxReadingAge is how old a reading may be that goes on after a failure.
+	maxReadingAge = time.Minute
+)
+
+// fetch is the role that makes the requests.
+func (p *Poller[T]) fetch() {
+	for {
+		query, ok := p.nextQuery()
+		if !ok {
+			return
+		}
+		err := p.request(query)
+		p.mu.Lock()
+		p.requested(query, err)
+		failures, next := p.status.Failures, p.pollAt
+		ended := p.ctx.Err() != nil
+		p.mu.Unlock()
+		if err != nil && !ended && failures > 0 {
+			p.log.Warn("stripe poll failed", "error", err, "failures", failures, "next", next)
+		}
+	}
+}
+
+// nextQuery is what to request now. If there is nothing, the role has ended.
+func (p *Poller[T]) nextQuery() (query tail.Query, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for now := time.Now(); p.ctx.Err() == nil && !p.queue.Full() && !p.pollAt.After(now); {
+		if !p.polling {
+			p.polling, p.began, p.beganBefore = true, p.pollAt, p.began
+			p.tail.Begin()
+		}
+		if !p.failedAt.IsZero() && now.Sub(p.failedAt) > maxReadingAge {
+			p.tail.Drop()
+			p.held = nil
+		}
+		sweep := p.paused || now.Before(p.began.Add(p.interval()))
+		if query, ok = p.tail.Next(now, sweep); ok {
+			return query, true
+		}
+		p.polled(now)
+	}
+	p.paused = p.paused || p.polling && p.queue.Full()
+	p.roles.fetching = false
+	p.kick()
+	return query, false
+}
+
+// interval is the time between the starts of two polls. The pages of new objects
+// are those since the poll before: without its start, a poll that comes soon
+// after another would find few, and the next one would come late.
+func (p *Poller[T]) interval() time.Duration {
+	pages := p.tail.Pages()
+	if pages <= 1 || p.beganBefore.IsZero() {
+		return p.cfg.Every
+	}
+	return min(p.cfg.Every, p.began.Sub(p.beganBefore)*busyPages/time.Duration(pages))
+}
+
+// polled ends a poll and sets the time of the next. There is no drift from poll
+// to poll; those that were missed, since the reader or the service was slow, are
+// not made up for. The caller holds mu.
+func (p *Poller[T]) polled(now time.Time) {
+	p.polling, p.paused = false, false
+	p.status.LastPoll, p.status.LastError = now, nil
+	p.pollAt = p.began.Add(p.interval())
+	switch {
+	case p.spread:
+		p.spread = false
+		p.pollAt = now.Add(rand.N(p.cfg.Every))
+	case p.pollAt.Before(now) && p.interval() < p.cfg.Every:
+		p.pollAt = now
+	case p.pollAt.Before(now):
+		p.pollAt = now.Add(p.cfg.Every)
+	}
+	p.wantObserve(now)
+}
+
+// request makes one request of a poll.
+func (p *Poller[T]) request(query tail.Query) error {
+	for {
+		if p.identity == nil {
+			if err := p.identify(); err != nil {
+				return err
+			}
+		}
+		p.setWaiting(time.Now())
+		err := p.source.request(p.ctx, p.identity, query, func() { p.setWaiting(time.Time{}) }, &p.last, p.read)
+		p.setWaiting(time.Time{})
+		if !errors.Is(err, errKeyChanged) {
+			return err
+		}
+		p.identity = nil
+	}
+}
+
+func (p *Poller[T]) setWaiting(since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waitingSince = since
+}
+
+// identify learns which account the key belongs to, and refuses the checkpoint
+// of another account or mode. The account is not part of the checkpoint's key:
+// were it, a key that may not read its account, and later may, would lose its
+// checkpoint, and with it what happened meanwhile.
+func (p *Poller[T]) identify() error {
+	id, identity, err := p.source.client.identity(p.ctx)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id != "" && p.account != "" && id != p.account {
+		return fmt.Errorf("stripe: checkpoint %q: %w: it belongs to account %s, and this is %s: give one of them another Name or store",
+			p.key, ErrCheckpointInvalid, p.account, id)
+	}
+	if identity.mode != p.mode {
+		return fmt.Errorf("stripe: checkpoint %q: %w: the key was changed for one of %s mode", p.key, ErrCheckpointInvalid, identity.mode)
+	}
+	p.account, p.identity = cmp.Or(id, p.account), identity
+	return nil
+}
+
+// read takes in a page.
+func (p *Poller[T]) read(page *listed) error {
+	p.mu.Lock()
+	started := p.tail.Started()
+	result, err := p.tail.Read(page.Page)
+	if p.tail.Started() && !started {
+		p.changes++ // where FromNow begins must survive a crash
+		p.startedAt = time.Time{}
+	}
+	p.mu.Unlock()
+	if result.Dropped {
+		p.held = nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(result.Fresh) > 0 {
+		if err := p.hold(page, result.Fresh); err != nil {
+			return err
+		}
+	}
+	p.found(result.Found)
+	return nil
+}
+
+// hold decodes what may be new on a page.
+func (p *Poller[T]) hold(page *listed, fresh []tail.Fresh) error {
+	raw, err := page.objects(p.source.timeField)
+	if err != nil {
+		return err
+	}
+	if p.held == nil {
+		p.held = map[int]*incoming[T]{}
+	}
+	for _, f := range fresh {
+		e := Event[T]{
+			ID: page.Items[f.Index].ID, Raw: bytes.Clone(raw[f.Index]),
+			Created: UnixTime(page.times[f.Index]).Time(), Seen: page.date,
+		}
+		e.Object, e.DecodeErr = decode[T](e.Raw)
+		p.held[f.Ref] = &incoming[T]{event: e, foundAt: page.Received}
+	}
+	return nil
+}
+
+// found queues what is new.
+func (p *Poller[T]) found(found []tail.Found) {
+	if len(found) == 0 {
+		return
+	}
+	late := 0
+	p.mu.Lock()
+	for _, f := range found {
+		in := p.held[f.Ref]
+		delete(p.held, f.Ref)
+		in.key, in.event.Late = f.Key, f.Late
+		if f.Late {
+			late++
+		}
+		p.queue.Add(in)
+	}
+	p.status.Late += uint64(late)
+	p.kick()
+	p.mu.Unlock()
+	if len(p.held) == 0 {
+		p.held = nil
+	}
+	if late > 0 {
+		p.log.Info("stripe objects came late", "count", late)
+	}
+}
+
+// requested takes notice of a request's end. The caller holds mu.
+func (p *Poller[T]) requested(query tail.Query, err error) {
+	p.status.Requests++
+	if cursorLost(query, err) {
+		var result tail.Result
+		if result, err = p.tail.Lost(); result.Dropped {
+			p.held = nil
+		}
+	}
+	if err == nil {
+		p.status.Failures, p.failedAt, p.refused = 0, time.Time{}, time.Time{}
+		return
+	}
+	if p.ctx.Err() != nil {
+		return
+	}
+	now := time.Now()
+	verdict := endsPoller(err, p.connected)
+	if verdict == waitsForKey {
+		if p.refused.IsZero() {
+			p.refused = now
+		}
+		if now.Sub(p.refused) >= keyPatience {
+			verdict = ends
+		}
+	}
+	p.status.LastError, p.failedAt = err, now
+	if verdict == ends {
+		p.fail(err)
+		return
+	}
+	p.pollAt = now.Add(p.backoff(err))
+	p.status.Failures++
+	p.wantObserve(now)
+}
+
+// backoff is how long to wait after a failed request. It doubles from a second
+// to a minute, less up to a quarter at random so that Pollers that failed
+// together do not come back together.
+func (p *Poller[T]) backoff(err error) time.Duration {
+	wait := min(firstBackoff<<min(p.status.Failures, 10), maxBackoff)
+	wait -= rand.N(wait / 4)
+	if e, ok := errors.AsType[*Error](err); ok {
+		wait = max(wait, min(e.RetryAfter, maxRetryAfter))
+	}
+	return wait
+}

@@ -1,0 +1,347 @@
+package stripekit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/stripekit/stripekit/internal/checkpoint"
+	"github.com/stripekit/stripekit/internal/tail"
+)
+
+// errRefused is why an event is given up whose last attempt ended by a Nack.
+var errRefused = errors.New("stripe: the event was refused in each of its attempts")
+
+// begin starts the life of a Poller from a checkpoint. The caller holds mu.
+func (p *Poller[T]) begin(ctx context.Context, began time.Time, state *checkpoint.State) {
+	p.account, p.startedAt = state.Account, state.Started
+	cfg := tail.Config{Overlap: p.cfg.Overlap, From: int64(p.cfg.From), Start: began}
+	if !state.Started.IsZero() {
+		// An earlier life did not learn the service's clock. What has passed since
+		// is known by this machine's time of day alone.
+		cfg.Start = began.Add(-max(0, began.Round(0).Sub(state.Started)))
+	}
+	p.tail = tail.Resume(cfg, state.Snapshot)
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	p.phase = isRunning
+
+	var first time.Duration // FromNow: the first responses say when that is
+	if p.tail.Started() {
+		first = rand.N(p.cfg.Every)
+	}
+	p.spread = !p.tail.Started()
+	p.pollAt, p.observedAt = began.Add(first), began
+	p.timer = time.AfterFunc(time.Hour, p.tick)
+	context.AfterFunc(p.ctx, p.tick)
+	p.kick()
+}
+
+// tick does what is due.
+func (p *Poller[T]) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timerAt = time.Time{}
+	p.kick()
+}
+
+// kick starts the roles that have something to do, and sets the timer for what
+// will be due next. The caller holds mu.
+func (p *Poller[T]) kick() {
+	if p.phase < isRunning {
+		return
+	}
+	now := time.Now()
+	var next time.Time
+	// due reports whether at has come, and otherwise has the timer set for it.
+	due := func(at time.Time) bool {
+		if at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+		return !at.After(now)
+	}
+	if p.ctx.Err() != nil {
+		p.kickEnding()
+	} else {
+		if !p.roles.fetching && !p.queue.Full() && due(p.pollAt) {
+			p.roles.fetching = true
+			go p.fetch()
+		}
+		p.kickDelivery(now, due)
+	}
+	if p.phase != isEnding && p.unsaved() && !p.roles.saving && due(p.saveAt) {
+		p.takeSlot(now)
+		go p.saveOnce()
+	}
+	if p.observeDue(due) {
+		p.wantObserve(now)
+	}
+	if p.wantObserved && !p.roles.observing {
+		p.roles.observing = true
+		go p.observe()
+	}
+	p.arm(now, next)
+}
+
+func (p *Poller[T]) kickDelivery(now time.Time, due func(time.Time) bool) {
+	if len(p.givenUp) > 0 && !p.roles.givingUp {
+		p.roles.givingUp = true
+		go p.giveUp()
+	}
+	if p.roles.delivering {
+		return
+	}
+	if _, ok := p.queue.Next(now); ok {
+		p.roles.delivering = true
+		go p.deliver()
+	} else if at, ok := p.queue.Due(); ok {
+		due(at)
+	}
+}
+
+// kickEnding has the last role end the Poller.
+func (p *Poller[T]) kickEnding() {
+	if p.phase == isRunning && !p.roles.fetching && !p.roles.delivering {
+		p.phase = isEnding
+		go p.end()
+	}
+}
+
+// arm sets the timer, unless it fires in time anyway.
+func (p *Poller[T]) arm(now, next time.Time) {
+	switch {
+	case next.IsZero():
+		p.timer.Stop()
+		p.timerAt = time.Time{}
+	case p.timerAt.IsZero() || !p.timerAt.Equal(next):
+		p.timerAt = next
+		p.timer.Reset(next.Sub(now))
+	}
+}
+
+// fail ends the Poller by an error. The caller holds mu.
+func (p *Poller[T]) fail(err error) {
+	if p.err == nil && p.ctx.Err() == nil {
+		p.err = err
+	}
+	p.cancel()
+}
+
+// end saves what was acknowledged, and closes the channel. It waits for what
+// does not return for as long as a save may take.
+//
+// An acknowledgement that comes later is saved as while the Poller ran.
+func (p *Poller[T]) end() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), saveTimeout)
+	defer cancel()
+	saveErr := p.flush(ctx)
+	p.mu.Lock()
+	if p.err == nil && saveErr != nil {
+		p.err = saveErr
+	}
+	err := p.err
+	p.phase = hasEnded
+	p.saveAt, p.timerAt = time.Time{}, time.Time{} // the first late one is saved at once
+	p.mu.Unlock()
+	close(p.events)
+	if err != nil {
+		p.log.Error("stripe poller ended", "error", err)
+	} else {
+		p.log.Info("stripe poller stopped")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kick()
+}
+
+// observeDue reports whether the observer must be told although no poll has ended
+// for a while: one takes long, or waits for the reader or after a failure. The
+// caller holds mu.
+func (p *Poller[T]) observeDue(due func(time.Time) bool) bool {
+	at := p.observedAt.Add(p.cfg.Every)
+	switch {
+	case p.polling && p.began.After(p.observedAt):
+		at = p.began.Add(p.cfg.Every)
+	case !p.polling && p.roles.fetching: // a poll begins right now
+		at = p.pollAt.Add(p.cfg.Every)
+	}
+	soon := !p.polling && !p.roles.fetching && !p.queue.Full() && !p.pollAt.After(at)
+	return p.cfg.Observe != nil && p.phase == isRunning && !soon && due(at)
+}
+
+// wantObserve has the observer told of the present status. The caller holds mu.
+func (p *Poller[T]) wantObserve(now time.Time) {
+	p.wantObserved = p.cfg.Observe != nil
+	p.observedAt = now
+}
+
+// observe is the role that calls Observe.
+func (p *Poller[T]) observe() {
+	for {
+		p.mu.Lock()
+		if !p.wantObserved {
+			p.roles.observing = false
+			p.kick()
+			p.mu.Unlock()
+			return
+		}
+		p.wantObserved = false
+		p.mu.Unlock()
+		p.cfg.Observe(p.Status())
+	}
+}
+
+// deliver is the role that hands events over.
+func (p *Poller[T]) deliver() {
+	for {
+		p.mu.Lock()
+		offer, ok := p.queue.Next(time.Now())
+		if !ok || p.ctx.Err() != nil {
+			p.roles.delivering = false
+			p.kick()
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+		e := offer.Event.event
+		e.Attempt, e.receipt, e.seq = offer.Attempt, p, offer.Seq
+		select {
+		case p.events <- e:
+			p.mu.Lock()
+			p.queue.Take(offer.Seq, offer.Attempt)
+			p.mu.Unlock()
+		case <-p.wake: // the offer may be out of date
+		case <-p.ctx.Done():
+		}
+	}
+}
+
+// changed has what follows from an Ack, Nack or Term done. The caller holds mu.
+func (p *Poller[T]) changed() {
+	if p.roles.delivering {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+	p.kick()
+}
+
+// ack is called by Event.Ack.
+func (p *Poller[T]) ack(seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done(seq) {
+		p.changed()
+	}
+}
+
+// done takes notice that an event is dealt with. The caller holds mu.
+func (p *Poller[T]) done(seq uint64) bool {
+	in, ok := p.queue.Ack(seq)
+	if ok {
+		p.tail.Ack(in.key)
+		p.changes++
+	}
+	return ok
+}
+
+// nack is called by Event.Nack.
+func (p *Poller[T]) nack(seq uint64, attempt int, after time.Duration, reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return
+	}
+	if reason != nil {
+		p.status.HandlerErr = reason
+	}
+	if p.cfg.MaxAttempts > 0 && attempt >= p.cfg.MaxAttempts {
+		if reason == nil {
+			reason = errRefused
+		}
+		p.termLocked(seq, attempt, reason)
+		return
+	}
+	if p.queue.Nack(seq, attempt, time.Now().Add(after)) {
+		p.changed()
+	}
+}
+
+// term is called by Event.Term.
+func (p *Poller[T]) term(seq uint64, attempt int, reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() == nil {
+		p.termLocked(seq, attempt, reason)
+	}
+}
+
+func (p *Poller[T]) termLocked(seq uint64, attempt int, reason error) {
+	if p.queue.GiveUp(seq, attempt) {
+		p.givenUp = append(p.givenUp, givenUp{seq, attempt, reason})
+		p.changed()
+	}
+}
+
+// giveUp is the role that calls OnGiveUp.
+func (p *Poller[T]) giveUp() {
+	for {
+		p.mu.Lock()
+		if len(p.givenUp) == 0 || p.ctx.Err() != nil {
+			p.roles.givingUp = false
+			p.kick()
+			p.mu.Unlock()
+			return
+		}
+		g := p.givenUp[0]
+		p.givenUp = p.givenUp[1:]
+		in, open := p.queue.Event(g.seq)
+		p.mu.Unlock()
+		if !open {
+			continue // acknowledged meanwhile
+		}
+		err := p.onGiveUp(in.event, g)
+		p.mu.Lock()
+		if err != nil {
+			p.status.HandlerErr = err
+			p.queue.Keep(g.seq, time.Now().Add(redelivery(g.attempt)))
+		} else if p.done(g.seq) {
+			p.status.GivenUp++
+		}
+		p.changed()
+		p.mu.Unlock()
+	}
+}
+
+// onGiveUp tells the user of an event that was given up.
+func (p *Poller[T]) onGiveUp(e Event[T], g givenUp) (err error) {
+	log := p.log.With("id", e.ID, "attempt", g.attempt, "reason", g.reason)
+	if p.cfg.OnGiveUp == nil {
+		log.Error("stripe event given up")
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+		if err != nil {
+			err = fmt.Errorf("stripe: giving up event %s: %w", e.ID, err)
+			log.Error("stripe event could not be given up, will be delivered again", "error", err)
+		}
+	}()
+	out := Event[any]{
+		ID: e.ID, Raw: e.Raw, DecodeErr: e.DecodeErr, Created: e.Created, Seen: e.Seen, Late: e.Late, Attempt: g.attempt,
+	}
+	if e.Object != nil {
+		out.Object = new(any(e.Object))
+	}
+	return p.cfg.OnGiveUp(p.ctx, out, g.reason)
+}
+
+// redelivery is how long after a failed attempt an event comes again.
+func redelivery(attempt int) time.Duration {
+	return min(time.Second<<min(attempt-1, 10), 5*time.Minute)
+}
