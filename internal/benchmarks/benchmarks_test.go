@@ -69,7 +69,7 @@ func TestAStampedChargeIsAnother(t *testing.T) {
 
 // TestABacklogAnswersAsTheServiceDoes: the pages of a drain.
 func TestABacklogAnswersAsTheServiceDoes(t *testing.T) {
-	b, err := newBacklog(250)
+	b, err := newBacklog(250, 1)
 	require.NoError(t, err)
 	for query, want := range map[string]struct {
 		low, high int

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sort"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,30 +15,39 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// feed is a list of charges that is polled: the newest 100, which are all there
-// are within the overlap. A side has one of its own, and asks for one page at a
-// time, so that the page can be changed in place.
+// feed is a list of charges that is polled. The charges of the overlap are fewer
+// than a page: as many as a Poller reads again with each poll of a quiet list. A
+// side has a feed of its own, and requests one page at a time, so that the page
+// can be changed in place.
 type feed struct {
 	mold    *mold
 	page    []byte
+	low     int // the number of the oldest charge on the page
 	newest  int // the number of the newest charge
 	clock   func() time.Time
 	created func(number int) int64
 	overlap time.Duration
 
-	grows   int // so many new charges with each answer
+	grows   int // so many new charges with each response
 	touches bool
 	answers int
+	listed  int          // charges in all responses so far
 	due     atomic.Int32 // so many more with the next
 }
 
-// secondsApart is the time between two charges.
-const secondsApart = 6
+const (
+	// known is how many charges a Poller reads again in a poll of one page.
+	known = 75
+	// secondsApart is the time between two charges of a growing feed.
+	secondsApart = 6
+	// margin is how many seconds a Poller reads beyond its overlap.
+	margin = 60
+)
 
 // staying makes feeds of charges that stay as they are, by the real clock.
 func staying(l layout) func() (*feed, error) {
 	return func() (*feed, error) {
-		start := time.Now().Unix() - pageSize - 2
+		start := time.Now().Unix() - known - 2
 		return newFeed(l, &feed{
 			clock: time.Now, overlap: 10 * time.Minute,
 			created: func(number int) int64 { return start + int64(number) },
@@ -46,7 +55,7 @@ func staying(l layout) func() (*feed, error) {
 	}
 }
 
-// touched makes feeds like that, but in each answer one charge has another
+// touched makes feeds like that, but in each response one charge has another
 // text in its metadata.
 func touched(l layout) func() (*feed, error) {
 	return func() (*feed, error) {
@@ -58,14 +67,14 @@ func touched(l layout) func() (*feed, error) {
 	}
 }
 
-// growing makes feeds with two new charges in each answer. Their clock stands
-// at the newest charge, so that an answer is 12 s after the last, and for each
+// growing makes feeds with two new charges in each response. Their clock stands
+// at the newest charge, so that a response is 12 s after the last, and for each
 // new charge an old one leaves the overlap.
 func growing(l layout) func() (*feed, error) {
 	return func() (*feed, error) {
 		start := time.Now().Unix()
 		f := &feed{grows: 2, created: func(number int) int64 { return start + int64(number)*secondsApart }}
-		f.overlap = (pageSize-2)*secondsApart*time.Second - 7*time.Second
+		f.overlap = ((known-2)*secondsApart - margin) * time.Second
 		f.clock = func() time.Time { return time.Unix(f.created(f.newest), 0) }
 		return newFeed(l, f)
 	}
@@ -76,43 +85,87 @@ func newFeed(l layout, f *feed) (*feed, error) {
 	if f.mold, err = newMold(l); err != nil {
 		return nil, err
 	}
-	f.newest = pageSize - 1
-	f.page = f.mold.page(nil, 0, pageSize, false, f.created)
+	f.newest = known - 1
+	f.page = f.mold.page(nil, 0, known, false, f.created)
 	return f, nil
 }
 
-// answer answers what a poll asks.
+// answer serves a list request by its filters.
 func (f *feed) answer(r *http.Request) answer {
 	if isAccount(r) {
 		return answer{account, f.clock()}
 	}
 	f.answers++
-	first := len(f.mold.head)
+	before := f.newest
+	if f.answers > 1 {
+		f.newest += f.grows + int(f.due.Swap(0))
+	}
+	low, high, more := requested(r, f.newest+1, func(second int64) int {
+		return sort.Search(f.newest+1, func(number int) bool { return f.created(number) >= second })
+	})
+	if more || high != f.newest+1 {
+		panic("a poll of a quiet list reads more than its newest page: " + r.URL.RawQuery)
+	}
+	f.turn(low, f.newest-before)
+	f.listed += high - low
 	if f.touches {
-		at := first + pageSize/2*len(f.mold.charge) + f.mold.references[len(f.mold.references)/2]
+		at := len(f.mold.head) + known/2*len(f.mold.charge) + f.mold.references[len(f.mold.references)/2]
 		digits(f.page[at:at+referenceDigits], int64(f.answers))
-	}
-	if grow := f.grows + int(f.due.Swap(0)); grow > 0 && f.answers > 1 {
-		size := len(f.mold.charge)
-		charges := f.page[first : first+pageSize*size-len(f.mold.between)]
-		copy(charges[grow*size:], charges)
-		for i := range grow {
-			f.newest++
-			f.mold.stamp(charges[(grow-1-i)*size:], f.newest, f.created(f.newest))
-		}
-	}
-	if oldest := f.created(f.newest - pageSize + 1); since(r) > oldest {
-		panic(fmt.Sprintf("a poll asks for what was created from %d on, and the page begins at %d", since(r), oldest))
 	}
 	return answer{f.page, f.clock()}
 }
 
-// since is the second from which a request asks; 0 where it does not say.
-func since(r *http.Request) int64 {
-	_, after, _ := strings.Cut(r.URL.RawQuery, "created[gte]=")
-	value, _, _ := strings.Cut(after, "&")
-	second, _ := strconv.ParseInt(value, 10, 64)
-	return second
+// turn makes the page begin with so many new charges, and end with charge low.
+func (f *feed) turn(low, added int) {
+	switch {
+	case low == f.low && added == 0:
+	case low == f.low+added:
+		first, size := len(f.mold.head), len(f.mold.charge)
+		charges := f.page[first : first+(f.newest-low+1)*size-len(f.mold.between)]
+		copy(charges[added*size:], charges)
+		for i := range added {
+			f.mold.stamp(charges[i*size:], f.newest-i, f.created(f.newest-i))
+		}
+	default:
+		f.page = f.mold.page(f.page[:0], low, f.newest+1, false, f.created)
+	}
+	f.low = low
+}
+
+// requested are the charges that a request lists of those from 0 up to below
+// count: from low up to below high. from is the first one created in a second or
+// later.
+func requested(r *http.Request, count int, from func(second int64) int) (low, high int, more bool) {
+	query := r.URL.Query()
+	limit := pageSize
+	high = count
+	for name, values := range query {
+		second, _ := strconv.ParseInt(values[0], 10, 64)
+		number, _ := numberOf(values[0])
+		switch name {
+		case "limit":
+			limit = int(second)
+		case "created[gte]":
+			low = max(low, from(second))
+		case "created[lt]":
+			high = min(high, from(second))
+		case "created[lte]":
+			high = min(high, from(second+1))
+		case "starting_after":
+			high = min(high, number)
+		case "ending_before":
+			low = max(low, number+1)
+		}
+	}
+	high = max(low, high)
+	more = high-low > limit
+	switch {
+	case more && query.Has("ending_before"):
+		high = low + limit
+	case more:
+		low = high - limit
+	}
+	return low, high, more
 }
 
 // gate lets a poller's requests pass as they are called for.
@@ -151,7 +204,7 @@ type poller struct {
 	cancel context.CancelFunc
 }
 
-// startPoller starts one, and leads it to where it knows the first 100 charges.
+// startPoller starts one, and leads it to where it knows the first charges.
 func startPoller(f *feed, url string, rt http.RoundTripper) (*poller, error) {
 	g := &gate{next: rt, arrived: make(chan struct{}), open: make(chan int)}
 	client, err := ourClient(url, g)
@@ -174,18 +227,18 @@ func startPoller(f *feed, url string, rt http.RoundTripper) (*poller, error) {
 		return nil, err
 	}
 	first, err := p.polls(1)
-	if err == nil && len(first) != pageSize {
-		err = fmt.Errorf("the first poll found %d charges, not %d", len(first), pageSize)
+	if err == nil && len(first) != known {
+		err = fmt.Errorf("the first poll found %d charges, not %d", len(first), known)
 	}
 	return p, err
 }
 
-// await takes and acknowledges events until the poller asks for a page. By then
-// it has handed over all that came of the pages before.
+// await takes and acknowledges events until the poller requests a page, and has
+// delivered all that the pages before have brought.
 func (p *poller) await(found func(id string)) error {
 	timeout := time.NewTimer(time.Minute)
 	defer timeout.Stop()
-	for {
+	for arrived := false; !arrived || p.poller.Status().Unacked > 0; {
 		select {
 		case e, ok := <-p.events:
 			if !ok {
@@ -194,11 +247,12 @@ func (p *poller) await(found func(id string)) error {
 			found(e.ID)
 			e.Ack()
 		case <-p.gate.arrived:
-			return nil
+			arrived = true
 		case <-timeout.C:
 			return fmt.Errorf("the poller does not poll: %w", p.poller.Status().LastError)
 		}
 	}
+	return nil
 }
 
 // run lets n polls happen: from the answer to the request that waits until the
@@ -276,7 +330,7 @@ func polled(make func() (*feed, error), wire func(service) (wiring, error)) func
 		}
 		their := &naive{
 			client: theirClient(wires[1].url, wires[1].theirs), seen: map[string]int64{},
-			overlap: int64(feeds[1].overlap/time.Second) + 1, // as a Poller reads: it allows for the part of a second
+			overlap: int64(feeds[1].overlap/time.Second) + margin,
 			since:   feeds[1].created(0),
 		}
 		var theirFound []string
@@ -302,7 +356,7 @@ func polled(make func() (*feed, error), wire func(service) (wiring, error)) func
 			slices.Sort(all)
 			return all, nil
 		}
-		want := ids(pageSize, pageSize+4*feeds[0].grows+2)
+		want := ids(known, known+4*feeds[0].grows+2)
 		slices.Reverse(want)
 		return pair{
 			ours: side{
@@ -314,15 +368,24 @@ func polled(make func() (*feed, error), wire func(service) (wiring, error)) func
 					return repeat(n, func() error { return their.poll(ctx, func(*stripe.Charge) {}) })
 				},
 				work: func() ([]string, error) {
-					return work(feeds[1], func() (found []string, err error) {
+					found, err := work(feeds[1], func() (found []string, err error) {
 						err = their.poll(ctx, func(c *stripe.Charge) { found = append(found, c.ID) })
 						return found, err
 					})
+					// The mark from which a Poller reads is a second or so off.
+					ours, theirs := feeds[0].listed, feeds[1].listed
+					if max(ours-theirs, theirs-ours) > feeds[0].answers && err == nil {
+						err = fmt.Errorf("%d charges were listed to stripekit, and %d to stripe-go", ours, theirs)
+					}
+					return found, err
 				},
 			},
 			floor: side{run: func(n int) error {
 				return repeat(n, func() error {
-					_, err := floor.copy(ctx, &buffer, http.MethodGet, "/v1/charges?limit=100&created[gte]=1780000000", nil)
+					f := feeds[2]
+					since := f.created(f.newest) - int64(f.overlap/time.Second) - margin
+					path := "/v1/charges?limit=100&created[gte]=" + strconv.FormatInt(max(since, f.created(0)), 10)
+					_, err := floor.copy(ctx, &buffer, http.MethodGet, path, nil)
 					return err
 				})
 			}},
