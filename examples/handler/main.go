@@ -28,7 +28,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	cfg := stripekit.PollConfig{Workers: *workers, Logger: slog.Default()}
+	cfg := stripekit.PollConfig{Workers: *workers, MaxAttempts: 10, OnGiveUp: report, Logger: slog.Default()}
 	if cfg.Checkpoints, err = stripekit.NewFileStore(*dir); err != nil {
 		log.Fatal(err)
 	}
@@ -37,21 +37,27 @@ func main() {
 	}
 }
 
-// handle greets who pays, until ctx ends. A greeting that fails comes again.
+// report is the dead letter of a charge that was given up.
+func report(_ context.Context, e stripekit.Event[any], reason error) error {
+	_, err := fmt.Fprintf(os.Stderr, "charge %s given up after %d attempts: %v\n%s\n", e.ID, e.Attempt, reason, e.Raw)
+	return err
+}
+
+// handle greets who pays, until ctx ends. A greeting that fails comes again, ten
+// times in all. The customer comes with the charge, so that nothing is read
+// again for it.
 func handle(ctx context.Context, client *stripekit.Client, cfg stripekit.PollConfig, out io.Writer) error {
-	poller, err := stripekit.NewPoller(client.Charges, cfg)
+	charges := client.Charges.Where(stripekit.ChargeListParams{}, stripekit.WithExpand("customer"))
+	poller, err := stripekit.NewPoller(charges, cfg)
 	if err != nil {
 		return err
 	}
-	return poller.Run(ctx, func(ctx context.Context, e stripekit.Event[stripekit.Charge]) error {
-		if !e.Object.Paid || e.Object.Customer.ID == "" {
+	return poller.Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.Charge]) error {
+		customer := e.Object.Customer.Object
+		if !e.Object.Paid || customer == nil {
 			return nil
 		}
-		customer, err := client.Customers.Get(ctx, e.Object.Customer.ID)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(out, "Thank you, %s, for %d %s.\n", customer.Name, e.Object.Amount, e.Object.Currency)
+		_, err := fmt.Fprintf(out, "Thank you, %s, for %d %s.\n", customer.Name, e.Object.Amount, e.Object.Currency)
 		return err
 	})
 }
