@@ -110,7 +110,6 @@ type Poller[T any] struct {
 	claim     string // marks the checkpoints of this Poller
 	log       *slog.Logger
 	events    chan Event[T]
-	wake      chan struct{} // tells the deliverer of an Ack or Nack
 
 	ctx    context.Context // from Start
 	cancel context.CancelFunc
@@ -132,6 +131,7 @@ type Poller[T any] struct {
 	timer   *time.Timer
 	timerAt time.Time // when timer fires; zero if it is not set
 	roles   roles
+	wake    chan struct{} // tells the deliverer of an Ack or Nack; nil while there is none
 
 	tail        *tail.Tail
 	queue       *delivery.Queue[*incoming[T]]
@@ -228,7 +228,6 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 		claim:     rand.Text(),
 		log:       cfg.Logger.With("resource", s.resource(), "name", cfg.Name),
 		events:    make(chan Event[T]),
-		wake:      make(chan struct{}, 1),
 		last:      newLastPage(),
 		queue:     delivery.New[*incoming[T]](cfg.MaxUnacked),
 	}, nil

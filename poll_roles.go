@@ -94,8 +94,8 @@ func (p *Poller[T]) kickDelivery(now time.Time, due func(time.Time) bool) {
 		return
 	}
 	if _, ok := p.queue.Next(now); ok {
-		p.roles.delivering = true
-		go p.deliver()
+		p.roles.delivering, p.wake = true, make(chan struct{}, 1)
+		go p.deliver(p.wake)
 	} else if at, ok := p.queue.Due(); ok {
 		due(at)
 	}
@@ -193,13 +193,13 @@ func (p *Poller[T]) observe() {
 	}
 }
 
-// deliver is the role that hands events over.
-func (p *Poller[T]) deliver() {
+// deliver is the role that hands events over. wake has it look again.
+func (p *Poller[T]) deliver(wake <-chan struct{}) {
 	for {
 		p.mu.Lock()
 		offer, ok := p.queue.Next(time.Now())
 		if !ok || p.ctx.Err() != nil {
-			p.roles.delivering = false
+			p.roles.delivering, p.wake = false, nil
 			p.kick()
 			p.mu.Unlock()
 			return
@@ -212,7 +212,7 @@ func (p *Poller[T]) deliver() {
 			p.mu.Lock()
 			p.queue.Take(offer.Seq, offer.Attempt)
 			p.mu.Unlock()
-		case <-p.wake: // the offer may be out of date
+		case <-wake: // the offer may be out of date
 		case <-p.ctx.Done():
 		}
 	}

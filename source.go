@@ -140,8 +140,8 @@ func (s source[T]) request(ctx context.Context, identity *keyIdentity, q tail.Qu
 type lastPage struct {
 	seed maphash.Seed
 	sum  uint64
-	page listed // without body and raw
 	size int
+	page *listed // without body and raw; nil if it had no objects
 }
 
 func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }
@@ -151,8 +151,8 @@ func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }
 // chance.
 func (l *lastPage) read(body []byte, timeField string) (*listed, error) {
 	sum := maphash.Bytes(l.seed, body)
-	if l.size == len(body) && l.sum == sum {
-		page := l.page
+	if l.page != nil && l.size == len(body) && l.sum == sum {
+		page := *l.page
 		page.body = body
 		return &page, nil
 	}
@@ -160,8 +160,12 @@ func (l *lastPage) read(body []byte, timeField string) (*listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.sum, l.size, l.page = sum, len(body), *page
-	l.page.raw, page.body = nil, body
+	l.sum, l.size, l.page = sum, len(body), nil
+	if len(page.Items) > 0 {
+		l.page = new(*page)
+		l.page.raw = nil
+	}
+	page.body = body
 	return page, nil
 }
 

@@ -129,7 +129,7 @@ type Config struct {
 type Tail struct {
 	seed    [16]byte
 	buf     []byte
-	ages    []int64 // of the marks, ascending from 0
+	overlap int64   // the last age: with the tolerance, in seconds
 	marks   []int64 // descending; the last is the floor
 	low     int64   // the floor that a checkpoint has
 	started bool    // the marks are set
@@ -154,14 +154,12 @@ type Tail struct {
 
 // New makes a Tail.
 func New(c Config) *Tail {
-	t := &Tail{seed: c.Seed, start: c.Start}
-	overlap := int64(c.Overlap/time.Second) + tolerance
-	t.ages = []int64{headAge}
-	for age := int64(firstAge); age < overlap; age *= 2 {
-		t.ages = append(t.ages, age)
+	t := &Tail{seed: c.Seed, start: c.Start, overlap: int64(c.Overlap/time.Second) + tolerance}
+	ages := 2
+	for age := int64(firstAge); age < t.overlap; age *= 2 {
+		ages++
 	}
-	t.ages = append(t.ages, overlap)
-	t.marks = make([]int64, len(t.ages))
+	t.marks = make([]int64, ages)
 	if c.From > 0 {
 		t.begin(c.From)
 	}
@@ -187,6 +185,17 @@ func Resume(c Config, s Snapshot) *Tail {
 		}
 	}
 	return t
+}
+
+// age is that of a mark, in seconds.
+func (t *Tail) age(k int) int64 {
+	switch k {
+	case 0:
+		return headAge
+	case len(t.marks) - 1:
+		return t.overlap
+	}
+	return firstAge << (k - 1)
 }
 
 func (t *Tail) begin(from int64) {
@@ -276,20 +285,20 @@ func (t *Tail) planSweep(now time.Time, sweep bool) *reading {
 	if !ok {
 		return nil
 	}
-	last := len(t.ages) - 1
-	for i := range t.ages {
+	last := len(t.marks) - 1
+	for i := range t.marks {
 		k, part := i, int64(2)
 		if i == 0 {
 			k, part = last, 16
 		} else if i == last {
 			break
 		}
-		lo, hi := t.marks[k], at-t.ages[k]
+		lo, hi := t.marks[k], at-t.age(k)
 		count := t.seen.count(lo, hi)
 		if (!sweep || t.budget <= 0) && (k != last || count <= maxUnswept) {
 			return nil
 		}
-		if hi <= lo || count < minSweep && hi-lo < max(t.ages[k]/part, 30) {
+		if hi <= lo || count < minSweep && hi-lo < max(t.age(k)/part, 30) {
 			continue
 		}
 		return t.slice(lo, hi)
@@ -325,8 +334,8 @@ func (t *Tail) planCatchUp(now time.Time) *reading {
 		return nil
 	}
 	t.slices--
-	last := len(t.ages) - 1
-	lo, hi := t.marks[last], min(at-t.ages[last], t.position)
+	last := len(t.marks) - 1
+	lo, hi := t.marks[last], min(at-t.overlap, t.position)
 	if lo < hi && (hi == t.position || t.seen.count(lo, hi) > maxUnswept) {
 		return t.slice(lo, hi)
 	}
@@ -436,11 +445,11 @@ func (t *Tail) cover(r *reading) {
 	if !r.timed {
 		return
 	}
-	for k, age := range t.ages {
+	for k := range t.marks {
 		if r.lo > t.marks[k] {
 			continue
 		}
-		mark := r.reached - age
+		mark := r.reached - t.age(k)
 		if r.hi != 0 {
 			mark = min(mark, r.hi)
 		}
