@@ -61,7 +61,7 @@ func run(ctx context.Context, out io.Writer, server *stripetest.Server, every, d
 		fmt.Fprintf(out, "  %-9s %s\n", name, test(ctx, connections, name))
 	}
 
-	fmt.Fprintln(out, "\nCalls a day of a trigger on a quiet account, and one more to begin with:")
+	fmt.Fprintln(out, "\nCalls a day of a trigger on a quiet account, and three more to begin with:")
 	for _, every := range []time.Duration{15 * time.Second, time.Hour} {
 		fmt.Fprintf(out, "  every %-7s %4d\n", every, callsADay(every))
 	}

@@ -80,6 +80,11 @@ func growing(l layout) func() (*feed, error) {
 	}
 }
 
+// lag is how far a Poller stays behind the clock of a growing feed, which jumps
+// with each response while no time passes: it believes the jump one response
+// later.
+func (f *feed) lag() time.Duration { return time.Duration(f.grows*secondsApart) * time.Second }
+
 func newFeed(l layout, f *feed) (*feed, error) {
 	var err error
 	if f.mold, err = newMold(l); err != nil {
@@ -213,7 +218,7 @@ func startPoller(f *feed, url string, rt http.RoundTripper) (*poller, error) {
 	}
 	p := &poller{gate: g}
 	p.poller, err = stripekit.NewPoller(client.Charges, stripekit.PollConfig{
-		Every: time.Nanosecond, Overlap: f.overlap, From: stripekit.FromTime(time.Unix(f.created(0), 0)),
+		Every: time.Nanosecond, Overlap: f.overlap - f.lag(), From: stripekit.FromTime(time.Unix(f.created(0), 0)),
 	})
 	if err != nil {
 		return nil, err

@@ -17,6 +17,9 @@ func serviceMethods() []string {
 			continue
 		}
 		for method := range field.Type.Methods() {
+			if method.Name == "Where" {
+				continue // it makes no request
+			}
 			names = append(names, field.Name+"."+method.Name)
 		}
 	}
