@@ -100,7 +100,7 @@ func TestIdentityCallerIsCancelledAtOnceWhileTheRequestHangs(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &accountService{respond: hangs}
 			all := callers(t, s.client(t), 20)
-			time.Sleep(5 * time.Second)
+			<-time.After(5 * time.Second)
 			start := time.Now()
 			all[which].cancel()
 			<-all[which].done
@@ -135,12 +135,12 @@ func TestIdentityCallersShareOneFailure(t *testing.T) {
 		}
 		require.EqualValues(t, 1, s.requests.Load())
 
-		time.Sleep(failureMemory - 1)
+		<-time.After(failureMemory - 1)
 		_, _, err := c.identity(t.Context())
 		require.Same(t, all[0].err, err, "it failed a moment ago")
 		require.EqualValues(t, 1, s.requests.Load())
 
-		time.Sleep(1)
+		<-time.After(time.Nanosecond)
 		_, _, err = c.identity(t.Context())
 		require.ErrorIs(t, err, ErrAPI)
 		require.NotSame(t, all[0].err, err)
@@ -157,7 +157,7 @@ func TestIdentityIsRequestedOnce(t *testing.T) {
 			require.NoError(t, one.err)
 			require.Equal(t, "acct_1", one.id)
 		}
-		time.Sleep(24 * time.Hour)
+		<-time.After(24 * time.Hour)
 		id, identity, err := c.identity(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, "acct_1", id)
@@ -258,14 +258,14 @@ func TestIdentityCallersComeAndGo(t *testing.T) {
 						require.ErrorIs(t, err, ErrAPI)
 					}
 					cancel()
-					time.Sleep(time.Duration((worker+round)%13) * time.Millisecond)
+					<-time.After(time.Duration((worker+round)%13) * time.Millisecond)
 				}
 			})
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		down.Store(false)
 		all.Wait()
-		time.Sleep(failureMemory)
+		<-time.After(failureMemory)
 		id, _, err := c.identity(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, "acct_1", id)

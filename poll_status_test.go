@@ -237,13 +237,13 @@ func TestPollerStatusTellsOfItsHandler(t *testing.T) {
 			done <- p.Run(ctx, func(context.Context, stripekit.Event[stripekit.Customer]) error { return fail })
 		}()
 		synctest.Wait()
-		sold := s.sell(1)
+		s.sell(1)
 		pass(20 * time.Second)
 		require.NoError(t, p.Status().HandlerErr)
 		require.Zero(t, p.Status().GivenUp)
 
 		fail = broken
-		sold = s.sell(2)
+		sold := s.sell(2)
 		pass(time.Minute)
 		require.ErrorIs(t, p.Status().HandlerErr, broken)
 		require.EqualValues(t, 2, p.Status().GivenUp)

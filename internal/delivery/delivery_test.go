@@ -359,9 +359,8 @@ func BenchmarkNack(b *testing.B) {
 				seq := q.Add(struct{}{})
 				q.Nack(seq, 1, epoch.Add(time.Duration(r.Int64N(1e15))))
 			}
-			now := epoch
 			for b.Loop() {
-				now, _ = q.Due()
+				now, _ := q.Due()
 				o, _ := q.Next(now)
 				q.Take(o.Seq, o.Attempt)
 				q.Nack(o.Seq, o.Attempt, now.Add(time.Duration(r.Int64N(1e15))))
