@@ -46,7 +46,6 @@ type Charge struct {
 	TransferGroup             string                     `json:"transfer_group"`
 }
 
-func (c *Charge) id() string   { return c.ID }
 func (c *Charge) at() UnixTime { return c.Created }
 
 // BalanceTransaction is what a charge or refund did to the account's balance.
@@ -228,7 +227,8 @@ func (s *ChargesService) Capture(ctx context.Context, id string, p ChargeCapture
 	return act[Charge](ctx, s.client, chargesPath, id, "capture", &p, opts)
 }
 
-// List iterates over all charges that p allows, newest first.
+// List iterates over all charges that p allows, newest first. It requests the
+// next page ahead, the second once half of the first is taken.
 func (s *ChargesService) List(ctx context.Context, p ChargeListParams, opts ...CallOption) iter.Seq2[*Charge, error] {
 	return list[Charge](ctx, s.client, chargesPath, p.Paging, p.Created, p, opts)
 }
@@ -255,8 +255,8 @@ func (s *ChargesService) Where(p ChargeListParams, opts ...CallOption) Source[Ch
 // Search iterates over all charges that a query finds, such as
 // `amount>999 AND metadata["order_id"]:"6735"`, by amount, created, currency,
 // customer, disputed, metadata, refunded, status and more. What it finds is
-// behind by up to a minute, at worst by an hour. An empty query is a
-// ParamError.
+// behind by up to a minute, at worst by an hour. It requests the next page ahead,
+// the second once half of the first is taken. An empty query is a ParamError.
 func (s *ChargesService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Charge, error] {
 	return search[Charge](ctx, s.client, chargesPath, query, opts)
 }

@@ -34,7 +34,6 @@ type Customer struct {
 	TaxExempt       string        `json:"tax_exempt"` // "none", "exempt" or "reverse"
 }
 
-func (c *Customer) id() string   { return c.ID }
 func (c *Customer) at() UnixTime { return c.Created }
 
 // UnmarshalJSON reads the object under its current and its former field names.
@@ -228,7 +227,8 @@ func (s *CustomersService) Delete(ctx context.Context, id string, opts ...CallOp
 }
 
 // List iterates over all customers that p allows, newest first, without the
-// deleted ones.
+// deleted ones. It requests the next page ahead, the second once half of the
+// first is taken.
 func (s *CustomersService) List(ctx context.Context, p CustomerListParams, opts ...CallOption) iter.Seq2[*Customer, error] {
 	return list[Customer](ctx, s.client, customersPath, p.Paging, p.Created, p, opts)
 }
@@ -254,7 +254,8 @@ func (s *CustomersService) Where(p CustomerListParams, opts ...CallOption) Sourc
 
 // Search iterates over all customers that a query finds, such as
 // `email:"a@b.c" AND -name:"test"`, by created, email, metadata, name and
-// phone. What it finds is behind by up to a minute, at worst by an hour. An
+// phone. What it finds is behind by up to a minute, at worst by an hour. It
+// requests the next page ahead, the second once half of the first is taken. An
 // empty query is a ParamError.
 func (s *CustomersService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Customer, error] {
 	return search[Customer](ctx, s.client, customersPath, query, opts)

@@ -4,16 +4,12 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// lenient is how the service's answers are read. Bytes that are not UTF-8 are
-// replaced and a repeated name is taken once more, as encoding/json does: an
-// answer is not refused for what is inside a text.
-var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-
 // unmarshal decodes what the service answers.
-func unmarshal(b []byte, out any) error { return json.Unmarshal(b, out, lenient) }
+func unmarshal(b []byte, out any) error { return json.Unmarshal(b, out, listing.Lenient) }
 
 // UnixTime is a moment in seconds since 1970, as Stripe counts. Zero means that
 // there is none.

@@ -40,7 +40,6 @@ type InvoiceItem struct {
 	UnitAmountDecimal string              `json:"unit_amount_decimal"` // exactly
 }
 
-func (i *InvoiceItem) id() string   { return i.ID }
 func (i *InvoiceItem) at() UnixTime { return i.Date }
 
 // UnmarshalJSON reads the object as any version has it.
@@ -224,7 +223,8 @@ func (s *InvoiceItemsService) Delete(ctx context.Context, id string, opts ...Cal
 	return remove[InvoiceItem](ctx, s.client, invoiceItemsPath, id, opts)
 }
 
-// List iterates over all invoice items that p allows, newest first.
+// List iterates over all invoice items that p allows, newest first. It requests
+// the next page ahead, the second once half of the first is taken.
 func (s *InvoiceItemsService) List(ctx context.Context, p InvoiceItemListParams, opts ...CallOption) iter.Seq2[*InvoiceItem, error] {
 	return list[InvoiceItem](ctx, s.client, invoiceItemsPath, p.Paging, p.Created, p, opts)
 }

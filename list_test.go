@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -96,20 +97,23 @@ func TestListOfNothingIsEmpty(t *testing.T) {
 }
 
 func TestListIsLazy(t *testing.T) {
-	server, c, ids := stocked(t, 250)
-	customers := c.Customers.List(t.Context(), stripekit.CustomerListParams{})
-	require.Empty(t, listed(server), "nothing is asked before the first turn")
-	for stop, requests := range map[int]int{1: 1, 100: 1, 101: 2, 200: 2, 250: 3} {
-		before, got := len(listed(server)), 0
-		for customer, err := range customers {
-			require.NoError(t, err)
-			require.Equal(t, ids[got], customer.ID)
-			if got++; got == stop {
-				break
+	synctest.Test(t, func(t *testing.T) {
+		server, c, ids := stocked(t, 250)
+		customers := c.Customers.List(t.Context(), stripekit.CustomerListParams{})
+		require.Empty(t, listed(server), "nothing is asked before the first turn")
+		for stop, requests := range map[int]int{1: 1, 50: 1, 51: 2, 100: 2, 101: 3, 200: 3, 250: 3} {
+			before, got := len(listed(server)), 0
+			for customer, err := range customers {
+				require.NoError(t, err)
+				require.Equal(t, ids[got], customer.ID)
+				synctest.Wait() // what is requested ahead is sent
+				if got++; got == stop {
+					break
+				}
 			}
+			require.Len(t, listed(server), before+requests, "after %d", stop)
 		}
-		require.Len(t, listed(server), before+requests, "after %d", stop)
-	}
+	})
 }
 
 func TestListCanBeRangedOverAgain(t *testing.T) {

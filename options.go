@@ -200,7 +200,7 @@ type Attempt struct {
 }
 
 // WithObserver has observe called after every attempt of every call, on the
-// goroutine that makes the call: for metrics and traces. It must not block.
+// goroutine that makes the request: for metrics and traces. It must not block.
 func WithObserver(observe func(context.Context, Attempt)) Option {
 	return func(o *options) error {
 		if observe == nil {
@@ -349,7 +349,8 @@ type Response struct {
 }
 
 // CaptureResponse fills in r with the answer's status and headers once the call
-// has one, an error answer too. Of several pages it is the last.
+// has one, an error answer too. Of several pages it is that of the page whose
+// objects come, and none is requested ahead.
 func CaptureResponse(r *Response) CallOption {
 	return func(o *callOptions) error {
 		if r == nil {

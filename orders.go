@@ -35,7 +35,6 @@ type Order struct {
 	UpstreamID             string                 `json:"upstream_id"` // the user's own id of the order
 }
 
-func (o *Order) id() string   { return o.ID }
 func (o *Order) at() UnixTime { return o.Created }
 
 // OrderItem is one line of an order or of a return. It has no id.
@@ -86,7 +85,6 @@ type OrderReturn struct {
 	Refund   Ref[Refund] `json:"refund"`
 }
 
-func (r *OrderReturn) id() string   { return r.ID }
 func (r *OrderReturn) at() UnixTime { return r.Created }
 
 // OrderCreateParams are the parameters of a new order. Currency is required.
@@ -256,7 +254,8 @@ func (s *OrdersService) Return(ctx context.Context, id string, p OrderReturnPara
 	return act[OrderReturn](ctx, s.client, ordersPath, id, "returns", &p, opts)
 }
 
-// List iterates over all orders that p allows, newest first.
+// List iterates over all orders that p allows, newest first. It requests the next
+// page ahead, the second once half of the first is taken.
 func (s *OrdersService) List(ctx context.Context, p OrderListParams, opts ...CallOption) iter.Seq2[*Order, error] {
 	return list[Order](ctx, s.client, ordersPath, p.Paging, p.Created, p, opts)
 }
@@ -281,7 +280,8 @@ func (s *OrdersService) Where(p OrderListParams, opts ...CallOption) Source[Orde
 }
 
 // Returns iterates over all returns that p allows, of one order or of all,
-// newest first.
+// newest first. It requests the next page ahead, the second once half of the
+// first is taken.
 func (s *OrdersService) Returns(ctx context.Context, p OrderReturnListParams, opts ...CallOption) iter.Seq2[*OrderReturn, error] {
 	return list[OrderReturn](ctx, s.client, orderReturnsPath, p.Paging, p.Created, p, opts)
 }

@@ -134,6 +134,7 @@ type Poller[T any] struct {
 	wake    chan struct{} // tells the deliverer of an Ack or Nack; nil while there is none
 
 	tail        *tail.Tail
+	drainer     *drainer // nil while no backlog is drained
 	queue       *delivery.Queue[*incoming[T]]
 	polling     bool      // a poll is under way, or has failed and goes on at pollAt
 	paused      bool      // the poll has waited for the reader: it sweeps, although its time is over

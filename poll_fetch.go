@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/stripekit/stripekit/internal/listing"
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
@@ -29,24 +30,21 @@ const (
 // fetch is the role that makes the requests.
 func (p *Poller[T]) fetch() {
 	for {
-		query, ok := p.nextQuery()
-		if !ok {
+		query, drain, ok := p.nextQuery()
+		switch {
+		case !ok:
 			return
-		}
-		err := p.request(query)
-		p.mu.Lock()
-		p.requested(query, err)
-		failures, next := p.status.Failures, p.pollAt
-		ended := p.ctx.Err() != nil
-		p.mu.Unlock()
-		if err != nil && !ended && failures > 0 {
-			p.log.Warn("stripe poll failed", "error", err, "failures", failures, "next", next)
+		case drain:
+			p.drain()
+		default:
+			p.requested(query, p.request(query))
 		}
 	}
 }
 
-// nextQuery is what to request now. If there is nothing, the role has ended.
-func (p *Poller[T]) nextQuery() (query tail.Query, ok bool) {
+// nextQuery is what to request now, or whether a backlog is to be drained. If
+// there is nothing, the role has ended.
+func (p *Poller[T]) nextQuery() (query listing.Query, drain, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for now := time.Now(); p.ctx.Err() == nil && !p.queue.Full() && !p.pollAt.After(now); {
@@ -59,15 +57,15 @@ func (p *Poller[T]) nextQuery() (query tail.Query, ok bool) {
 			p.held = nil
 		}
 		sweep := p.paused || now.Before(p.began.Add(p.interval()))
-		if query, ok = p.tail.Next(now, sweep); ok {
-			return query, true
+		if query, ok = p.tail.Next(now, sweep); ok || p.tail.Draining() {
+			return query, !ok, true
 		}
 		p.polled(now)
 	}
 	p.paused = p.paused || p.polling && p.queue.Full()
 	p.roles.fetching = false
 	p.kick()
-	return query, false
+	return query, false, false
 }
 
 // interval is the time between the starts of two polls. The pages of new objects
@@ -101,7 +99,7 @@ func (p *Poller[T]) polled(now time.Time) {
 }
 
 // request makes one request of a poll.
-func (p *Poller[T]) request(query tail.Query) error {
+func (p *Poller[T]) request(query listing.Query) error {
 	for {
 		if p.identity == nil {
 			if err := p.identify(); err != nil {
@@ -181,14 +179,18 @@ func (p *Poller[T]) hold(page *listed, fresh []tail.Fresh) error {
 		p.held = map[int]*incoming[T]{}
 	}
 	for _, f := range fresh {
-		e := Event[T]{
-			ID: page.Items[f.Index].ID, Raw: bytes.Clone(raw[f.Index]),
-			Created: UnixTime(page.times[f.Index]).Time(), Seen: page.date,
-		}
-		e.Object, e.DecodeErr = decode[T](e.Raw)
-		p.held[f.Ref] = &incoming[T]{event: e, foundAt: page.Received}
+		p.held[f.Ref] = newIncoming[T](page, f.Index, raw[f.Index])
 	}
 	return nil
+}
+
+func newIncoming[T any](page *listed, i int, raw []byte) *incoming[T] {
+	e := Event[T]{
+		ID: page.Heads[i].ID, Raw: bytes.Clone(raw),
+		Created: UnixTime(page.Times[i]).Time(), Seen: page.date,
+	}
+	e.Object, e.DecodeErr = decode[T](e.Raw)
+	return &incoming[T]{event: e, foundAt: page.Received}
 }
 
 // found queues what is new.
@@ -218,21 +220,33 @@ func (p *Poller[T]) found(found []tail.Found) {
 	}
 }
 
-// requested takes notice of a request's end. The caller holds mu.
-func (p *Poller[T]) requested(query tail.Query, err error) {
-	p.status.Requests++
+// requested takes notice of a request's end.
+func (p *Poller[T]) requested(query listing.Query, err error) {
+	p.mu.Lock()
 	if cursorLost(query, err) {
 		var result tail.Result
 		if result, err = p.tail.Lost(); result.Dropped {
 			p.held = nil
 		}
 	}
+	failed := p.requestEnded(err)
+	failures, next := p.status.Failures, p.pollAt
+	p.mu.Unlock()
+	if failed {
+		p.log.Warn("stripe poll failed", "error", err, "failures", failures, "next", next)
+	}
+}
+
+// requestEnded counts a request and reports whether it failed and will be repeated
+// at pollAt. The caller holds mu.
+func (p *Poller[T]) requestEnded(err error) (failed bool) {
+	p.status.Requests++
 	if err == nil {
 		p.status.Failures, p.failedAt, p.refused = 0, time.Time{}, time.Time{}
-		return
+		return false
 	}
 	if p.ctx.Err() != nil {
-		return
+		return false
 	}
 	now := time.Now()
 	verdict := endsPoller(err, p.connected)
@@ -247,18 +261,19 @@ func (p *Poller[T]) requested(query tail.Query, err error) {
 	p.status.LastError, p.failedAt = err, now
 	if verdict == ends {
 		p.fail(err)
-		return
+		return false
 	}
-	p.pollAt = now.Add(p.backoff(err))
+	p.pollAt = now.Add(backoff(p.status.Failures, err))
 	p.status.Failures++
 	p.wantObserve(now)
+	return true
 }
 
-// backoff is how long to wait after a failed request. It doubles from a second
-// to a minute, less up to a quarter at random so that Pollers that failed
+// backoff is how long to wait after so many failed requests. It doubles from a
+// second to a minute, less up to a quarter at random so that those who failed
 // together do not come back together.
-func (p *Poller[T]) backoff(err error) time.Duration {
-	wait := min(firstBackoff<<min(p.status.Failures, 10), maxBackoff)
+func backoff(failures int, err error) time.Duration {
+	wait := min(firstBackoff<<min(failures, 10), maxBackoff)
 	wait -= rand.N(wait / 4)
 	if e, ok := errors.AsType[*Error](err); ok {
 		wait = max(wait, min(e.RetryAfter, maxRetryAfter))

@@ -121,7 +121,10 @@ func TestPollerIsTakenOverAtAnyMoment(t *testing.T) {
 	parent := newKiller(t)
 	old := parent.start()
 	for i := range kills() {
-		<-time.After(20*time.Millisecond + rand.N(150*time.Millisecond))
+		// Of two that start at a time the one that claims last is the newer, whichever
+		// that is, and what they say could be heard in the wrong order.
+		<-old.claimed
+		<-time.After(rand.N(150 * time.Millisecond))
 		next, grace := parent.start(), rand.N(100*time.Millisecond)
 		if i%20 == 0 {
 			grace = 3 * time.Second // it comes to save, and finds out
@@ -190,12 +193,13 @@ func (k *killer) finish() {
 
 // child is a process that polls.
 type child struct {
-	cmd   *exec.Cmd
-	lines chan []string // what it said, once it has ended
+	cmd     *exec.Cmd
+	claimed chan struct{} // closed when it has said something: that it has the checkpoint
+	lines   chan []string // what it said, once it has ended
 }
 
 func (k *killer) start() *child {
-	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^TestPollerSurvivesKills$"), lines: make(chan []string, 1)}
+	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^TestPollerSurvivesKills$"), claimed: make(chan struct{}), lines: make(chan []string, 1)}
 	c.cmd.Env = append(os.Environ(), "STRIPEKIT_TEST_CHILD_OF="+k.server.URL, "STRIPEKIT_TEST_DIR="+k.dir)
 	c.cmd.Stderr = os.Stderr
 	out, err := c.cmd.StdoutPipe()
@@ -206,7 +210,12 @@ func (k *killer) start() *child {
 		lines := bufio.NewScanner(out)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
-			said = append(said, lines.Text())
+			if said = append(said, lines.Text()); len(said) == 1 {
+				close(c.claimed)
+			}
+		}
+		if len(said) == 0 {
+			close(c.claimed)
 		}
 		c.lines <- said
 	}()

@@ -71,6 +71,9 @@ func (p *Poller[T]) kick() {
 		}
 		p.kickDelivery(now, due)
 	}
+	if p.drainer != nil {
+		p.drainer.notify()
+	}
 	if p.phase != isEnding && p.unsaved() && !p.roles.saving && due(p.saveAt) {
 		p.takeSlot(now)
 		go p.saveOnce()
@@ -138,6 +141,7 @@ func (p *Poller[T]) end() {
 	defer cancel()
 	saveErr := p.flush(ctx)
 	p.mu.Lock()
+	p.closeDrain()
 	if p.err == nil && saveErr != nil {
 		p.err = saveErr
 	}

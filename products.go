@@ -33,7 +33,6 @@ type Product struct {
 	URL                 string             `json:"url"`
 }
 
-func (p *Product) id() string   { return p.ID }
 func (p *Product) at() UnixTime { return p.Created }
 
 // UnmarshalJSON reads the object under its current and its former field names.
@@ -242,7 +241,8 @@ func (s *ProductsService) Delete(ctx context.Context, id string, opts ...CallOpt
 	return remove[Product](ctx, s.client, productsPath, id, opts)
 }
 
-// List iterates over all products that p allows, newest first.
+// List iterates over all products that p allows, newest first. It requests the
+// next page ahead, the second once half of the first is taken.
 func (s *ProductsService) List(ctx context.Context, p ProductListParams, opts ...CallOption) iter.Seq2[*Product, error] {
 	return list[Product](ctx, s.client, productsPath, p.Paging, p.Created, p, opts)
 }
@@ -270,7 +270,8 @@ func (s *ProductsService) Where(p ProductListParams, opts ...CallOption) Source[
 // Search iterates over all products that a query finds, such as
 // `active:"true" AND name~"shirt"`, by active, description, metadata, name,
 // shippable and url. What it finds is behind by up to a minute, at worst by an
-// hour. An empty query is a ParamError.
+// hour. It requests the next page ahead, the second once half of the first is
+// taken. An empty query is a ParamError.
 func (s *ProductsService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Product, error] {
 	return search[Product](ctx, s.client, productsPath, query, opts)
 }

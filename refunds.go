@@ -28,7 +28,6 @@ type Refund struct {
 	Status                    string                  `json:"status"` // "pending", "requires_action", "succeeded", "failed" or "canceled"
 }
 
-func (r *Refund) id() string   { return r.ID }
 func (r *Refund) at() UnixTime { return r.Created }
 
 // RefundCreateParams are the parameters of a new refund. One of Charge and
@@ -102,7 +101,8 @@ func (s *RefundsService) Cancel(ctx context.Context, id string, opts ...CallOpti
 	return act[Refund](ctx, s.client, refundsPath, id, "cancel", none{}, opts)
 }
 
-// List iterates over all refunds that p allows, newest first.
+// List iterates over all refunds that p allows, newest first. It requests the
+// next page ahead, the second once half of the first is taken.
 func (s *RefundsService) List(ctx context.Context, p RefundListParams, opts ...CallOption) iter.Seq2[*Refund, error] {
 	return list[Refund](ctx, s.client, refundsPath, p.Paging, p.Created, p, opts)
 }

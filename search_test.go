@@ -95,7 +95,7 @@ func TestSearchMakesNoRequestThatNobodyReads(t *testing.T) {
 	require.Empty(t, tp.sent)
 	for charge, err := range all {
 		require.NoError(t, err)
-		if charge.ID == "b" {
+		if charge.ID == "a" {
 			break
 		}
 	}

@@ -8,11 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/stripekit/stripekit/internal/form"
+	"github.com/stripekit/stripekit/internal/listing"
 	"github.com/stripekit/stripekit/internal/tail"
 	"github.com/stripekit/stripekit/internal/transport"
 )
@@ -91,33 +90,34 @@ func (s source[T]) checkpointKey(name string) string {
 
 // listed is a page of a list as a Poller reads it.
 type listed struct {
-	tail.Page
-	times []int64 // of the objects, by the source's timeField; 0 for none
-	date  time.Time
+	tail.Page // its Times are by the source's timeField, its Raw is nil if it was not scanned again
+	date      time.Time
+	body      []byte // valid until the response is released
+}
 
-	body []byte   // valid until the response is released
-	raw  [][]byte // the objects in it; nil if it was not scanned again
+func newListed(page *listing.Page, body []byte) *listed {
+	return &listed{Page: tail.Page{Page: *page}, body: body}
 }
 
 // objects are the objects of the page as JSON.
 func (p *listed) objects(timeField string) ([][]byte, error) {
-	if p.raw == nil {
-		scanned, err := scanPage(p.body, timeField)
+	if p.Raw == nil {
+		scanned, err := listing.Scan(p.body, timeField)
 		if err != nil {
 			return nil, err
 		}
-		p.raw = scanned.raw
+		p.Raw = scanned.Raw
 	}
-	return p.raw, nil
+	return p.Raw, nil
 }
 
 // request fetches the page that a query names and hands it to read, whose error
 // makes the request fail. It fails with errKeyChanged, without a request, if the
 // client's key has another identity. passed, if it is not nil, is called when
 // the request has passed the client's limits.
-func (s source[T]) request(ctx context.Context, identity *keyIdentity, q tail.Query, passed func(), last *lastPage, read func(*listed) error) error {
+func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing.Query, passed func(), last *lastPage, read func(*listed) error) error {
 	opts := append([]CallOption{only(identity)}, s.opts...)
-	req, co, err := s.client.request(http.MethodGet, s.path, joined(encodeQuery(q), s.query), opts)
+	req, co, err := s.client.request(http.MethodGet, s.path, joined(q.Append(nil), s.query), opts)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ type lastPage struct {
 	seed maphash.Seed
 	sum  uint64
 	size int
-	page *listed // without body and raw; nil if it had no objects
+	page *listing.Page // without Raw; nil if it had no objects
 }
 
 func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }
@@ -149,24 +149,30 @@ func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }
 // read scans the page in body, unless it is the last one. For others it is taken
 // by chance once in 2⁶⁴ times; the seed leaves a hostile server nothing but
 // chance.
+//
+// There can be no last page: then it scans every page.
 func (l *lastPage) read(body []byte, timeField string) (*listed, error) {
+	if l == nil {
+		page, err := listing.Scan(body, timeField)
+		if err != nil {
+			return nil, err
+		}
+		return newListed(page, body), nil
+	}
 	sum := maphash.Bytes(l.seed, body)
 	if l.page != nil && l.size == len(body) && l.sum == sum {
-		page := *l.page
-		page.body = body
-		return &page, nil
+		return newListed(l.page, body), nil
 	}
-	page, err := scanPage(body, timeField)
+	page, err := listing.Scan(body, timeField)
 	if err != nil {
 		return nil, err
 	}
 	l.sum, l.size, l.page = sum, len(body), nil
-	if len(page.Items) > 0 {
+	if len(page.Heads) > 0 {
 		l.page = new(*page)
-		l.page.raw = nil
+		l.page.Raw = nil
 	}
-	page.body = body
-	return page, nil
+	return newListed(page, body), nil
 }
 
 // decode decodes an object. A panic of T's own decoding is an error.
@@ -183,26 +189,10 @@ func decode[T any](raw []byte) (object *T, err error) {
 	return object, nil
 }
 
-func encodeQuery(q tail.Query) []byte {
-	b := form.AppendPair(nil, "limit", strconv.Itoa(q.Limit))
-	for _, bound := range []struct {
-		key   string
-		value int64
-	}{{"created[gte]", q.GTE}, {"created[lt]", q.LT}} {
-		if bound.value != 0 {
-			b = form.AppendPair(b, bound.key, strconv.FormatInt(bound.value, 10))
-		}
-	}
-	if q.StartingAfter != "" {
-		b = form.AppendPair(b, byStartingAfter, q.StartingAfter)
-	}
-	return b
-}
-
 // cursorLost reports whether an error means that the object which a query's
 // cursor names is gone: a 400 today, and a 404 would mean the same.
-func cursorLost(q tail.Query, err error) bool {
+func cursorLost(q listing.Query, err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && q.StartingAfter != "" && e.Code == "resource_missing" &&
+	return ok && (q.After != "" || q.Before != "") && e.Code == "resource_missing" &&
 		(e.HTTPStatus == http.StatusBadRequest || e.HTTPStatus == http.StatusNotFound)
 }

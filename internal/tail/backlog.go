@@ -1,5 +1,7 @@
 package tail
 
+import "github.com/stripekit/stripekit/internal/listing"
+
 // backlog cuts what is too much for one reading into windows, the oldest first.
 // How wide they should be is known from what was just read: a window aims at a
 // few pages. Its zero value is no backlog.
@@ -71,9 +73,9 @@ func (b *backlog) fullSecond(r *reading) int64 {
 
 // done sets the width of the window behind one that was read.
 func (b *backlog) done(r *reading) {
-	width, aim := r.hi-r.lo, int64(windowPages*PageSize)
+	width, aim := r.hi-r.lo, int64(windowPages*listing.PageSize)
 	if !r.ordered {
-		aim = PageSize / 2
+		aim = listing.PageSize / 2
 	}
 	listed := max(int64(r.listed), 1)
 	b.empty = r.listed == 0

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // flow is a Poller without trouble: all Dates are right, no request fails, and
@@ -92,16 +94,16 @@ func (f *flow) step(sweep bool) bool {
 }
 
 // list makes the request of a query.
-func (f *flow) list(q Query) (Page, bool) {
+func (f *flow) list(q listing.Query) (Page, bool) {
 	sent := f.mono
 	f.pass(f.request / 2)
-	items, more, ok := f.service.list(f.t, q)
+	heads, more, ok := f.service.list(f.t, q)
 	date := f.date(f.service.second())
 	f.pass(f.request / 2)
 	if date != 0 {
 		date = floorSecond(date*1000 - f.request.Milliseconds())
 	}
-	return Page{Items: items, HasMore: more, Date: date, At: sent, Received: f.mono}, ok
+	return Page{Page: listing.Page{Heads: heads, HasMore: more}, Date: date, At: sent, Received: f.mono}, ok
 }
 
 func (f *flow) take(p Page, res Result) {
@@ -109,7 +111,7 @@ func (f *flow) take(p Page, res Result) {
 		clear(f.refs)
 	}
 	for _, fresh := range res.Fresh {
-		f.refs[fresh.Ref] = p.Items[fresh.Index].ID
+		f.refs[fresh.Ref] = p.Heads[fresh.Index].ID
 	}
 	for _, found := range res.Found {
 		id, ok := f.refs[found.Ref]

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 const (
@@ -13,7 +15,7 @@ const (
 	// excepted. It bounds what is held back until the oldest is known.
 	maxPages = 24
 	// maxAgain is how many objects of a page the next one may list again.
-	maxAgain = PageSize / 4
+	maxAgain = listing.PageSize / 4
 	// windowPages is how many pages a window should have.
 	windowPages = 3
 	// maxLost is how many lost cursors a reading tolerates, and one more for
@@ -48,7 +50,7 @@ type reading struct {
 	second      int64
 	anchoring   bool            // the anchors are to be read first
 	anchors     map[uint64]bool // objects below the second, where objects do not tell theirs
-	walked      map[uint64]bool // the last objects of the pages
+	walked      listing.Cursors // of the pages of the second
 	unconfirmed *walk           // a page of which the anchors are to be read again
 
 	at      time.Time       // when the first page was requested, by the monotonic clock
@@ -65,16 +67,16 @@ func newReading(k kind, lo, hi int64) *reading {
 	return &reading{kind: k, lo: lo, hi: hi, ordered: true}
 }
 
-func (r *reading) query() Query {
+func (r *reading) query() listing.Query {
 	switch {
 	case r.kind == probe:
-		return Query{Limit: 1}
+		return listing.Query{Limit: 1}
 	case r.anchoring:
-		return Query{Limit: PageSize, LT: r.lo}
+		return listing.Query{Limit: listing.PageSize, LT: r.lo}
 	case r.cursor != "":
-		return Query{Limit: PageSize, StartingAfter: r.cursor}
+		return listing.Query{Limit: listing.PageSize, After: r.cursor}
 	default:
-		return Query{Limit: PageSize, GTE: r.lo, LT: r.end()}
+		return listing.Query{Limit: listing.PageSize, GTE: r.lo, LT: r.end()}
 	}
 }
 
@@ -83,18 +85,6 @@ func (r *reading) end() int64 { return cmp.Or(r.top, r.hi) }
 
 // single reports whether the reading is of one second.
 func (r *reading) single() bool { return r.hi == r.lo+1 }
-
-func check(p Page) error {
-	for _, item := range p.Items {
-		if item.ID == "" {
-			return fmt.Errorf("%w: an object without an id", ErrPage)
-		}
-	}
-	if p.HasMore && len(p.Items) == 0 {
-		return fmt.Errorf("%w: has_more on a page without objects", ErrPage)
-	}
-	return nil
-}
 
 // take goes on with the reading by a page.
 func (t *Tail) take(p Page) (Result, error) {
@@ -106,51 +96,51 @@ func (t *Tail) take(p Page) (Result, error) {
 	case r.cursor != "":
 		return t.takeOfSecond(p)
 	}
-	ordered := inOrder(p.Items, r.lo, r.end())
+	ordered := inOrder(p.Heads, r.lo, r.end())
 	r.ordered = r.ordered && ordered
 	if p.HasMore && !ordered && !r.single() {
 		return t.halve()
 	}
-	if r.pages == 1 && len(p.Items) > 0 {
-		r.newest = p.Items[len(p.Items)/10].Created
+	if r.pages == 1 && len(p.Heads) > 0 {
+		r.newest = p.Heads[len(p.Heads)/10].Created
 	}
 	if !p.HasMore {
-		return t.finish(t.collect(p.Items, 0, r.lo, r.end())), nil
+		return t.finish(t.collect(p.Heads, 0, r.lo, r.end())), nil
 	}
-	oldest := p.Items[len(p.Items)-1].Created
+	oldest := p.Heads[len(p.Heads)-1].Created
 	if ordered && !r.single() && r.tooFull(oldest) {
-		return t.cut(t.backlog.tooFull(r, oldest)), nil
+		return t.tooFull(oldest), nil
 	}
-	fresh := t.collect(p.Items, 0, r.lo, r.end())
+	fresh := t.collect(p.Heads, 0, r.lo, r.end())
 	if ordered {
-		return t.goOn(p.Items, fresh), nil
+		return t.goOn(p.Heads, fresh), nil
 	}
 	r.second, r.anchoring = r.lo, true
-	r.top, r.cursor, r.walked = r.second+1, p.Items[len(p.Items)-1].ID, map[uint64]bool{}
+	r.top, r.cursor, r.walked = r.second+1, p.Heads[len(p.Heads)-1].ID, listing.Cursors{}
 	return t.within(fresh), nil
 }
 
 // takeOfSecond goes on within a second, by a page behind the cursor.
 func (t *Tail) takeOfSecond(p Page) (Result, error) {
 	r := t.reading
-	if r.anchors == nil && !inOrder(p.Items, 0, r.second+1) {
-		return t.fail("a page is not in order")
+	if r.anchors == nil && !inOrder(p.Heads, 0, r.second+1) {
+		return t.fail(fmt.Errorf("%w: a page is not in order", listing.ErrPage))
 	}
-	end, ended := len(p.Items), false
-	for i, item := range p.Items {
-		ended = r.anchors[t.hash(item)] || r.anchors == nil && item.Created > 0 && item.Created < r.second
+	end, ended := len(p.Heads), false
+	for i, object := range p.Heads {
+		ended = r.anchors[t.hash(object)] || r.anchors == nil && object.Created > 0 && object.Created < r.second
 		if ended {
 			end = i
 			break
 		}
 	}
-	fresh := t.collect(p.Items[:end], 0, r.second, r.second+1)
+	fresh := t.collect(p.Heads[:end], 0, r.second, r.second+1)
 	if r.anchors == nil && ended && r.second > r.lo {
 		return t.takeBelow(p, end, fresh)
 	}
 	w := walk{ended: ended, more: p.HasMore}
 	if end > 0 {
-		w.last = p.Items[end-1]
+		w.last = p.Heads[end-1]
 	}
 	if r.anchors != nil && len(fresh) > 0 {
 		r.unconfirmed, r.anchoring = &w, true
@@ -166,36 +156,36 @@ func (t *Tail) takeOfSecond(p Page) (Result, error) {
 func (t *Tail) takeBelow(p Page, first int, fresh []Fresh) (Result, error) {
 	r := t.reading
 	r.cursor, r.top = "", r.second
-	items := p.Items[first:]
-	bottom := slices.IndexFunc(items, func(i Item) bool { return i.Created > 0 && i.Created < r.lo })
+	objects := p.Heads[first:]
+	bottom := slices.IndexFunc(objects, func(h listing.Head) bool { return h.Created > 0 && h.Created < r.lo })
 	if bottom >= 0 {
-		items = items[:bottom]
+		objects = objects[:bottom]
 	}
-	if !inOrder(items, r.lo, r.second) {
+	if !inOrder(objects, r.lo, r.second) {
 		return Result{Fresh: fresh}, nil // the filters read it again
 	}
-	fresh = append(fresh, t.collect(items, first, r.lo, r.second)...)
+	fresh = append(fresh, t.collect(objects, first, r.lo, r.second)...)
 	if bottom >= 0 || !p.HasMore {
 		return t.finish(fresh), nil
 	}
-	if oldest := items[len(items)-1].Created; r.tooFull(oldest) {
-		return t.cut(t.backlog.tooFull(r, oldest)), nil
+	if oldest := objects[len(objects)-1].Created; r.tooFull(oldest) {
+		return t.tooFull(oldest), nil
 	}
-	return t.goOn(items, fresh), nil
+	return t.goOn(objects, fresh), nil
 }
 
 // goOn chooses how to read what is older than the last objects of a page in
 // order: by the filters, which list the oldest second of the page again, or, where
 // that would be much, by a cursor.
-func (t *Tail) goOn(items []Item, fresh []Fresh) Result {
+func (t *Tail) goOn(objects []listing.Head, fresh []Fresh) Result {
 	r := t.reading
-	last := items[len(items)-1]
+	last := objects[len(objects)-1]
 	r.top = last.Created + 1
-	above := sort.Search(len(items), func(i int) bool { return items[i].Created <= last.Created })
-	if above > 0 && len(items)-above <= maxAgain {
+	above := sort.Search(len(objects), func(i int) bool { return objects[i].Created <= last.Created })
+	if above > 0 && len(objects)-above <= maxAgain {
 		return Result{Fresh: fresh}
 	}
-	r.second, r.cursor, r.walked = last.Created, last.ID, map[uint64]bool{}
+	r.second, r.cursor, r.walked = last.Created, last.ID, listing.Cursors{}
 	return t.within(fresh)
 }
 
@@ -210,18 +200,16 @@ func (t *Tail) finish(fresh []Fresh) Result {
 type walk struct {
 	ended bool // the page is the last of the second
 	more  bool
-	last  Item // of the second on the page
+	last  listing.Head // of the second on the page
 }
 
 // walkOn goes on behind the last object of a page, or below the second.
 func (t *Tail) walkOn(w walk) (Result, error) {
 	r := t.reading
 	if !w.ended && w.more {
-		h := t.hash(w.last)
-		if r.walked[h] {
-			return t.fail("a page repeats an earlier one")
+		if err := r.walked.Add(w.last.ID); err != nil {
+			return t.fail(err)
 		}
-		r.walked[h] = true
 		if r.cursor = w.last.ID; !r.single() && r.pages >= maxPages {
 			return t.cut(t.backlog.fullSecond(r)), nil
 		}
@@ -252,8 +240,8 @@ func (t *Tail) within(fresh []Fresh) Result {
 func (t *Tail) takeAnchors(p Page) (Result, error) {
 	r := t.reading
 	r.anchoring, r.anchors = false, map[uint64]bool{}
-	for _, item := range p.Items {
-		r.anchors[t.hash(item)] = true
+	for _, object := range p.Heads {
+		r.anchors[t.hash(object)] = true
 	}
 	if r.unconfirmed == nil {
 		return Result{}, nil
@@ -273,15 +261,15 @@ func (t *Tail) takeAnchors(p Page) (Result, error) {
 
 // collect keeps what was not seen of the objects on a page from index first on,
 // which were listed for the seconds from lo up to hi.
-func (t *Tail) collect(items []Item, first int, lo, hi int64) (fresh []Fresh) {
+func (t *Tail) collect(objects []listing.Head, first int, lo, hi int64) (fresh []Fresh) {
 	r := t.reading
-	r.listed += len(items)
-	for i, item := range items {
-		k := Key{From: item.Created, Second: item.Created, Hash: t.hash(item)}
-		if !inSpan(item.Created, lo, hi) {
+	r.listed += len(objects)
+	for i, object := range objects {
+		k := Key{From: object.Created, Second: object.Created, Hash: t.hash(object)}
+		if !inSpan(object.Created, lo, hi) {
 			k.From, k.Second = bounds(lo, hi)
 		}
-		if t.seen.has(item.Created, k.Hash) {
+		if t.seen.has(object.Created, k.Hash) {
 			if k.From < k.Second {
 				t.seen.narrow(k)
 			}
@@ -316,13 +304,13 @@ func inSpan(second, lo, hi int64) bool { return second >= lo && second > 0 && (h
 
 // inOrder reports whether the objects of a page tell their seconds, newest
 // first, in the span that was requested.
-func inOrder(items []Item, lo, hi int64) bool {
-	for _, item := range items {
-		if !inSpan(item.Created, lo, hi) {
+func inOrder(objects []listing.Head, lo, hi int64) bool {
+	for _, object := range objects {
+		if !inSpan(object.Created, lo, hi) {
 			return false
 		}
 	}
-	return slices.IsSortedFunc(items, func(a, b Item) int { return cmp.Compare(b.Created, a.Created) })
+	return slices.IsSortedFunc(objects, func(a, b listing.Head) int { return cmp.Compare(b.Created, a.Created) })
 }
 
 // tooFull reports whether a reading that has come down to a second would have
@@ -335,6 +323,17 @@ func (r *reading) tooFull(oldest int64) bool {
 	return r.pages >= maxPages
 }
 
+// tooFull ends a reading that would have too many pages: for a drain, or for one of
+// a narrower span.
+func (t *Tail) tooFull(oldest int64) Result {
+	r := t.reading
+	if t.planDrain(r) {
+		t.reading = nil
+		return Result{Dropped: true}
+	}
+	return t.cut(t.backlog.tooFull(r, oldest))
+}
+
 // halve cuts the reading to half of its span, since nothing is known of where in
 // it its objects were created.
 func (t *Tail) halve() (Result, error) {
@@ -342,8 +341,7 @@ func (t *Tail) halve() (Result, error) {
 	end := r.end()
 	if end == 0 {
 		if !t.clock.known() {
-			t.reading = nil
-			return Result{Dropped: true}, errNoDate
+			return t.fail(errNoDate)
 		}
 		end = t.clock.at(r.at) + 1
 	}
@@ -357,9 +355,10 @@ func (t *Tail) cut(width int64) Result {
 	return Result{Dropped: true}
 }
 
-func (t *Tail) fail(reason string) (Result, error) {
+// fail gives up the reading. The next begins anew, and nothing is lost.
+func (t *Tail) fail(err error) (Result, error) {
 	t.reading = nil
-	return Result{Dropped: true}, fmt.Errorf("%w: %s", ErrPage, reason)
+	return Result{Dropped: true}, err
 }
 
 // date notes what the service's clock had reached when a page was requested.

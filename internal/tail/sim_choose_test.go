@@ -121,7 +121,7 @@ func (h *history) backlog() {
 func (h *history) chooseBeginning() {
 	r := h.rand
 	h.start = h.service.second()
-	h.config = Config{Overlap: time.Duration(h.service.overlap) * time.Second, Start: h.mono}
+	h.config = Config{Overlap: time.Duration(h.service.overlap) * time.Second, Start: h.mono, Reused: h.service.traffic.reuse > 0}
 	for i := range h.config.Seed {
 		h.config.Seed[i] = byte(r.Uint32())
 	}

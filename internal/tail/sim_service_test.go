@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 const day = 24 * 60 * 60
@@ -39,7 +41,7 @@ type service struct {
 	created  int
 	late     int
 	deleted  int
-	newestID string // last item of the last page, the likeliest cursor
+	newestID string // last object of the last page, the likeliest cursor
 }
 
 // traffic is how objects come to be, and go.
@@ -108,19 +110,25 @@ func (s *service) reuseID(o *object) {
 }
 
 // list answers a query; false is a cursor that the list does not have.
-func (s *service) list(t require.TestingT, q Query) (items []Item, hasMore, ok bool) {
+func (s *service) list(t require.TestingT, q listing.Query) (heads []listing.Head, hasMore, ok bool) {
 	s.requests++
-	require.False(t, q.StartingAfter != "" && (q.GTE != 0 || q.LT != 0), "a cursor with a filter: %+v", q)
+	require.False(t, q.After != "" && (q.GTE != 0 || q.LT != 0), "a cursor with a filter: %+v", q)
 	require.True(t, q.Limit >= 1 && q.Limit <= 100, "limit: %+v", q)
 	require.True(t, q.GTE >= 0 && q.LT >= 0, "bounds: %+v", q)
+	require.False(t, q.Before != "" && (q.After != "" || q.GTE != 0 || q.LT != 0), "a cursor with something else: %+v", q)
+	require.False(t, q.GTE > 0 && q.LT > 0 && q.GTE >= q.LT, "an empty range: %+v", q)
 	at := len(s.objects)
 	switch {
-	case q.StartingAfter != "":
-		o := s.byID[q.StartingAfter]
+	case q.After != "" || q.Before != "":
+		o := s.byID[q.After+q.Before]
 		if o == nil || o.deleted || o.visible > s.now {
 			return nil, false, false
 		}
 		at = s.index(o.created, o.rank)
+		if q.Before != "" {
+			heads, hasMore = s.above(at, q.Limit)
+			return heads, hasMore, true
+		}
 	case q.LT != 0:
 		at = s.index(q.LT, 0)
 	}
@@ -129,20 +137,42 @@ func (s *service) list(t require.TestingT, q Query) (items []Item, hasMore, ok b
 		if o.deleted || o.visible > s.now {
 			continue
 		}
-		if len(items) == q.Limit {
+		if len(heads) == q.Limit {
 			hasMore = true
 			break
 		}
-		item := Item{ID: o.id, Created: o.created}
-		if s.undated {
-			item.Created = 0
+		heads = append(heads, s.head(o))
+	}
+	if len(heads) > 0 {
+		s.newestID = heads[len(heads)-1].ID
+	}
+	return heads, hasMore, true
+}
+
+func (s *service) head(o *object) listing.Head {
+	if s.undated {
+		return listing.Head{ID: o.id}
+	}
+	return listing.Head{ID: o.id, Created: o.created}
+}
+
+// above is the page right above an object, newest first.
+func (s *service) above(at, limit int) (heads []listing.Head, hasMore bool) {
+	for _, o := range s.objects[at+1:] {
+		if o.deleted || o.visible > s.now {
+			continue
 		}
-		items = append(items, item)
+		if len(heads) == limit {
+			hasMore = true
+			break
+		}
+		heads = append(heads, s.head(o))
 	}
-	if len(items) > 0 {
-		s.newestID = items[len(items)-1].ID
+	slices.Reverse(heads)
+	if len(heads) > 0 {
+		s.newestID = heads[0].ID
 	}
-	return items, hasMore, true
+	return heads, hasMore
 }
 
 // advance lets time pass, and what happens in it happen.

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // totals is what happened in many histories.
 type totals struct {
 	objects, late, deleted, polls, requests, failures, dropped, lost, nonsense int
 	found, lateFound, again, crashes, sleeps, snapshots, holes, maxSeen        int
-	refused, unstarted, helpless, maxSettle, maxPoll                           int
+	refused, unstarted, helpless, maxSettle, maxPoll, drains, drained          int
 }
 
 // seeded makes a failure say which history it is of.
@@ -154,6 +156,12 @@ func (h *history) poll() {
 		}
 		full = full && sweep
 		q, ok := h.tail.Next(h.mono, sweep)
+		if !ok && h.tail.Draining() {
+			if h.drain(); h.refused {
+				return
+			}
+			continue
+		}
 		if !ok {
 			break
 		}
@@ -191,20 +199,20 @@ func (h *history) between() {
 }
 
 // request makes a request and gives the Tail the response.
-func (h *history) request(q Query) {
+func (h *history) request(q listing.Query) {
 	sent, rtt := h.mono, 50+h.rand.Int64N(h.slowest)
 	there := h.rand.Int64N(rtt + 1)
 	h.pass(there)
 	if h.chance(h.sleeps / 4) {
 		h.sleep()
 	}
-	items, hasMore, ok := h.service.list(h.t, q)
+	heads, hasMore, ok := h.service.list(h.t, q)
 	second := h.service.second()
 	if h.chance(h.sleeps / 4) {
 		h.sleep()
 	}
 	h.pass(rtt - there)
-	h.trace("%d [%d, %d) %s: %d items, more %v, ok %v", second, q.GTE, q.LT, q.StartingAfter, len(items), hasMore, ok)
+	h.trace("%d [%d, %d) %s: %d objects, more %v, ok %v", second, q.GTE, q.LT, q.After, len(heads), hasMore, ok)
 	if h.chance(h.failures) {
 		h.fail()
 		return
@@ -213,7 +221,7 @@ func (h *history) request(q Query) {
 		res Result
 		err error
 	)
-	page := Page{Items: items, HasMore: hasMore, At: sent, Received: h.mono}
+	page := Page{Page: listing.Page{Heads: heads, HasMore: hasMore}, At: sent, Received: h.mono}
 	if date := h.dates.header(second); date != 0 {
 		page.Date = floorSecond(date*1000 - rtt)
 		if !h.started && !h.dates.mostlyRight() {
@@ -229,14 +237,14 @@ func (h *history) request(q Query) {
 			return
 		}
 		if res, err = h.tail.Read(page); garbled && err != nil {
-			require.ErrorIs(h.t, err, ErrPage)
+			require.ErrorIs(h.t, err, listing.ErrPage)
 			err = nil
 		}
 	}
 	if err != nil && (h.dates.kind != datesRight || !ok) {
 		// It cannot go on without a Date, or with cursor after cursor gone, and
 		// says so.
-		require.ErrorIs(h.t, err, ErrPage)
+		require.ErrorIs(h.t, err, listing.ErrPage)
 		h.totals.refused++
 		h.refused = true
 		clear(h.refs)
@@ -244,7 +252,7 @@ func (h *history) request(q Query) {
 	}
 	require.NoError(h.t, err)
 	h.sawStart()
-	h.take(page.Items, res)
+	h.take(page.Heads, res)
 }
 
 func floorSecond(milliseconds int64) int64 {
@@ -274,34 +282,34 @@ func (h *history) drop() {
 // page in the wrong order. That is refused or read all the same, where it shows.
 func (h *history) garble(page *Page) (refused bool) {
 	h.totals.nonsense++
-	items := slices.Clone(page.Items)
+	heads := slices.Clone(page.Heads)
 	switch h.rand.IntN(3) {
 	case 0:
 		if !h.service.undated {
-			slices.Reverse(items)
-			page.Items = items
+			slices.Reverse(heads)
+			page.Heads = heads
 		}
 		return false
 	case 1:
-		items = append(items, Item{})
+		heads = append(heads, listing.Head{})
 	default:
-		items, page.HasMore = nil, true
+		heads, page.HasMore = nil, true
 	}
-	page.Items = items
+	page.Heads = heads
 	_, err := h.tail.Read(*page)
-	require.ErrorIs(h.t, err, ErrPage)
+	require.ErrorIs(h.t, err, listing.ErrPage)
 	clear(h.refs)
 	return true
 }
 
 // take is what the Poller does with a result.
-func (h *history) take(items []Item, res Result) {
+func (h *history) take(heads []listing.Head, res Result) {
 	if res.Dropped {
 		h.totals.dropped++
 		clear(h.refs)
 	}
 	for _, f := range res.Fresh {
-		o := h.service.byID[items[f.Index].ID]
+		o := h.service.byID[heads[f.Index].ID]
 		h.refs[f.Ref] = o
 	}
 	last, newest := int64(0), h.newest

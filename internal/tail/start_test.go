@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // Whatever the fractions of a second are, what is created in the second of Start
@@ -84,7 +86,7 @@ func TestSaysThatItCannotBeginWithoutDates(t *testing.T) {
 	require.True(t, ok)
 	p, _ := f.list(q)
 	_, err := f.tail.Read(p)
-	require.ErrorIs(t, err, ErrPage)
+	require.ErrorIs(t, err, listing.ErrPage)
 	require.False(t, f.tail.Started())
 	f.date = func(second int64) int64 { return second }
 	f.poll()
@@ -183,10 +185,11 @@ func TestAnUndatedObjectOfASlowResponseIsFoundOnce(t *testing.T) {
 	sent := f.mono
 	f.pass(300 * time.Second)
 	f.add(3, 0)
-	items, more, _ := f.service.list(t, q)
-	res, err := f.tail.Read(Page{Items: items, HasMore: more, Date: f.service.second() - 300, At: sent, Received: f.mono})
+	heads, more, _ := f.service.list(t, q)
+	page := Page{Page: listing.Page{Heads: heads, HasMore: more}, Date: f.service.second() - 300, At: sent, Received: f.mono}
+	res, err := f.tail.Read(page)
 	require.NoError(t, err)
-	f.take(Page{Items: items}, res)
+	f.take(page, res)
 	for range 60 {
 		f.run(10*time.Second, 5*time.Second)
 	}

@@ -29,26 +29,28 @@
 // above an older mark fits on the same page, the first reading starts there, so
 // a quiet list costs one request a poll.
 //
-// A backlog is read in windows, the oldest first, each a few pages wide. Once they
-// are older than the overlap, each is followed by sweeps of what was read before
-// the backlog, so that the floor follows and the memory does not grow.
+// What of a backlog is older than the overlap is complete, and drained: read once,
+// by several requests side by side, the floor rising with what is handed on. The
+// rest, and all of a list that does not tell its seconds, is read in windows, the
+// oldest first, each a few pages wide. Once they are older than the overlap, each
+// is followed by sweeps of what was read before the backlog, so that the floor
+// follows and the memory does not grow.
 package tail
 
 import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 const (
-	// PageSize is the number of objects requested at a time, the most there is.
-	PageSize = 100
 	// quietPage is how many known objects may share the page with new ones.
-	quietPage = PageSize * 3 / 4
+	quietPage = listing.PageSize * 3 / 4
 	// maxProbes is how many responses the clock is read from at the start.
 	maxProbes = 5
 	// firstAge is the age of the second reading, in seconds. It doubles from
@@ -59,36 +61,16 @@ const (
 	headAge = 2
 )
 
-// ErrPage is wrapped by errors for a page that no list has. The reading is
-// dropped; the next begins anew, and nothing is lost.
-var ErrPage = errors.New("the list makes no sense")
-
 // errNoDate is wrapped where the service's clock is needed and not known.
-var errNoDate = fmt.Errorf("%w: the responses have no Date header that can be relied on", ErrPage)
-
-// Item is an object as it stands on a page. Created is in seconds, 0 where it
-// does not tell.
-type Item struct {
-	ID      string
-	Created int64
-}
-
-// Query is what to request of the list. Bounds are on created; 0 and "" are
-// none. A cursor and a bound are never set together.
-type Query struct {
-	Limit         int
-	GTE, LT       int64
-	StartingAfter string
-}
+var errNoDate = fmt.Errorf("%w: the responses have no Date header that can be relied on", listing.ErrPage)
 
 // Page is a response, newest first. Date is the service's second when it was
 // requested, or somewhat before, 0 where that is not known; At is the same
 // moment by the monotonic clock.
 type Page struct {
-	Items   []Item
-	HasMore bool
-	Date    int64
-	At      time.Time
+	listing.Page
+	Date int64
+	At   time.Time
 	// Received is when the response was read, by the monotonic clock.
 	Received time.Time
 }
@@ -96,7 +78,7 @@ type Page struct {
 // Fresh is an object on a page that was not seen before. It is new unless its
 // reading is dropped.
 type Fresh struct {
-	Index int // into Page.Items
+	Index int // into Page.Heads
 	Ref   int // its name in the reading
 }
 
@@ -123,6 +105,8 @@ type Config struct {
 	Start time.Time
 	// Seed keys the hashes of ids, so that nobody can choose ids that collide.
 	Seed [16]byte
+	// Reused is set if an id can be that of an object which was deleted.
+	Reused bool
 }
 
 // Tail reads one list. It is not safe for concurrent use.
@@ -139,10 +123,13 @@ type Tail struct {
 	clock   clock
 	seen    seen
 	undated bool // an object that does not tell its second was seen
+	plain   bool // the list cannot be drained
+	reused  bool
 	newest  int64
 
 	// Of the poll.
 	reading  *reading
+	drain    *drain
 	headDone bool
 	position int64 // what is older was read
 	backlog  backlog
@@ -154,7 +141,7 @@ type Tail struct {
 
 // New makes a Tail.
 func New(c Config) *Tail {
-	t := &Tail{seed: c.Seed, start: c.Start, overlap: int64(c.Overlap/time.Second) + tolerance}
+	t := &Tail{seed: c.Seed, start: c.Start, reused: c.Reused, overlap: int64(c.Overlap/time.Second) + tolerance}
 	ages := 2
 	for age := int64(firstAge); age < t.overlap; age *= 2 {
 		ages++
@@ -211,21 +198,25 @@ func (t *Tail) Begin() {
 	t.position = t.marks[0]
 }
 
-// Next is what to request now; false if the poll is done. Without sweep it is
+// Next is what to request now; false if the poll is done, or if there is a backlog
+// to drain first. Without sweep it is
 // done once what is new was read, and not too much is left in memory.
-func (t *Tail) Next(now time.Time, sweep bool) (Query, bool) {
+func (t *Tail) Next(now time.Time, sweep bool) (listing.Query, bool) {
+	if t.drain != nil {
+		return listing.Query{}, false
+	}
 	if t.reading == nil {
 		t.reading = t.plan(now, sweep)
 	}
 	if t.reading == nil {
-		return Query{}, false
+		return listing.Query{}, false
 	}
 	return t.reading.query(), true
 }
 
 // Pages is how many pages of new objects the poll has found so far, sweeps
 // excepted.
-func (t *Tail) Pages() int { return (t.fresh + PageSize - 1) / PageSize }
+func (t *Tail) Pages() int { return (t.fresh + listing.PageSize - 1) / listing.PageSize }
 
 // plan chooses the next reading.
 func (t *Tail) plan(now time.Time, sweep bool) *reading {
@@ -264,7 +255,7 @@ func (t *Tail) planHead() *reading {
 
 const (
 	sweepPages   = 2 // of a slice
-	undatedSlice = PageSize * 3 / 4
+	undatedSlice = listing.PageSize * 3 / 4
 	// minBudget is how many pages a poll sweeps at the most without much news.
 	// With more, it sweeps two pages for a page of news: one for the last age,
 	// and one for those before it.
@@ -275,7 +266,7 @@ const (
 	windowSlices = 2 // at the most between the windows of a backlog
 	// A sweep waits until it has a page's worth to read, or for a part of its
 	// age: half of it, and a sixteenth for the last.
-	minSweep = PageSize * 4 / 5
+	minSweep = listing.PageSize * 4 / 5
 )
 
 // planSweep reads a slice of what has come of age: first of the age that the
@@ -309,7 +300,7 @@ func (t *Tail) planSweep(now time.Time, sweep bool) *reading {
 // slice is a sweep from lo up to hi, or to where it has enough pages. What does
 // not tell its second cannot be read page by page, so it is to fit on one.
 func (t *Tail) slice(lo, hi int64) *reading {
-	from, limit := t.seen.from(lo), sweepPages*PageSize*9/10
+	from, limit := t.seen.from(lo), sweepPages*listing.PageSize*9/10
 	if t.undated {
 		limit = undatedSlice
 	}
@@ -349,25 +340,30 @@ func (t *Tail) Read(p Page) (Result, error) {
 	if r.kind == sweep {
 		t.budget--
 	}
-	if err := check(p); err != nil {
-		t.reading = nil
-		return Result{Dropped: true}, err
+	if err := p.Check(); err != nil {
+		return t.fail(err)
 	}
+	t.observe(p)
+	if r.kind == probe {
+		return Result{}, t.readProbe()
+	}
+	return t.take(p)
+}
+
+// observe learns the service's clock from a page, and whether its objects tell
+// their seconds.
+func (t *Tail) observe(p Page) {
 	if p.Date > 0 {
 		t.clock.vote(p.Date, p.At)
 	}
-	for _, item := range p.Items {
-		if item.Created > 0 {
-			t.clock.observe(item.Created, p.Received)
+	for _, object := range p.Heads {
+		if object.Created > 0 {
+			t.clock.observe(object.Created, p.Received)
 		} else {
 			t.undated = true
 		}
 	}
 	t.correctStart()
-	if r.kind == probe {
-		return Result{}, t.readProbe()
-	}
-	return t.take(p)
 }
 
 // readProbe waits until two Dates agree on the second that the Tail begins from.
@@ -408,8 +404,7 @@ func (t *Tail) Drop() { t.reading = nil }
 func (t *Tail) Lost() (Result, error) {
 	r := t.reading
 	if r.lost++; r.lost > maxLost+r.pages/4 {
-		t.reading = nil
-		return Result{Dropped: true}, fmt.Errorf("%w: %d cursors are unknown", ErrPage, r.lost)
+		return t.fail(fmt.Errorf("%w: %d cursors are unknown", listing.ErrPage, r.lost))
 	}
 	r.cursor, r.anchoring, r.anchors, r.unconfirmed = "", false, nil, nil
 	return Result{}, nil
@@ -431,7 +426,7 @@ func (t *Tail) complete() Result {
 		t.seen.unread = t.seen.unread[1:]
 	case r.kind == head && r.hi == 0:
 		t.headDone, t.backlog = true, backlog{}
-		t.budget = min(max(t.budget, -1), 0) + max(minBudget, 2*t.fresh/PageSize)
+		t.budget = min(max(t.budget, -1), 0) + max(minBudget, 2*t.fresh/listing.PageSize)
 	case r.kind == head:
 		t.position, t.slices = max(t.position, r.hi), windowSlices
 		t.backlog.done(r)
@@ -504,9 +499,9 @@ func (t *Tail) Snapshot(also ...Key) Snapshot {
 
 // hash identifies an object. A product that is deleted and made again under its
 // id has another created second, and so is another object.
-func (t *Tail) hash(i Item) uint64 {
-	t.buf = append(append(t.buf[:0], t.seed[:]...), i.ID...)
-	t.buf = binary.LittleEndian.AppendUint64(t.buf, uint64(i.Created))
+func (t *Tail) hash(object listing.Head) uint64 {
+	t.buf = append(append(t.buf[:0], t.seed[:]...), object.ID...)
+	t.buf = binary.LittleEndian.AppendUint64(t.buf, uint64(object.Created))
 	sum := sha256.Sum256(t.buf)
 	return binary.LittleEndian.Uint64(sum[:8])
 }

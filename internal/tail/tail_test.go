@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 const tenMinutes = 10 * time.Minute
@@ -86,8 +88,8 @@ func TestACursorDeletedWithinASecondLosesNothing(t *testing.T) {
 		if !ok {
 			break
 		}
-		if q.StartingAfter != "" && lost < 3 {
-			f.service.delete(f.service.byID[q.StartingAfter])
+		if q.After != "" && lost < 3 {
+			f.service.delete(f.service.byID[q.After])
 			lost++
 		}
 		require.True(t, f.step(true))
@@ -117,7 +119,7 @@ func TestAnObjectThatAppearsAtTheEndOfAnUndatedSecond(t *testing.T) {
 		if !ok {
 			break
 		}
-		if q.StartingAfter != "" && late == "" {
+		if q.After != "" && late == "" {
 			late = f.add(1, 20)[0]
 			f.hold[late] = true
 		}
@@ -140,17 +142,41 @@ func TestGivesUpAReadingWhoseCursorsAreAllUnknown(t *testing.T) {
 	f.tail.Begin()
 	for range 100 {
 		q, _ := f.tail.Next(f.mono, true)
-		if q.StartingAfter == "" {
+		if q.After == "" {
 			f.step(true)
 			continue
 		}
 		if res, err := f.tail.Lost(); err != nil {
-			require.ErrorIs(t, err, ErrPage)
+			require.ErrorIs(t, err, listing.ErrPage)
 			require.True(t, res.Dropped)
 			return
 		}
 	}
 	require.Fail(t, "it never gives up")
+}
+
+func TestGivesUpAReadingWhosePagesRepeat(t *testing.T) {
+	f := newFlow(t, tenMinutes, false)
+	f.pass(time.Minute)
+	f.add(500, 10)
+	f.tail.Begin()
+	q, _ := f.tail.Next(f.mono, true)
+	for q.After == "" {
+		f.step(true)
+		q, _ = f.tail.Next(f.mono, true)
+	}
+	p, _ := f.list(q)
+	_, err := f.tail.Read(p)
+	require.NoError(t, err)
+	_, ok := f.tail.Next(f.mono, true)
+	require.True(t, ok)
+	res, err := f.tail.Read(p)
+	require.ErrorIs(t, err, listing.ErrPage)
+	require.ErrorContains(t, err, "repeats an earlier one")
+	require.True(t, res.Dropped)
+	clear(f.refs)
+	f.poll()
+	require.Len(t, f.found, 500)
 }
 
 func TestAReusedIDIsAnotherObject(t *testing.T) {
@@ -310,9 +336,9 @@ func TestDropForgetsTheReading(t *testing.T) {
 
 func TestRefusesPagesThatMakeNoSense(t *testing.T) {
 	for name, garble := range map[string]func(*Page){
-		"no id":      func(p *Page) { p.Items[1].ID = "" },
-		"more of 0":  func(p *Page) { p.Items, p.HasMore = nil, true },
-		"only no id": func(p *Page) { p.Items = []Item{{}} },
+		"no id":      func(p *Page) { p.Heads[1].ID = "" },
+		"more of 0":  func(p *Page) { p.Heads, p.HasMore = nil, true },
+		"only no id": func(p *Page) { p.Heads = []listing.Head{{}} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFlow(t, tenMinutes, false)
@@ -323,7 +349,7 @@ func TestRefusesPagesThatMakeNoSense(t *testing.T) {
 			p, _ := f.list(q)
 			garble(&p)
 			res, err := f.tail.Read(p)
-			require.ErrorIs(t, err, ErrPage)
+			require.ErrorIs(t, err, listing.ErrPage)
 			require.True(t, res.Dropped)
 			f.poll()
 			require.Len(t, f.found, 30)
@@ -339,7 +365,7 @@ func TestReadsAPageInAnyOrder(t *testing.T) {
 	f.tail.Begin()
 	q, _ := f.tail.Next(f.mono, true)
 	p, _ := f.list(q)
-	slices.Reverse(p.Items)
+	slices.Reverse(p.Heads)
 	res, err := f.tail.Read(p)
 	require.NoError(t, err)
 	require.Len(t, res.Found, 60)

@@ -200,7 +200,7 @@ func TestRefusalSlowsAllCallersOfTheEndpointAndNoneOfAnother(t *testing.T) {
 		refusal roundTrip
 		pause   time.Duration
 	}{
-		"reason":                 {answer(429, reason, "endpoint-rate"), 500 * time.Millisecond},
+		"reason":                 {answer(429, reason, "endpoint-rate"), 50 * time.Millisecond},
 		"reason and Retry-After": {answer(429, reason, "global-rate", "Retry-After", "7"), 7 * time.Second},
 		"Retry-After":            {answer(429, "Retry-After", "7"), 7 * time.Second},
 		"very long Retry-After":  {answer(429, "Retry-After", "86400"), time.Minute},
@@ -258,18 +258,18 @@ func TestRefusalStopsCallersAlreadyInLine(t *testing.T) {
 func TestPauseDoublesWhileRefusalsGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refusal := answer(429, "Stripe-Rate-Limited-Reason", "endpoint-rate")
-		steps := slices.Repeat([]roundTrip{refusal}, 7)
+		steps := slices.Repeat([]roundTrip{refusal}, 10)
 		network, times := moments(sequence(append(steps, answer(200), refusal, answer(200))...))
 		tr := chain(network, noRetries)
-		for range 10 {
+		for range 13 {
 			_, err := tr.Do(t.Context(), get("/v1/charges"))
 			require.NoError(t, err)
 		}
 		var gaps []float64
-		for i := range 9 {
+		for i := range 12 {
 			gaps = append(gaps, ((*times)[i+1] - (*times)[i]).Seconds())
 		}
-		require.Equal(t, []float64{0.5, 1, 2, 4, 8, 8, 8, 0, 0.5}, gaps)
+		require.Equal(t, []float64{0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 8, 8, 0, 0.05}, gaps)
 	})
 }
 
@@ -303,7 +303,7 @@ func TestAnswersUnderWayDoNotChangeAPause(t *testing.T) {
 				callers.Wait()
 				_, err := tr.Do(t.Context(), get("/v1/charges"))
 				require.NoError(t, err)
-				require.Equal(t, 512*time.Millisecond, time.Since(start), "1 to the refusal, 500 of pause, 11 to the answer")
+				require.Equal(t, 62*time.Millisecond, time.Since(start), "1 to the refusal, 50 of pause, 11 to the answer")
 			})
 		})
 	}

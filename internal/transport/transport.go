@@ -125,6 +125,16 @@ func link(cfg Config, l *limiter) *Transport {
 	return &Transport{first: r.around(l.around(s.send)), limiter: l}
 }
 
+// Rate is how many requests a second the limits allow of one list; 0 is without
+// a limit.
+func (t *Transport) Rate() float64 {
+	l := t.limiter.limits
+	if l.Total > 0 && l.Endpoint > 0 {
+		return min(l.Total, l.Endpoint)
+	}
+	return max(l.Total, l.Endpoint)
+}
+
 // Do carries req. An answer of any status is a Response; no whole answer is an
 // *Error.
 func (t *Transport) Do(ctx context.Context, req *Request) (*Response, error) {

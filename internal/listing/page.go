@@ -1,4 +1,4 @@
-package stripekit
+package listing
 
 import (
 	"bytes"
@@ -9,9 +9,26 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/stripekit/stripekit/internal/tail"
 )
+
+// Page is a page of a list, newest first, or of a search. Heads, Times and Raw
+// have an element for each of its objects.
+type Page struct {
+	Heads   []Head
+	Times   []int64  // of the field that Scan was told, in seconds; 0 for none
+	Raw     [][]byte // as JSON, in the body that was scanned
+	HasMore bool
+	// NextPage is the cursor of a search for its next page.
+	NextPage string
+}
+
+// Lenient is how the service's responses are read. Bytes that are not UTF-8 are
+// replaced and a repeated name is taken once more, as encoding/json does: a
+// response is not refused for what is inside a text.
+var Lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+
+// ErrNoData is about a body that is JSON, but no page.
+var ErrNoData = errors.New("the answer has no data")
 
 // scanner reads a page in one pass. Of each object it looks at the id and the
 // time, which stand near the beginning, and skips the rest.
@@ -28,7 +45,7 @@ type reader struct {
 
 func (r *reader) reset(b []byte) {
 	r.bytes = *bytes.NewBuffer(b)
-	r.Reset(&r.bytes, lenient)
+	r.Reset(&r.bytes, Lenient)
 }
 
 // enter reads the beginning of an object.
@@ -65,9 +82,10 @@ var (
 	errTrailing = errors.New("there is more behind the end of the page")
 )
 
-// scanPage reads where the objects of a page are, and what a Poller needs of each
-// to find out whether it is new. timeField names the field of its time.
-func scanPage(body []byte, timeField string) (*listed, error) {
+// Scan reads where the objects of a page are, and the head and the time of each.
+// timeField names the field of the time. A null among the objects is one without
+// an id.
+func Scan(body []byte, timeField string) (*Page, error) {
 	sc := scanners.Get().(*scanner)
 	defer scanners.Put(sc)
 	sc.page.reset(body)
@@ -77,7 +95,7 @@ func scanPage(body []byte, timeField string) (*listed, error) {
 	if err := sc.page.enter(); err != nil {
 		return nil, err
 	}
-	p, hasData := new(listed), false
+	p, hasData := new(Page), false
 	for {
 		name, err := sc.page.member()
 		switch {
@@ -88,10 +106,12 @@ func scanPage(body []byte, timeField string) (*listed, error) {
 			err = sc.scanObjects(body, timeField, p)
 		case string(name) == "has_more":
 			err = json.UnmarshalDecode(&sc.page.Decoder, &p.HasMore)
+		case string(name) == "next_page":
+			p.NextPage, err = sc.page.text()
 		case name != nil:
 			err = sc.page.SkipValue()
 		case !hasData:
-			return nil, errNoList
+			return nil, ErrNoData
 		default:
 			if _, err := sc.page.ReadToken(); err != io.EOF {
 				return nil, errTrailing
@@ -104,36 +124,39 @@ func scanPage(body []byte, timeField string) (*listed, error) {
 	}
 }
 
-func (sc *scanner) scanObjects(body []byte, timeField string, p *listed) error {
+func (sc *scanner) scanObjects(body []byte, timeField string, p *Page) error {
 	switch token, err := sc.page.ReadToken(); {
 	case err != nil:
 		return err
 	case token.Kind() != '[':
-		return errNoList
+		return ErrNoData
 	}
-	p.Items, p.times, p.raw = nil, nil, nil
+	p.Heads, p.Times, p.Raw = nil, nil, nil
 	for sc.page.PeekKind() != ']' {
 		raw := bytes.TrimLeft(body[sc.page.InputOffset():], ", \t\r\n")
 		start := len(body) - len(raw)
 		sc.head.reset(raw)
-		item, at, err := scanHead(&sc.head, timeField)
+		head, at, err := scanHead(&sc.head, timeField)
 		if err == nil {
 			err = sc.page.SkipValue()
 		}
 		if err != nil {
 			return err
 		}
-		p.Items, p.times = append(p.Items, item), append(p.times, at)
-		p.raw = append(p.raw, body[start:sc.page.InputOffset()])
+		p.Heads, p.Times = append(p.Heads, head), append(p.Times, at)
+		p.Raw = append(p.Raw, body[start:sc.page.InputOffset()])
 	}
 	_, err := sc.page.ReadToken()
 	return err
 }
 
 // scanHead reads an object as far as its id, its created second and its time.
-func scanHead(r *reader, timeField string) (item tail.Item, at int64, err error) {
+func scanHead(r *reader, timeField string) (head Head, at int64, err error) {
+	if r.PeekKind() == 'n' {
+		return head, 0, nil
+	}
 	if err := r.enter(); err != nil {
-		return item, 0, err
+		return head, 0, err
 	}
 	left := 3
 	if timeField == "created" {
@@ -142,18 +165,18 @@ func scanHead(r *reader, timeField string) (item tail.Item, at int64, err error)
 	for left > 0 {
 		name, err := r.member()
 		if err != nil {
-			return item, 0, err
+			return head, 0, err
 		}
 		isTime := string(name) == timeField
 		switch {
 		case string(name) == "id":
 			left--
-			err = json.UnmarshalDecode(&r.Decoder, &item.ID)
+			err = json.UnmarshalDecode(&r.Decoder, &head.ID)
 		case string(name) == "created":
 			left--
-			item.Created, err = r.second()
+			head.Created, err = r.second()
 			if isTime {
-				at = item.Created
+				at = head.Created
 			}
 		case isTime:
 			left--
@@ -161,13 +184,13 @@ func scanHead(r *reader, timeField string) (item tail.Item, at int64, err error)
 		case name != nil:
 			err = r.SkipValue()
 		default:
-			return item, at, nil
+			return head, at, nil
 		}
 		if err != nil {
-			return item, 0, err
+			return head, 0, err
 		}
 	}
-	return item, at, nil
+	return head, at, nil
 }
 
 // second reads a value that should be a number of seconds; 0 where it is none.
@@ -181,6 +204,15 @@ func (r *reader) second() (int64, error) {
 		return 0, nil
 	}
 	return second, nil
+}
+
+// text reads a value that should be a string; empty where it is none.
+func (r *reader) text() (text string, err error) {
+	if r.PeekKind() != '"' {
+		return "", r.SkipValue()
+	}
+	err = json.UnmarshalDecode(&r.Decoder, &text)
+	return text, err
 }
 
 // maxSecond is the end of the year 9999.

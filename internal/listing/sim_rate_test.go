@@ -1,0 +1,87 @@
+package listing
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// rateGoal is the share that is to be read of as many objects as full pages at
+// the limit of requests would have.
+type rateGoal struct {
+	rate           float64 // requests a second
+	lanes, objects int
+	goals          map[kind]float64
+}
+
+// A goal of 0 is none: a single second is read from its two ends.
+var rateGoals = []rateGoal{
+	{rate: 25, lanes: 5, objects: 60_000, goals: map[kind]float64{steady: 0.95, uneven: 0.95, oneSecond: 0}},
+	{rate: 100, lanes: 14, objects: 200_000, goals: map[kind]float64{steady: 0.88, uneven: 0.80, oneSecond: 0}},
+}
+
+// rateSlack is how far below its goal a share may be.
+const rateSlack = 0.01
+
+// assertRates makes the goals count. Until then they are only told.
+const assertRates = false
+
+// TestWindowsRate reads long lists behind a limiter, with 100 ms a request, for
+// a fast consumer. With -v it prints how much of the possible rate that is, for
+// the other orders, a range of years and longer lists too.
+func TestWindowsRate(t *testing.T) {
+	for _, g := range rateGoals {
+		t.Logf("%.0f requests/s, %d lanes: share of %.0f objects/s; first object; requests a page; held; under way",
+			g.rate, g.lanes, g.rate*PageSize)
+		for i, shape := range shapes {
+			r := rand.New(rand.NewPCG(uint64(i), 9))
+			n := g.objects
+			if testing.Verbose() {
+				n = max(n, shape.least)
+			}
+			seconds := shape.make(r, n)
+			s := newServer(r, seconds)
+			var line strings.Builder
+			missed := ""
+			for _, in := range []reach{reachOf("open"), reachOf("years")} {
+				for _, o := range orders {
+					if !testing.Verbose() && (o.order != OldestFirst || in.name != "open") {
+						continue
+					}
+					share, cells := g.read(t, s, o.order, in, seconds)
+					line.WriteString(cells)
+					if o.order == OldestFirst && share < g.goals[shape.kind]-rateSlack {
+						missed = " MISSED"
+						if assertRates {
+							t.Errorf("%.0f requests/s, %s, %s: %.1f %%, goal %.0f %%",
+								g.rate, shape.name, in.name, 100*share, 100*g.goals[shape.kind])
+						}
+					}
+				}
+			}
+			t.Logf("%-24s %7d %s%s", shape.name, len(seconds), &line, missed)
+		}
+	}
+}
+
+func reachOf(name string) reach {
+	for _, in := range reaches {
+		if in.name == name {
+			return in
+		}
+	}
+	panic("no reach of this name")
+}
+
+// read reads the list and returns the share of the possible rate.
+func (g rateGoal) read(t *testing.T, s *server, order Order, in reach, seconds []int64) (share float64, cells string) {
+	s.forget()
+	low, high := boundsOf(nil, in, seconds)
+	c := newClock(t, s, Config{Order: order, Low: low, High: high, Lanes: g.lanes, Buffer: 10_000})
+	c.rate = g.rate
+	c.run(s, len(seconds)/10+1000)
+	share = float64(c.popped) / c.now / (g.rate * PageSize)
+	perPage := float64(c.requests) / float64((c.popped+PageSize-1)/PageSize)
+	return share, fmt.Sprintf("| %5.1f %% %4.1f s %.3f %5d %2d ", 100*share, c.first, perPage, c.maxHeld, c.maxFlights)
+}

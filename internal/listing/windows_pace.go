@@ -1,0 +1,238 @@
+package listing
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// mark says how much of time some objects span.
+type mark struct {
+	low, high int64
+	objects   int
+}
+
+// marksOf are the marks of a run, the oldest first: two if it goes over a pause.
+func marksOf(heads []Head) []mark {
+	low, high := heads[len(heads)-1].Created, heads[0].Created
+	at, longest := 0, int64(0)
+	for i := 1; i < len(heads); i++ {
+		if pause := heads[i-1].Created - heads[i].Created; pause > longest {
+			at, longest = i, pause
+		}
+	}
+	if 2*longest <= high-low {
+		return []mark{{low, high, len(heads)}}
+	}
+	return []mark{{low, heads[at].Created, len(heads) - at}, {heads[at-1].Created, high, at}}
+}
+
+// maxMarks is how many marks a block keeps.
+const maxMarks = 64
+
+// trim forgets the marks farthest from where the reading goes.
+func (w *Windows) trim(b *block) {
+	if extra := len(b.marks) - maxMarks; extra > maxMarks {
+		if w.c.Order == OldestFirst {
+			b.marks = slices.Delete(b.marks, 0, extra)
+		} else {
+			b.marks = slices.Delete(b.marks, maxMarks, len(b.marks))
+		}
+	}
+}
+
+// pace is how many seconds so many objects take beyond an edge, for ever if
+// there is nothing to tell by. One page may be of a single busy minute: the fewer
+// pages the block has, the more counts what is known of the list before it.
+func (w *Windows) pace(e *edge, objects int) float64 {
+	front := w.blocks[0]
+	if w.c.Order != OldestFirst {
+		front = w.blocks[len(w.blocks)-1]
+	}
+	if e.quiet > 0 {
+		return typical(front.marks, objects, e.quiet)
+	}
+	if e.block == front || len(front.marks) == 0 {
+		return typical(e.block.marks, objects, 0)
+	}
+	marks := e.block.marks
+	if e.up {
+		marks = afterPause(marks)
+	}
+	here := typical(marks, objects, 0)
+	trust := float64(len(marks)) / float64(len(marks)+2)
+	return math.Exp(trust*math.Log(here) + (1-trust)*math.Log(typical(front.marks, objects, 0)))
+}
+
+// typical is the median of the time that so many objects have taken, at least a
+// second: where there was a pause before them, if pause is not 0.
+func typical(marks []mark, objects int, pause int64) float64 {
+	var spans []float64
+	j, count := 0, 0
+	for i := range marks {
+		for j < len(marks) && count < objects {
+			count += marks[j].objects
+			j++
+		}
+		if count < objects && (len(spans) > 0 || pause > 0) {
+			break
+		}
+		from := marks[i].low
+		if pause > 0 && i > 0 {
+			from = marks[i-1].high
+		}
+		if marks[i].low-from >= pause {
+			spans = append(spans, float64(marks[j-1].high-from+1)*float64(objects)/float64(count))
+		}
+		count -= marks[i].objects
+	}
+	if len(spans) == 0 {
+		return NoBound
+	}
+	slices.Sort(spans)
+	return max(spans[len(spans)/2], 1)
+}
+
+// afterPause are the marks behind a pause that is longer than all else.
+func afterPause(marks []mark) []mark {
+	from, longest := 0, int64(0)
+	for i := 1; i < len(marks); i++ {
+		if pause := marks[i].low - marks[i-1].high; pause > longest {
+			from, longest = i, pause
+		}
+	}
+	if 2*longest > marks[len(marks)-1].high-marks[0].low {
+		return marks[from:]
+	}
+	return marks
+}
+
+// rate is how many objects a second there are near an end of a block; 0 where
+// nothing was read.
+func rate(marks []mark) float64 {
+	objects := 0
+	for _, m := range marks {
+		objects += m.objects
+	}
+	if objects == 0 {
+		return 0
+	}
+	return float64(objects) / float64(marks[len(marks)-1].high-marks[0].low+1)
+}
+
+// nearMarks is how many pages at the end of a block tell what is behind it.
+const nearMarks = 3
+
+func (b *block) rateBelow() float64 { return rate(b.marks[:min(nearMarks, len(b.marks))]) }
+
+func (b *block) rateAbove() float64 { return rate(b.marks[max(0, len(b.marks)-nearMarks):]) }
+
+// quietBefore is the time from the last object of the block to a second, 0 if that
+// is not much longer than between its objects.
+func (b *block) quietBefore(second int64) int64 {
+	const objects = 12
+	quiet := second - b.marks[len(b.marks)-1].high
+	if float64(quiet)*b.rateAbove() > objects {
+		return quiet
+	}
+	return 0
+}
+
+// gap is what is known of what stands between two blocks.
+type gap struct {
+	expected float64 // objects when it was made
+	span     int64   // seconds when it was made
+	read     int     // objects since
+}
+
+// trust is how many objects it takes to know as much of a gap as was expected of
+// it.
+const trust = 3 * PageSize
+
+// remaining is about how many objects there are in a gap.
+func (w *Windows) remaining(i int) float64 {
+	g := w.blocks[i].gap
+	left := w.blocks[i+1].bottom.second - w.blocks[i].top.second + 1
+	if g.expected <= 0 {
+		return float64(left)
+	}
+	prior := float64(g.span) * trust / g.expected
+	seen := float64(g.span - left)
+	return float64(left) * (float64(g.read) + trust) / max(seen+prior, 1)
+}
+
+// divide makes two gaps of one that a block was put into.
+func (w *Windows) divide(below, made, above *block) (lower, upper gap) {
+	lower = gap{span: made.bottom.second - below.top.second + 1}
+	upper = gap{span: above.bottom.second - made.top.second + 1}
+	lower.expected = float64(lower.span) * (w.rateAt(below.top) + w.rateAt(made.bottom)) / 2
+	upper.expected = float64(upper.span) * (w.rateAt(made.top) + w.rateAt(above.bottom)) / 2
+	return lower, upper
+}
+
+// rateAt is how many objects a second there are beyond an edge.
+func (w *Windows) rateAt(e *edge) float64 {
+	if len(e.block.marks) == 0 {
+		return 0
+	}
+	objects := max(w.gapPages(), 1) * PageSize
+	return float64(objects) / w.pace(e, objects)
+}
+
+// middle is a second that has about as many objects of a gap before it as from it
+// on, if the rate changes evenly from one side to the other.
+func (w *Windows) middle(i int) int64 {
+	low, high := w.blocks[i].top, w.blocks[i+1].bottom
+	span := float64(high.second - low.second)
+	before, after := w.blocks[i].rateAbove(), w.blocks[i+1].rateBelow()
+	if low.quiet > 0 {
+		before = 0
+	}
+	share := 0.5
+	if math.Abs(after-before) > 0.01*(after+before) {
+		share = (math.Sqrt((before*before+after*after)/2) - before) / (after - before)
+	}
+	return low.second + min(max(int64(span*share), 1), int64(span)-1) + 1
+}
+
+// Expected is about how many objects of the range were not read, if the oldest
+// come first; else, and while nothing is known, it is 0.
+func (w *Windows) Expected() float64 {
+	if w.c.Order != OldestFirst || w.taken == 0 || w.complete() {
+		return 0
+	}
+	gaps, outer := w.gaps()
+	sum := 0.0
+	for _, i := range gaps {
+		sum += w.remaining(i)
+	}
+	if outer < 0 {
+		return sum
+	}
+	top := w.blocks[outer].top
+	left := float64(w.search.newest - top.second)
+	if left <= 0 {
+		return sum
+	}
+	// The pages of the search tell more at first, and what was read later.
+	read := float64(max(top.second-w.search.oldest, 1))
+	share := read / (read + left)
+	average := float64(w.taken) / read * left
+	return sum + share*average + (1-share)*w.search.expected(top.second, w.rateAt(top))
+}
+
+// expected is about how many objects there are from a second on, at which there
+// are so many a second.
+func (s *search) expected(second int64, rate float64) float64 {
+	slices.SortFunc(s.seen, func(a, b mark) int { return cmp.Compare(a.low, b.low) })
+	sum := 0.0
+	for _, m := range s.seen {
+		if m.high <= second {
+			continue
+		}
+		next := float64(m.objects) / float64(m.high-m.low+1)
+		sum += (rate + next) / 2 * float64(m.high-second)
+		second, rate = m.high, next
+	}
+	return sum
+}
