@@ -21,6 +21,7 @@ type flight struct {
 func (h *history) drain() {
 	h.tail.OpenDrain(1+h.rand.IntN(8), 400+h.rand.IntN(2000))
 	h.totals.drains++
+	readiness, saves := oneOf(h.rand, 0.05, 0.3, 0.8), oneOf(h.rand, 0, 0.1, 0.5)
 	var flights []*flight
 	var ready []*Drained
 	defer func() {
@@ -61,7 +62,7 @@ func (h *history) drain() {
 			}
 			moved = true
 		}
-		if len(ready) > 0 && h.chance(0.8) {
+		if len(ready) > 0 && h.chance(readiness) {
 			i := h.rand.IntN(len(ready))
 			h.tail.DrainReady(ready[i])
 			ready = append(ready[:i], ready[i+1:]...)
@@ -71,7 +72,10 @@ func (h *history) drain() {
 			moved = true
 		}
 		h.between()
-		if h.chance(h.crashes / 4) {
+		if h.chance(saves) {
+			h.save()
+		}
+		if h.chance(h.crashes) {
 			flights, ready = nil, nil
 			h.crash()
 			h.refused = true
