@@ -9,8 +9,8 @@ import (
 const densityAge = 10 * time.Minute
 
 // densities is what is known of how many objects there are, and when they were
-// created. It is measured by calls, only for EXPLAIN QUERY PLAN and for scans
-// that are long anyway, and shared by all connections of a connector.
+// created. It is measured by calls, only for EXPLAIN QUERY PLAN and for the
+// progress of long scans, and shared by all connections of a connector.
 type densities struct {
 	mu      sync.Mutex
 	samples map[sampleKey]*sample
@@ -40,21 +40,6 @@ func (s *sample) oldest() int64 { return s.objects[len(s.objects)-1].created }
 // rate is in objects a second.
 func (s *sample) rate() float64 {
 	return float64(max(len(s.objects)-1, 1)) / float64(max(s.newest()-s.oldest(), 1))
-}
-
-// gap is the time between any two objects that follow each other, 0 if it is
-// not always the same.
-func (s *sample) gap() int64 {
-	if len(s.objects) < 2 {
-		return 0
-	}
-	gap := s.objects[0].created - s.objects[1].created
-	for i := 1; i < len(s.objects); i++ {
-		if s.objects[i-1].created-s.objects[i].created != gap {
-			return 0
-		}
-	}
-	return gap
 }
 
 // sample reads the page of a table that lies before the second high, or has it
@@ -98,8 +83,6 @@ type survey struct {
 	// changes evenly.
 	points []point
 	total  float64
-	// gap is the time between any two objects, 0 if it is not always the same.
-	gap int64
 }
 
 type point struct {
@@ -107,8 +90,8 @@ type point struct {
 	rate float64 // in objects a second
 }
 
-// newest and oldest are where objects have been seen: there may be a few
-// beyond.
+// newest and oldest are when the newest and the oldest object were created that
+// have been seen: there may be a few beyond.
 func (s *survey) newest() int64 { return s.points[0].at }
 func (s *survey) oldest() int64 { return s.points[len(s.points)-1].at }
 
@@ -164,33 +147,8 @@ func (q *query) survey(t *table) (*survey, error) {
 	if err != nil || len(head.objects) == 0 {
 		return nil, err
 	}
-	s := &surveyor{query: q, table: t, made: survey{gap: head.gap()}}
+	s := &surveyor{query: q, table: t}
 	s.add(head)
-	return s.finish()
-}
-
-// surveyBehind is the same for a list that has been read for a while: it need
-// not look there again. Nil means that little is left.
-func (q *query) surveyBehind(l *listFeed) (*survey, error) {
-	t := l.spec.table
-	if known := q.source.density.surveyOf(t); known != nil {
-		return known, nil
-	}
-	rate := l.rate()
-	seen := []point{{l.began, rate}, {l.reached, rate}}
-	s := &surveyor{query: q, table: t, made: survey{points: seen, gap: l.gap}}
-	// The first step tells whether enough is left for more.
-	first := l.reached - int64(minAhead*maxPage/max(rate, l.page))
-	if first <= 0 {
-		return nil, nil
-	}
-	if found, err := s.visit(first); err != nil || found == nil || s.ended {
-		return nil, err
-	}
-	return s.finish()
-}
-
-func (s *surveyor) finish() (*survey, error) {
 	if err := s.goBack(); err != nil {
 		return nil, err
 	}
@@ -199,10 +157,10 @@ func (s *surveyor) finish() (*survey, error) {
 	}
 	s.made.taken = time.Now()
 	s.made.total = s.made.count(everything()) + 1
-	d := s.query.source.density
+	d := q.source.density
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.surveys[s.table.name] = &s.made
+	d.surveys[t.name] = &s.made
 	return &s.made, nil
 }
 
@@ -211,9 +169,6 @@ func (s *surveyor) add(found *sample) {
 	rate := found.rate()
 	s.made.points = append(s.made.points, point{found.newest(), rate}, point{found.oldest(), rate})
 	s.ended = !found.more
-	if found.gap() != s.made.gap {
-		s.made.gap = 0
-	}
 }
 
 // visit samples the table before a second.
@@ -225,9 +180,6 @@ func (s *surveyor) visit(high int64) (*sample, error) {
 	if older := high - found.newest(); float64(older)*found.rate() > 2 && s.made.oldest() > high {
 		// There is nothing between.
 		s.made.points = append(s.made.points, point{high, 0}, point{found.newest(), 0})
-	}
-	if s.made.gap > 0 && high-found.newest() > s.made.gap {
-		s.made.gap = 0
 	}
 	s.add(found)
 	return found, nil

@@ -2,13 +2,12 @@ package stripesql
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
-	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // feed hands out the objects of a scan, some at a time; io.EOF at their end.
@@ -24,12 +23,13 @@ func (q *query) newFeed(s *spec) feed {
 	case s.how == byIDs:
 		return &idsFeed{query: q, spec: *s}
 	case s.how == search:
-		return &searchFeed{query: q, spec: s}
+		return &searchFeed{query: q, spec: s, used: listing.Cursors{}}
 	}
-	list := &listFeed{query: q, spec: s, request: s.request(), window: s.window, oldest: q.source.density.oldest(s.table)}
-	var f feed = list
+	var f feed
 	if len(s.filters) == 0 && !s.short && !s.table.disordered {
-		f = &wideFeed{list: list}
+		f = newWideFeed(q, s)
+	} else {
+		f = newListFeed(q, s)
 	}
 	if s.order != "" {
 		f = &ordered{feed: f, by: s.order}
@@ -40,118 +40,6 @@ func (q *query) newFeed(s *spec) feed {
 type empty struct{}
 
 func (empty) next() ([]*object, error) { return nil, io.EOF }
-
-// listFeed reads a list page by page.
-type listFeed struct {
-	query   *query
-	spec    *spec
-	window  window
-	request request
-	done    bool
-	read    int
-	began   int64                 // when the first object was created
-	reached int64                 // when the last one was; 0 before that
-	page    float64               // objects a second on the last page
-	gap     int64                 // between any two of them, 0 if it is not always the same
-	oldest  int64                 // where objects begin, as far as is known
-	part    func(float64) float64 // the share of the whole that a share of this list makes; nil: the same
-}
-
-func (f *listFeed) next() ([]*object, error) {
-	if f.done {
-		return nil, io.EOF
-	}
-	p, err := f.query.page(f.spec.table, f.request)
-	if f.spec.isMissing(err) {
-		err, p = nil, page{}
-	}
-	if err != nil {
-		return nil, err
-	}
-	inside := f.inside(p.objects)
-	if f.done = !p.more || f.passed(p.objects, inside); !f.done {
-		last := p.objects[len(p.objects)-1].id
-		if f.request.params["starting_after"] == last {
-			return nil, fmt.Errorf("stripesql: %s: the page repeats its cursor", f.request)
-		}
-		f.request = f.spec.after(last)
-	}
-	f.move(p.objects)
-	return inside, nil
-}
-
-// inside are the objects of a page that the window allows. Behind a cursor the
-// service does not see to it.
-func (f *listFeed) inside(objects []*object) []*object {
-	return slices.DeleteFunc(slices.Clone(objects), func(o *object) bool {
-		return o.dated && (o.created < f.window.low || o.created >= f.window.high)
-	})
-}
-
-// passed tells whether a page has left the window behind. An invoice item can
-// be dated back: there only a page that is all older says so.
-func (f *listFeed) passed(objects, inside []*object) bool {
-	if f.spec.table.disordered && len(inside) > 0 {
-		return false
-	}
-	last := objects[len(objects)-1]
-	return last.dated && last.created < f.window.low
-}
-
-// move keeps account of where the list has come to.
-func (f *listFeed) move(objects []*object) {
-	before := f.reached
-	for _, o := range objects {
-		switch gap := f.reached - o.created; {
-		case !o.dated:
-			continue
-		case f.read == 0:
-			f.began = o.created
-		case f.read == 1:
-			f.gap = gap
-		case gap != f.gap:
-			f.gap = 0
-		}
-		f.reached = o.created
-		f.read++
-	}
-	f.page = float64(len(objects)) / float64(max(before-f.reached, 1))
-	share := f.shareRead()
-	if f.part != nil {
-		share = f.part(share)
-	}
-	f.query.report(len(objects), share)
-}
-
-// rate is how many objects a second the list has had so far.
-func (f *listFeed) rate() float64 { return float64(f.read) / float64(max(f.began-f.reached, 1)) }
-
-// shareRead is how much of the time has been read.
-func (f *listFeed) shareRead() float64 {
-	oldest := max(f.window.low, f.oldest)
-	switch {
-	case f.done:
-		return 1
-	case oldest == 0 || f.began <= oldest:
-		return 0
-	}
-	return min(1, float64(f.began-f.reached)/float64(f.began-oldest))
-}
-
-// isMissing tells whether a list could not be filtered since what it is
-// filtered by does not exist, so that nothing is in it.
-func (s *spec) isMissing(err error) bool {
-	failure, ok := errors.AsType[*stripekit.Error](err)
-	if !ok || failure.Code != "resource_missing" || failure.Param == "" {
-		return false
-	}
-	for name := range s.filters {
-		if name == failure.Param || strings.HasPrefix(name, failure.Param+"[") {
-			return true
-		}
-	}
-	return false
-}
 
 // idsFeed reads objects by their ids, as many a call as the service allows.
 type idsFeed struct {
@@ -177,6 +65,7 @@ type searchFeed struct {
 	query *query
 	spec  *spec
 	token string
+	used  listing.Cursors
 	done  bool
 }
 
@@ -192,8 +81,10 @@ func (f *searchFeed) next() ([]*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.more && (p.next == "" || p.next == f.token) {
-		return nil, fmt.Errorf("stripesql: %s: has_more without a new next_page", r)
+	if p.more {
+		if err := f.used.Add(p.next); err != nil || p.next == "" {
+			return nil, fmt.Errorf("stripesql: %s: has_more without a new next_page: %w", r, cmp.Or(err, listing.ErrPage))
+		}
 	}
 	f.token, f.done = p.next, !p.more
 	f.query.report(len(p.objects), 0)

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // The most bytes of objects that a query keeps to not ask for them again: of
@@ -110,7 +111,7 @@ func (s *scan) page(place int) ([]*object, error) {
 		}
 		objects, err := s.feed.next()
 		if err == io.EOF {
-			s.done = true
+			s.done, s.feed = true, nil
 			continue
 		}
 		if err != nil {
@@ -195,7 +196,7 @@ func (q *query) keep(s *spec, objects []*object) error {
 
 func (q *query) keepWithin(t *table, o *object) error {
 	var fields map[string]jsontext.Value
-	if err := json.Unmarshal(o.raw, &fields, lenient()); err != nil {
+	if err := json.Unmarshal(o.raw, &fields, listing.Lenient); err != nil {
 		return err
 	}
 	for field, name := range references(t.name) {

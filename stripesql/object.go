@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // object is one object as the API answered it.
@@ -16,7 +17,7 @@ type object struct {
 	id      string
 	created int64
 	dated   bool // whether created is known
-	deleted bool // then there is nothing else but the id
+	deleted bool // then there is nothing else but the id; never on a page
 
 	values []any     // of the columns in have, where they are likely to be needed again
 	have   columnSet // none: values is nil
@@ -30,7 +31,7 @@ const (
 	headSize
 )
 
-// newObject reads the head of an object.
+// newObject reads the head of an object that is not on a page.
 func (t *table) newObject(raw jsontext.Value) (*object, error) {
 	o := &object{raw: raw}
 	var head [headSize]any
@@ -97,7 +98,7 @@ func (b *branch) add(path []string, l leaf) {
 // read puts the columns of an object into out. It reads no further than it must:
 // an answer has been read as a whole before.
 func (b *branch) read(raw jsontext.Value, out []any, needed columnSet) error {
-	r := reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), lenient()), out: out, needed: needed}
+	r := reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), out: out, needed: needed}
 	for i := range out {
 		if needed.has(i) {
 			r.missing++
@@ -120,11 +121,6 @@ type reader struct {
 
 // errComplete ends the reading of an object before its end.
 var errComplete = errors.New("all that is needed has been read")
-
-// lenient is how the client reads answers as well.
-func lenient() json.Options {
-	return json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-}
 
 var errNotObject = errors.New("not a JSON object")
 
@@ -258,7 +254,7 @@ func expandedID(raw jsontext.Value) (any, error) {
 	var expanded struct {
 		ID string `json:"id"`
 	}
-	if err := json.Unmarshal(raw, &expanded, lenient()); err != nil {
+	if err := json.Unmarshal(raw, &expanded, listing.Lenient); err != nil {
 		return nil, err
 	}
 	if expanded.ID == "" {

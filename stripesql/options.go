@@ -50,9 +50,9 @@ func WithSearch() Option {
 	}
 }
 
-// WithConcurrency sets how many calls a query may have under way at once, while
-// it reads a whole table in windows of time; the default is 8. The rate limits
-// are the client's own.
+// WithConcurrency sets how many calls a query may have under way at once for a
+// list that is longer than 10 pages; the default is 8. The rate limits are the
+// client's own.
 func WithConcurrency(n int) Option {
 	return func(o *options) error {
 		if n <= 0 {
@@ -76,7 +76,9 @@ type Progress struct {
 	MaxCalls int // the budget
 	Rows     int // objects read from the API
 	// Share is how much of the scan has been read, from 0 to 1; 0 where it
-	// cannot be known.
+	// cannot be known. For a scan of a whole table that is from its 32nd page on,
+	// when it makes up to some 20 calls to know how many objects there are; not
+	// without WithProgress, and not if EXPLAIN QUERY PLAN has measured the table.
 	Share float64
 }
 

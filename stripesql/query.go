@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // query is one execution of a statement: its budget, what it has read, and the
@@ -135,13 +136,6 @@ func (q *query) spend(next request) error {
 	return nil
 }
 
-// left is how many calls the budget still has.
-func (q *query) left() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.source.maxCalls - q.calls
-}
-
 // call makes a request within the budget.
 func (q *query) call(r request, out any) error {
 	if err := q.ctx.Err(); err != nil {
@@ -173,26 +167,32 @@ type page struct {
 
 // page reads a page.
 func (q *query) page(t *table, r request) (page, error) {
-	var answer struct {
-		Data     []jsontext.Value `json:"data"`
-		HasMore  bool             `json:"has_more"`
-		NextPage string           `json:"next_page"`
-	}
-	if err := q.call(r, &answer); err != nil {
+	var body jsontext.Value
+	if err := q.call(r, &body); err != nil {
 		return page{}, err
 	}
-	if answer.Data == nil {
-		return page{}, fmt.Errorf("stripesql: %s: the answer has no data", r)
+	p, err := t.readPage(body)
+	if err != nil {
+		return page{}, fmt.Errorf("stripesql: %s: %w", r, err)
 	}
-	p := page{objects: make([]*object, len(answer.Data)), more: answer.HasMore, next: answer.NextPage}
-	for i, raw := range answer.Data {
-		var err error
-		if p.objects[i], err = t.newObject(raw); err != nil {
-			return page{}, err
-		}
+	return p, nil
+}
+
+// readPage reads the page in a response.
+func (t *table) readPage(body jsontext.Value) (page, error) {
+	scanned, err := listing.Scan(body, t.timeField)
+	if err == nil {
+		err = scanned.Check()
 	}
-	if p.more && len(p.objects) == 0 {
-		return page{}, fmt.Errorf("stripesql: %s: has_more on a page without objects", r)
+	if err != nil {
+		return page{}, err
+	}
+	p := page{objects: make([]*object, len(scanned.Heads)), more: scanned.HasMore, next: scanned.NextPage}
+	made := make([]object, len(scanned.Heads))
+	for i, head := range scanned.Heads {
+		at := scanned.Times[i]
+		made[i] = object{raw: scanned.Raw[i], id: head.ID, created: at, dated: at != 0}
+		p.objects[i] = &made[i]
 	}
 	return p, nil
 }

@@ -1,6 +1,7 @@
 package stripesql
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -9,10 +10,12 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // maxPage is the most objects on a page, and the most ids in a request.
-const maxPage = 100
+const maxPage = listing.PageSize
 
 // spec is what one scan of a table asks the API for: a plan with its values.
 type spec struct {
@@ -256,9 +259,25 @@ func (s *spec) addExpand(params map[string]string, prefix string) {
 // after is the request for the page behind an object. It has no bounds of the
 // time, which the service is reported to mishandle next to a cursor.
 func (s *spec) after(id string) request {
-	params := maps.Clone(s.filters)
-	params["limit"] = strconv.Itoa(maxPage)
-	params["starting_after"] = id
+	return s.page(listing.Query{Limit: maxPage, After: id})
+}
+
+// before is the request for the page of the window before a second.
+func (s *spec) before(second int64) request {
+	return s.page(listing.Query{Limit: maxPage, GTE: s.window.low, LT: min(s.window.high, second)})
+}
+
+// page is the request for a page of the list.
+func (s *spec) page(q listing.Query) request {
+	params := map[string]string{}
+	maps.Copy(params, s.filters)
+	window{q.GTE, cmp.Or(q.LT, endOfStamps)}.send(params, createdColumn)
+	for name, cursor := range map[string]string{"starting_after": q.After, "ending_before": q.Before} {
+		if cursor != "" {
+			params[name] = cursor
+		}
+	}
+	params["limit"] = strconv.Itoa(q.Limit)
 	s.addExpand(params, "data.")
 	return request{s.table.path, params}
 }

@@ -58,6 +58,8 @@ type table struct {
 	filters  map[string]filter // what lists filter by, by column
 	searches map[string]kind   // what searches know, by column
 	byIDs    bool              // a list can be of given ids
+	// timeField is the field that created is read from.
+	timeField string
 	// disordered tables are those whose objects may say another time than the
 	// one by which they are listed.
 	disordered bool
@@ -178,7 +180,9 @@ func (t *table) prepare() {
 	}
 	t.head.add([]string{"id"}, leaf{column: headID, kind: text})
 	t.head.add([]string{"deleted"}, leaf{column: headDeleted, kind: boolean})
-	t.head.add(t.columns[t.index[createdColumn]].paths[0], leaf{column: headCreated, kind: integer})
+	created := t.columns[t.index[createdColumn]].paths[0]
+	t.head.add(created, leaf{column: headCreated, kind: integer})
+	t.timeField = created[0]
 }
 
 // declaration is the table as SQL.

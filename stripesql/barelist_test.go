@@ -1,0 +1,164 @@
+package stripesql_test
+
+import (
+	"cmp"
+	"database/sql"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripesql"
+)
+
+// bareList is a server of nothing but one list, which it answers every GET with,
+// quick enough for many thousands of charges. A charge is its id, when it was
+// created, and its customer, cus_1.
+type bareList struct {
+	created []int64 // the newest first
+	undated int64   // those that this divides do not show it; 0 for none
+	padding string
+
+	delay time.Duration // of each response
+
+	mu         sync.Mutex
+	calls      int
+	fails      int              // the number of the call that fails, 0 for none
+	gone       map[int]bool     // those that were deleted, by their place
+	onPage     func(page []int) // is called with each page, and may delete charges
+	cursorless bool             // no cursor is known
+	lost       int              // cursors that were not known
+}
+
+func (l *bareList) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-time.After(l.delay):
+	case <-r.Context().Done():
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls++
+	query := r.URL.Query()
+	after, before := query.Get("starting_after"), query.Get("ending_before")
+	filtered := query.Has("created[gte]") || query.Has("created[lt]")
+	if l.calls == l.fails || (after != "" || before != "") && filtered {
+		return l.answer(r, 500, "{}"), nil
+	}
+	for name, cursor := range map[string]string{"starting_after": after, "ending_before": before} {
+		if cursor != "" && (l.cursorless || l.gone[place(cursor)]) {
+			l.lost++
+			return l.answer(r, 400, fmt.Sprintf(`{"error":{"type":"invalid_request_error","code":"resource_missing","param":%q}}`, name)), nil
+		}
+	}
+	page, more := l.page(query)
+	if l.onPage != nil {
+		l.onPage(page)
+	}
+	objects := make([]string, len(page))
+	for i, n := range page {
+		created := strconv.FormatInt(l.created[n], 10)
+		if l.undated > 0 && l.created[n]%l.undated == 0 {
+			created = "null"
+		}
+		objects[i] = fmt.Sprintf(`{"id":"ch_%d","created":%s,"date":%[2]s,"customer":"cus_1","description":%[3]q}`, n, created, l.padding)
+	}
+	return l.answer(r, 200, fmt.Sprintf(`{"data":[%s],"has_more":%v}`, strings.Join(objects, ","), more)), nil
+}
+
+// page is the places of the charges that a query asks for.
+func (l *bareList) page(query url.Values) (page []int, more bool) {
+	low, high, limit := number(query.Get("created[gte]"), 0), number(query.Get("created[lt]"), math.MaxInt), number(query.Get("limit"), 10)
+	first := sort.Search(len(l.created), func(i int) bool { return l.created[i] < int64(high) })
+	last := sort.Search(len(l.created), func(i int) bool { return l.created[i] < int64(low) })
+	if before := query.Get("ending_before"); before != "" {
+		for i := place(before) - 1; i >= 0; i-- {
+			if l.gone[i] {
+				continue
+			}
+			if len(page) == limit {
+				return page, true
+			}
+			page = slices.Insert(page, 0, i)
+		}
+		return page, false
+	}
+	if after := query.Get("starting_after"); after != "" {
+		first = place(after) + 1
+	}
+	for i := first; i < last; i++ {
+		if l.gone[i] {
+			continue
+		}
+		if len(page) == limit {
+			return page, true
+		}
+		page = append(page, i)
+	}
+	return page, false
+}
+
+// place is that of the charge of an id.
+func place(id string) int { return number(strings.TrimPrefix(id, "ch_"), 0) }
+
+func (l *bareList) answer(r *http.Request, status int, body string) *http.Response {
+	return &http.Response{
+		StatusCode: status, Header: http.Header{}, Request: r,
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}
+
+func number(text string, otherwise int) int {
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// add adds charges, the first at a time after newYear.
+func (l *bareList) add(count int, first, every time.Duration) {
+	for i := range count {
+		l.created = append(l.created, newYear.Add(first+time.Duration(i)*every).Unix())
+	}
+	slices.SortFunc(l.created, func(a, b int64) int { return cmp.Compare(b, a) })
+}
+
+func (l *bareList) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.calls
+}
+
+// open opens the list as a database, whose client has no rate limit.
+func (l *bareList) open(t *testing.T, opts ...stripesql.Option) *sql.DB {
+	t.Helper()
+	return l.openAt(t, stripekit.RateLimit{}, opts...)
+}
+
+func (l *bareList) openAt(t *testing.T, limit stripekit.RateLimit, opts ...stripesql.Option) *sql.DB {
+	t.Helper()
+	client, err := stripekit.New("sk_test_123", stripekit.WithBaseURL("https://stripe.test"),
+		stripekit.WithHTTPClient(&http.Client{Transport: l}), stripekit.WithMaxRetries(0), stripekit.WithRateLimit(limit))
+	require.NoError(t, err)
+	connector, err := stripesql.Connector(client, opts...)
+	require.NoError(t, err)
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db
+}

@@ -1,0 +1,217 @@
+package stripesql
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/listing"
+)
+
+// listFeed reads a list one page after another.
+type listFeed struct {
+	query   *query
+	spec    *spec
+	request request
+	used    listing.Cursors
+	trail   trail
+	began   int64 // when the newest object was created
+	done    bool
+}
+
+func newListFeed(q *query, s *spec) *listFeed {
+	return &listFeed{query: q, spec: s, request: s.request(), used: listing.Cursors{}}
+}
+
+func (f *listFeed) next() ([]*object, error) {
+	if f.done {
+		return nil, io.EOF
+	}
+	p, err := f.query.page(f.spec.table, f.request)
+	switch {
+	case f.request.cursorLost(err):
+		f.query.report(0, 0)
+		return nil, f.goBack(err)
+	case f.spec.isMissing(err):
+		p = page{}
+	case err != nil:
+		return nil, err
+	}
+	inside := f.spec.inside(p.objects)
+	if f.done = !p.more || f.passed(p.objects, inside); !f.done {
+		if err := f.moveTo(p.objects[len(p.objects)-1].id); err != nil {
+			return nil, err
+		}
+	}
+	for _, o := range inside {
+		f.began = max(f.began, o.created)
+	}
+	fresh := f.trail.add(inside)
+	f.query.report(len(p.objects), f.share())
+	return fresh, nil
+}
+
+// share is how much of the time has been read, from 0 to 1; 0 where it is not
+// known when the oldest object was created.
+func (f *listFeed) share() float64 {
+	oldest := f.query.oldest(f.spec)
+	switch {
+	case f.done:
+		return 1
+	case oldest == 0 || f.began <= oldest:
+		return 0
+	}
+	return min(1, float64(f.began-f.trail.reached)/float64(f.began-oldest))
+}
+
+// oldest is when the oldest object of a scan was created, about; 0 if that is not
+// known.
+func (q *query) oldest(s *spec) int64 {
+	return max(s.window.low, q.source.density.oldest(s.table))
+}
+
+// moveTo has the page behind an object requested next.
+func (f *listFeed) moveTo(id string) error {
+	if err := f.used.Add(id); err != nil {
+		return fmt.Errorf("stripesql: %s: %w", f.request, err)
+	}
+	f.request = f.spec.after(id)
+	return nil
+}
+
+// goBack has a page requested next that begins before the place whose cursor is
+// lost; what of it has been read already is not handed out again. A list in the
+// order of created is filtered by it. In another one the cursor is an object
+// before the one that was deleted, or the list begins anew.
+func (f *listFeed) goBack(lost error) error {
+	f.used = listing.Cursors{}
+	f.trail.lost++
+	switch id, ok := f.trail.cursor(); {
+	case f.trail.lost > maxLost:
+		return lost
+	case !f.spec.table.disordered && f.trail.reached > 0:
+		f.request = f.spec.before(f.trail.reached + 1)
+	case ok:
+		f.request = f.spec.after(id)
+	case !f.trail.trimmed:
+		f.request = f.spec.request()
+	default:
+		return lost
+	}
+	return nil
+}
+
+// maxLost is how many cursors in a row may be lost. A service that has lost more
+// has lost its list.
+const maxLost = 10
+
+// inside are the objects of a page that the window allows. Behind a cursor the
+// service does not see to it.
+func (s *spec) inside(objects []*object) []*object {
+	return slices.DeleteFunc(slices.Clone(objects), func(o *object) bool {
+		return o.dated && (o.created < s.window.low || o.created >= s.window.high)
+	})
+}
+
+// passed reports whether a page has left the window behind. An invoice item can
+// be dated back: there only a page that is all older says so.
+func (f *listFeed) passed(objects, inside []*object) bool {
+	if f.spec.table.disordered && len(inside) > 0 {
+		return false
+	}
+	last := objects[len(objects)-1]
+	return last.dated && last.created < f.spec.window.low
+}
+
+// isMissing reports whether a list could not be filtered since what it is
+// filtered by does not exist, so that nothing is in it.
+func (s *spec) isMissing(err error) bool {
+	failure, ok := errors.AsType[*stripekit.Error](err)
+	if !ok || failure.Code != missingCode || failure.Param == "" {
+		return false
+	}
+	for name := range s.filters {
+		if name == failure.Param || strings.HasPrefix(name, failure.Param+"[") {
+			return true
+		}
+	}
+	return false
+}
+
+// missingCode is the code of an error about an object that does not exist.
+const missingCode = "resource_missing"
+
+// cursorLost reports whether a request failed since the object that its cursor
+// names does not exist any more.
+func (r request) cursorLost(err error) bool {
+	failure, ok := errors.AsType[*stripekit.Error](err)
+	if !ok || failure.Code != missingCode {
+		return false
+	}
+	for _, cursor := range []string{"starting_after", "ending_before"} {
+		if r.params[cursor] != "" && (failure.Param == cursor || failure.Param == "") {
+			return true
+		}
+	}
+	return false
+}
+
+// trail is what a feed has read last. After a lost cursor, it tells where to go
+// on, and what of the next pages has been read before.
+type trail struct {
+	objects []listing.Head
+	known   map[string]struct{} // their ids
+	reached int64               // when the last one was created, as far as that is known
+	trimmed bool                // there were more objects
+	lost    int                 // cursors in a row
+}
+
+// trailSize is how many objects are remembered at least.
+const trailSize = 10 * maxPage
+
+// add adds objects, and returns those that are new.
+func (t *trail) add(objects []*object) []*object {
+	if t.known == nil {
+		t.known = map[string]struct{}{}
+	}
+	fresh := slices.DeleteFunc(objects, func(o *object) bool {
+		_, known := t.known[o.id]
+		return known
+	})
+	for _, o := range fresh {
+		t.objects = append(t.objects, listing.Head{ID: o.id, Created: o.created})
+		t.known[o.id] = struct{}{}
+		if o.dated {
+			t.reached = o.created
+		}
+	}
+	if len(fresh) > 0 {
+		t.lost = 0
+	}
+	t.trim()
+	return fresh
+}
+
+// trim forgets the oldest part, but nothing of the second that was reached.
+func (t *trail) trim() {
+	n := 0
+	for n < len(t.objects)-trailSize && t.objects[n].Created != t.reached {
+		delete(t.known, t.objects[n].ID)
+		n++
+	}
+	t.objects, t.trimmed = t.objects[n:], t.trimmed || n > 0
+}
+
+// cursor is an object before those that seem to be deleted: after each loss
+// twice as many are passed over, since they are deleted one by one, or many at
+// once.
+func (t *trail) cursor() (id string, ok bool) {
+	i := len(t.objects) - 1<<min(t.lost, 30)
+	if i < 0 {
+		return "", false
+	}
+	return t.objects[i].ID, true
+}

@@ -1,0 +1,73 @@
+package stripesql
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/stripekit/stripekit/internal/listing"
+)
+
+// share is how much of the scan has been read with a page, from 0 to 1; 0 where it
+// is not known when the oldest object was created.
+func (f *wideFeed) share(q listing.Query, p page) float64 {
+	if f.query.progress == nil {
+		return 0
+	}
+	var unread []listing.Span
+	f.reader.Do(func(w *listing.Windows) { unread = w.Unread() })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	read, oldest := p.span(q), f.query.oldest(f.spec)
+	f.newest = max(f.newest, read.High)
+	f.fresh = slices.DeleteFunc(append(f.fresh, read), func(s listing.Span) bool {
+		return !slices.ContainsFunc(unread, func(u listing.Span) bool { return s.Low < u.High && u.Low < s.High })
+	})
+	all := f.extent(oldest, f.newest)
+	if oldest == 0 || all == 0 {
+		return 0
+	}
+	left := 0.0
+	for _, s := range without(unread, f.fresh) {
+		left += f.extent(max(s.Low, oldest), min(s.High, f.newest))
+	}
+	return 1 - left/all
+}
+
+// span is the time that a page covers from its newest object on.
+func (p page) span(q listing.Query) listing.Span {
+	var s listing.Span
+	for _, o := range p.objects {
+		if o.dated {
+			s.Low, s.High = min(cmp.Or(s.Low, o.created), o.created), max(s.High, o.created)
+		}
+	}
+	if !p.more && q.Before == "" {
+		s.Low = q.GTE
+	}
+	return s
+}
+
+// without is what is left of spans without others.
+func without(spans, others []listing.Span) []listing.Span {
+	var left []listing.Span
+	others = listing.Union(others)
+	for _, s := range spans {
+		for _, o := range others {
+			if o.High > s.Low && o.Low < s.High {
+				left = append(left, listing.Span{Low: s.Low, High: o.Low})
+				s.Low = o.High
+			}
+		}
+		left = append(left, s)
+	}
+	return left
+}
+
+// extent is about how many objects were created in a time, if the table has been
+// measured, and else the seconds of it.
+func (f *wideFeed) extent(low, high int64) float64 {
+	if s := f.query.source.density.surveyOf(f.spec.table); s != nil {
+		return s.count(window{low, high})
+	}
+	return float64(max(high-low, 0))
+}

@@ -1,0 +1,180 @@
+package stripesql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/stripekit/stripekit/internal/listing"
+)
+
+const (
+	// rampPages is how many pages of a list are read one after the other, each
+	// when it is asked for: a statement that has what it wants by then has cost
+	// nothing else.
+	rampPages = 10
+	// aheadShare is the share of the pages used so far that a scan may be ahead.
+	aheadShare = 4
+	// maxAhead is how many pages it may be ahead at the most where they wait for
+	// one another: 10,000 objects are some 40 MB.
+	maxAhead = 100
+	// measuredPages is how many pages it takes until a scan measures the table
+	// for its progress.
+	measuredPages = 32
+)
+
+// wideFeed reads a list by several requests at once. Only a list without other
+// filters than that of created can be read so.
+type wideFeed struct {
+	query  *query
+	spec   *spec
+	reader *listing.Reader[*object]
+	read   func() ([]*object, error)
+	pages  int // handed out
+
+	mu      sync.Mutex
+	newest  int64           // when the newest object was created
+	fresh   []listing.Span  // of pages that were read and not handed out
+	seen    map[string]bool // objects without a time, which two pages may have
+	undated []*object       // of them, those that were not handed out
+	failed  error           // of a request
+}
+
+func newWideFeed(q *query, s *spec) *wideFeed {
+	f := &wideFeed{query: q, spec: s, seen: map[string]bool{}}
+	c := listing.Config{Order: listing.AnyOrder, Low: s.window.low, Lanes: 1, Buffer: maxAhead * maxPage}
+	if _, bounded := s.window.bounded(); bounded {
+		c.High = s.window.high
+	}
+	if s.order != "" {
+		c.Order = listing.NewestFirst
+	}
+	f.reader = listing.NewReader(listing.NewWindows(c), f.fetch)
+	f.read = f.reader.Pull(q.ctx, &q.running, f.pace)
+	return f
+}
+
+// pace is how many requests may be under way, and how many pages may be read
+// ahead, when so many have been handed out. In order, pages wait for those before
+// them: more requests than are of use to few pages would leave gaps that are
+// hardly worth their last request.
+func (f *wideFeed) pace(pages int) (lanes, ahead int) {
+	if pages <= rampPages {
+		return 1, 0
+	}
+	ahead = 1 + pages/aheadShare
+	if f.spec.order == "" {
+		lanes = min(ahead, f.query.source.concurrency)
+		return lanes, lanes
+	}
+	return min(2+ahead/8, f.query.source.concurrency), min(ahead, maxAhead)
+}
+
+func (f *wideFeed) next() ([]*object, error) {
+	if f.pages == measuredPages {
+		f.measure()
+	}
+	objects, err := f.read()
+	if err == nil {
+		f.pages++
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	undated := f.undated
+	f.undated = nil
+	switch {
+	case err == io.EOF && len(undated) > 0:
+		return undated, nil
+	case errors.Is(err, listing.ErrPage) && f.failed == nil:
+		return nil, fmt.Errorf("stripesql: GET %s: %w", f.spec.table.path, err)
+	case err != nil:
+		return nil, err
+	}
+	return append(undated, objects...), nil
+}
+
+// measure finds out when the oldest object was created, which the progress of a
+// scan without a lower bound is measured by. It is not worth an error: the next
+// request of the scan meets it too.
+func (f *wideFeed) measure() {
+	if low, _ := f.spec.window.bounded(); !low && f.query.progress != nil {
+		_, _ = f.query.survey(f.spec.table)
+	}
+}
+
+// fetch reads a page for the Windows. There is no place in them for a page of
+// nothing but objects without a time: the page beyond it belongs to it.
+func (f *wideFeed) fetch(_ context.Context, q listing.Query) (answer listing.Answer[*object], err error) {
+	p, err := f.page(q)
+	dated, used := f.keepUndated(p.objects), listing.Cursors{}
+	for err == nil && p.more && len(dated) == 0 {
+		cursor := p.objects[len(p.objects)-1].id
+		beyond := listing.Query{Limit: q.Limit, After: cursor}
+		if q.Before != "" {
+			cursor = p.objects[0].id
+			beyond = listing.Query{Limit: q.Limit, Before: cursor}
+		}
+		if err := used.Add(cursor); err != nil {
+			return answer, err
+		}
+		p, err = f.page(beyond)
+		dated = f.keepUndated(p.objects)
+	}
+	if err != nil {
+		return answer, err
+	}
+	if n := slices.IndexFunc(dated, func(o *object) bool { return o.created < q.GTE }); n >= 0 {
+		dated, p.more = dated[:n], false
+	}
+	return listing.Answer[*object]{
+		Heads: heads(dated), More: p.more,
+		Objects: func(from, to int) []*object { return dated[from:to:to] },
+	}, nil
+}
+
+// page makes one of the requests for the list.
+func (f *wideFeed) page(q listing.Query) (page, error) {
+	r := f.spec.page(q)
+	p, err := f.query.page(f.spec.table, r)
+	switch {
+	case r.cursorLost(err):
+		f.query.report(0, 0)
+		return page{}, fmt.Errorf("%w: %w", listing.ErrLost, err)
+	case err != nil:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.failed = err
+		return page{}, err
+	}
+	f.query.report(len(p.objects), f.share(q, p))
+	return p, nil
+}
+
+// keepUndated takes the objects without a time off a page. There is no place for
+// them in the order of the list.
+func (f *wideFeed) keepUndated(objects []*object) (dated []*object) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, o := range objects {
+		switch {
+		case o.dated:
+			dated = append(dated, o)
+		case !f.seen[o.id]:
+			f.seen[o.id] = true
+			f.undated = append(f.undated, o)
+		}
+	}
+	return dated
+}
+
+// heads are what the reading of a list needs to know of objects.
+func heads(objects []*object) []listing.Head {
+	heads := make([]listing.Head, len(objects))
+	for i, o := range objects {
+		heads[i] = listing.Head{ID: o.id, Created: o.created}
+	}
+	return heads
+}
