@@ -2,9 +2,12 @@ package main
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -88,5 +91,66 @@ func TestABacklogAnswersAsTheServiceDoes(t *testing.T) {
 		require.NoError(t, err)
 		body := string(b.answer(r).body)
 		require.Equal(t, string(b.mold.page(nil, want.low, want.high, want.more, b.created)), body, query)
+	}
+}
+
+func TestDensitiesAreAscending(t *testing.T) {
+	for _, d := range densities {
+		created := d.created(50_000)
+		require.Len(t, created, 50_000, d.name)
+		require.True(t, slices.IsSorted(created), d.name)
+		require.Less(t, created[len(created)-1], time.Now().Unix(), d.name)
+	}
+}
+
+func TestAnArchiveRefusesWhatIsAboveTheRate(t *testing.T) {
+	a, err := newArchive(steady(10), site{rate: 1})
+	require.NoError(t, err)
+	status := map[int]int{}
+	for range 20 {
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/charges", nil))
+		status[w.Code]++
+		if w.Code == http.StatusTooManyRequests {
+			require.Equal(t, "global-rate", w.Header().Get("Stripe-Rate-Limited-Reason"))
+		}
+	}
+	require.GreaterOrEqual(t, status[http.StatusOK], 2)
+	require.GreaterOrEqual(t, status[http.StatusTooManyRequests], 10)
+}
+
+func TestACensusFindsWhatIsWrong(t *testing.T) {
+	created := []int64{epoch, epoch, epoch + 1}
+	for name, c := range map[string]struct {
+		order order
+		found []int
+		want  string
+	}{
+		"all":                    {oldestFirst, []int{1, 0, 2}, ""},
+		"all, the newest first":  {newestFirst, []int{2, 0, 1}, ""},
+		"all, in any order":      {anyOrder, []int{0, 2, 1}, ""},
+		"one is missing":         {oldestFirst, []int{0, 2}, "2 of 3 charges were read"},
+		"one comes twice":        {anyOrder, []int{0, 2, 0}, "twice"},
+		"one comes late":         {oldestFirst, []int{0, 2, 1}, "came after"},
+		"the oldest come first":  {newestFirst, []int{0, 1, 2}, "came after"},
+		"one is not in the list": {anyOrder, []int{3}, "there is no charge"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			census := census{archive: &archive{created: created}, order: c.order, seen: make([]bool, len(created))}
+			var err error
+			for _, number := range c.found {
+				if err == nil {
+					err = census.found(chargeID(number), created[min(number, 2)])
+				}
+			}
+			if err == nil {
+				err = census.complete()
+			}
+			if c.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.want)
+			}
+		})
 	}
 }

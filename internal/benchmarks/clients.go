@@ -12,7 +12,7 @@ import (
 
 // ourClient is a client of this library. Without a transport of the row's it
 // has its default one.
-func ourClient(url string, rt http.RoundTripper) (*stripekit.Client, error) {
+func ourClient(url string, rt http.RoundTripper, extra ...stripekit.Option) (*stripekit.Client, error) {
 	opts := []stripekit.Option{stripekit.WithBaseURL(url)}
 	if rt != nil {
 		opts = append(opts, stripekit.WithHTTPClient(&http.Client{Transport: rt}))
@@ -20,7 +20,7 @@ func ourClient(url string, rt http.RoundTripper) (*stripekit.Client, error) {
 	// Another base URL than Stripe's has no rate limits by default; a row
 	// without a network keeps Stripe's URL, and would have them.
 	opts = append(opts, stripekit.WithRateLimit(stripekit.RateLimit{}))
-	return stripekit.New(key, opts...)
+	return stripekit.New(key, append(opts, extra...)...)
 }
 
 // theirClient is a client of stripe-go, with its defaults but for the log,

@@ -48,6 +48,7 @@ func (b *backlog) answer(r *http.Request) answer {
 type drained struct {
 	objects int
 	took    time.Duration
+	before  uint64 // of the heap
 	peak    uint64 // of the heap
 	bytes   float64
 	allocs  float64
@@ -55,16 +56,25 @@ type drained struct {
 
 func (d drained) rate() float64 { return float64(d.objects) / d.took.Seconds() }
 
+// growth is how much more of the heap there was than before.
+func (d drained) growth() uint64 { return d.peak - min(d.peak, d.before) }
+
+// heapNow is what the heap has, with what is still to be collected.
+func heapNow() uint64 {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	return heap[0].Value.Uint64()
+}
+
 // drain measures a reading of the list to its end.
 func drain(read func() (objects int, err error)) (d drained, err error) {
 	runtime.GC()
+	d.before = heapNow()
 	done, peak := make(chan struct{}), make(chan uint64)
 	go func() {
-		heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		var most uint64
 		for tick := time.NewTicker(2 * time.Millisecond); ; {
-			metrics.Read(heap)
-			most = max(most, heap[0].Value.Uint64())
+			most = max(most, heapNow())
 			select {
 			case <-tick.C:
 			case <-done:

@@ -1,17 +1,25 @@
 module github.com/stripekit/stripekit/internal/benchmarks
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/go-json-experiment/json v0.0.0-20260820222146-c27c302e5fc3
 	github.com/stretchr/testify v1.12.1
 	github.com/stripe/stripe-go/v85 v85.0.0
 	github.com/stripekit/stripekit v0.0.0
+	github.com/stripekit/stripekit/stripesql v0.0.0
+	golang.org/x/time v0.14.0
 )
 
 require (
+	github.com/ncruces/go-sqlite3 v0.35.4 // indirect
+	github.com/ncruces/go-sqlite3-wasm/v5 v5.0.35304 // indirect
+	github.com/ncruces/julianday v1.0.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/time v0.14.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
 )
 
-replace github.com/stripekit/stripekit => ../..
+replace (
+	github.com/stripekit/stripekit => ../..
+	github.com/stripekit/stripekit/stripesql => ../../stripesql
+)

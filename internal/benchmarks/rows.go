@@ -41,6 +41,10 @@ var rows = []row{
 
 	{name: "rest", own: rests},
 	{name: "drain", own: drains},
+	{name: "backfill-25", own: backfills(25)},
+	{name: "backfill-100", own: backfills(100)},
+	{name: "backfill-faults", own: backfillFaults},
+	{name: "backfill-others", own: backfillOthers},
 	{name: "save", own: saves},
 	{name: "import", own: imports},
 }

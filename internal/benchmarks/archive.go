@@ -1,0 +1,254 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// density is how the charges of an archive are distributed over time.
+type density struct {
+	name    string
+	goals   map[int]float64         // the share of the allowance to reach, by requests a second; nil is none
+	created func(count int) []int64 // the second of each charge, the oldest first
+	part    int                     // the archive has one charge for so many; 0 is 1
+}
+
+const (
+	day  = 24 * 60 * 60
+	year = 365 * day
+	// epoch is the second from which on an archive has charges.
+	epoch = 1_200_000_000
+)
+
+var (
+	evenGoals   = map[int]float64{25: 0.95, 100: 0.88}
+	unevenGoals = map[int]float64{25: 0.95, 100: 0.80}
+)
+
+var densities = []density{
+	{name: "steady", goals: evenGoals, created: steady},
+	{name: "clockwork", goals: evenGoals, created: func(count int) []int64 {
+		return seconds(count, func(i int) float64 { return 60 * float64(i) })
+	}},
+	{name: "nightly batches of 100", goals: unevenGoals, created: nightly(100, 10)},
+	{name: "nightly batches of 1,000", goals: unevenGoals, created: nightly(1_000, 60)},
+	{name: "nightly batches of 20,000", goals: unevenGoals, created: nightly(20_000, 1_800)},
+	{name: "one import of three minutes", goals: unevenGoals, created: func(count int) []int64 {
+		return seconds(count, func(i int) float64 { return 180 * float64(i) / float64(count) })
+	}},
+	{name: "growth, double every four months", goals: unevenGoals, created: func(count int) []int64 {
+		return seconds(count, func(i int) float64 { return year / 3 * math.Log2(float64(i+1)) })
+	}},
+	{name: "two months, 14 empty years, two months", goals: unevenGoals, created: func(count int) []int64 {
+		return seconds(count, func(i int) float64 {
+			at := 120 * day * float64(i) / float64(count)
+			if 2*i >= count {
+				at += 14 * year
+			}
+			return at
+		})
+	}},
+	{name: "bursts of up to 1,000 in a second", goals: unevenGoals, created: bursts},
+	{name: "everything in one second", part: 4, created: func(count int) []int64 {
+		return seconds(count, func(int) float64 { return 0 })
+	}},
+}
+
+// seconds are those of an archive, each so long after the epoch.
+func seconds(count int, after func(i int) float64) []int64 {
+	created := make([]int64, count)
+	for i := range created {
+		created[i] = epoch + int64(after(i))
+	}
+	return created
+}
+
+// steady has one charge a minute, independent of each other.
+func steady(count int) []int64 {
+	at := 0.0
+	return seconds(count, func(i int) float64 {
+		at += 60 * wait(i)
+		return at
+	})
+}
+
+func nightly(batch int, span float64) func(int) []int64 {
+	return func(count int) []int64 {
+		return seconds(count, func(i int) float64 {
+			return float64(i/batch*day) + span*float64(i%batch)/float64(batch)
+		})
+	}
+}
+
+// bursts are steady but for the burst of every 500th second.
+func bursts(count int) []int64 {
+	at, left, second := 0.0, 0, 0
+	return seconds(count, func(int) float64 {
+		if left > 0 {
+			left--
+			return at
+		}
+		at += 20 * wait(second)
+		if second++; second%500 == 0 {
+			left = int(1_000 * uniform(second))
+		}
+		return at
+	})
+}
+
+// uniform is a number from 0 to 1 that seems random, and the same for the same i.
+func uniform(i int) float64 {
+	z := (uint64(i) + 1) * 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return float64((z^z>>31)>>11) / (1 << 53)
+}
+
+// wait is how many mean times pass until the next of what happens at random.
+func wait(i int) float64 { return -math.Log(1 - uniform(i)) }
+
+// archive is an account with many charges, and none that come. Each request
+// takes the latency, and is refused if it is above the rate. Any number of
+// requests are served at once.
+type archive struct {
+	mold     *mold
+	created  []int64
+	latency  time.Duration
+	limit    *rate.Limiter
+	failures []failure
+
+	lists    atomic.Int64 // requests
+	attempts atomic.Int64 // requests, account requests included
+	refused  atomic.Int64 // above the rate
+	pages    sync.Pool
+}
+
+// failure is a response that a share of the requests has in place of a page.
+type failure struct {
+	share  float64
+	status int
+	code   string
+	reason string // of a rate limit
+}
+
+var (
+	tooMany       = failure{status: http.StatusTooManyRequests, code: "rate_limit", reason: "global-rate"}
+	lockTimeout   = failure{status: http.StatusTooManyRequests, code: "lock_timeout"}
+	internalError = failure{status: http.StatusInternalServerError, code: "api_error"}
+)
+
+func (f failure) write(w http.ResponseWriter) {
+	if f.reason != "" {
+		w.Header().Set("Stripe-Rate-Limited-Reason", f.reason)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(f.status)
+	fmt.Fprintf(w, `{"error":{"type":"api_error","code":%q,"message":"It is the archive that says no."}}`, f.code)
+}
+
+// newArchive makes an archive of which some requests fail.
+func newArchive(created []int64, s site, failures ...failure) (*archive, error) {
+	m, err := newMold(compact)
+	if err != nil {
+		return nil, err
+	}
+	return &archive{
+		mold: m, created: created, latency: s.latency, failures: failures,
+		// Requests that were sent one after another can arrive together.
+		limit: rate.NewLimiter(rate.Limit(s.rate), max(2, s.rate/5)),
+		pages: sync.Pool{New: func() any { return new([]byte) }},
+	}, nil
+}
+
+// ServeHTTP serves a request.
+func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	failed := a.refuse()
+	select {
+	case <-time.After(a.latency):
+	case <-r.Context().Done():
+		return
+	}
+	if failed != nil {
+		failed.write(w)
+		return
+	}
+	page := a.pages.Get().(*[]byte)
+	defer a.pages.Put(page)
+	service(func(r *http.Request) answer {
+		if isAccount(r) {
+			return answer{account, time.Now()}
+		}
+		a.lists.Add(1)
+		low, high, more := requested(r, len(a.created), a.from)
+		*page = a.mold.page((*page)[:0], low, high, more, func(number int) int64 { return a.created[number] })
+		return answer{*page, time.Now()}
+	}).ServeHTTP(w, r)
+}
+
+// refuse returns what is wrong with the request that has come, nil for nothing.
+func (a *archive) refuse() *failure {
+	if !a.limit.Allow() {
+		a.refused.Add(1)
+		return &tooMany
+	}
+	chance := uniform(int(a.attempts.Add(1)))
+	for i := range a.failures {
+		if chance < a.failures[i].share {
+			return &a.failures[i]
+		}
+		chance -= a.failures[i].share
+	}
+	return nil
+}
+
+// from is the number of the first charge created at second or later.
+func (a *archive) from(second int64) int {
+	return sort.Search(len(a.created), func(number int) bool { return a.created[number] >= second })
+}
+
+// order is the order in which charges are read. Within a second there is none.
+type order int
+
+const (
+	newestFirst order = iota - 1
+	anyOrder
+	oldestFirst
+)
+
+// census holds against an archive what is read of it: all, once, in order.
+type census struct {
+	archive *archive
+	order   order
+	seen    []bool
+	count   int
+	last    int64
+}
+
+func (c *census) found(id string, created int64) error {
+	number, err := numberOf(id)
+	switch {
+	case err != nil || number < 0 || number >= len(c.seen) || created != c.archive.created[number]:
+		return fmt.Errorf("there is no charge %s of %d", id, created)
+	case c.seen[number]:
+		return fmt.Errorf("charge %s came twice", id)
+	case c.count > 0 && int64(c.order)*(created-c.last) < 0:
+		return fmt.Errorf("charge %s of %d came after one of %d", id, created, c.last)
+	}
+	c.seen[number], c.last = true, created
+	c.count++
+	return nil
+}
+
+func (c *census) complete() error {
+	if c.count != len(c.seen) {
+		return fmt.Errorf("%d of %d charges were read", c.count, len(c.seen))
+	}
+	return nil
+}

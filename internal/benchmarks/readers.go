@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/stripe/stripe-go/v85"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripesql"
+)
+
+// reader reads an archive, and calls found with each charge.
+type reader func(ctx context.Context, url string, found func(id string, created int64) error) error
+
+// client is a client of this library that keeps to the rate.
+func (s site) client(url string) (*stripekit.Client, error) {
+	perSecond := float64(s.rate)
+	return ourClient(url, nil, stripekit.WithRateLimit(stripekit.RateLimit{Total: perSecond, Endpoint: perSecond}))
+}
+
+func readBackfill(s site, cfg stripekit.BackfillConfig) reader {
+	return func(ctx context.Context, url string, found func(string, int64) error) error {
+		client, err := s.client(url)
+		if err != nil {
+			return err
+		}
+		for charge, err := range stripekit.Backfill(ctx, client.Charges, cfg) {
+			if err != nil {
+				return err
+			}
+			if err := found(charge.ID, int64(charge.Created)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// readPoller reads as many charges as the site has.
+func readPoller(s site) reader {
+	return func(ctx context.Context, url string, found func(string, int64) error) error {
+		client, err := s.client(url)
+		if err != nil {
+			return err
+		}
+		p, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{From: stripekit.FromBeginning})
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		events, err := p.Start(ctx)
+		if err != nil {
+			return err
+		}
+		for range s.count {
+			e, ok := <-events
+			if !ok {
+				return fmt.Errorf("the poller has ended: %w", p.Err())
+			}
+			if err := found(e.ID, int64(e.Object.Created)); err != nil {
+				return err
+			}
+			e.Ack()
+		}
+		return nil
+	}
+}
+
+func readSQL(s site, query string) reader {
+	return func(ctx context.Context, url string, found func(string, int64) error) error {
+		client, err := s.client(url)
+		if err != nil {
+			return err
+		}
+		connector, err := stripesql.Connector(client, stripesql.WithMaxCalls(1_000_000))
+		if err != nil {
+			return err
+		}
+		db := sql.OpenDB(connector)
+		defer db.Close()
+		rows, err := db.QueryContext(ctx, query)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id string
+			var created int64
+			if err := rows.Scan(&id, &created); err != nil {
+				return err
+			}
+			if err := found(id, created); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
+}
+
+func readList(s site) reader {
+	return func(ctx context.Context, url string, found func(string, int64) error) error {
+		client, err := s.client(url)
+		if err != nil {
+			return err
+		}
+		for charge, err := range client.Charges.List(ctx, stripekit.ChargeListParams{}) {
+			if err != nil {
+				return err
+			}
+			if err := found(charge.ID, int64(charge.Created)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// readTheirs is stripe-go's iterator.
+func readTheirs(ctx context.Context, url string, found func(string, int64) error) error {
+	list := theirClient(url, nil).V1Charges.List(ctx, &stripe.ChargeListParams{ListParams: stripe.ListParams{Limit: new(int64(pageSize))}})
+	for charge, err := range list.All(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := found(charge.ID, charge.Created); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readPlain is a loop with net/http, and encoding/json for what it takes to go on.
+func readPlain(ctx context.Context, url string, found func(string, int64) error) error {
+	p := plain{&http.Client{Transport: likeOurs(nil)}, url}
+	var body bytes.Buffer
+	path := "/v1/charges?limit=100"
+	for {
+		body.Reset()
+		if _, err := p.copy(ctx, &body, http.MethodGet, path, nil); err != nil {
+			return err
+		}
+		var page struct {
+			Data []struct {
+				ID      string `json:"id"`
+				Created int64  `json:"created"`
+			} `json:"data"`
+			HasMore bool `json:"has_more"`
+		}
+		if err := json.Unmarshal(body.Bytes(), &page); err != nil {
+			return err
+		}
+		for _, charge := range page.Data {
+			if err := found(charge.ID, charge.Created); err != nil {
+				return err
+			}
+			path = "/v1/charges?limit=100&starting_after=" + charge.ID
+		}
+		if !page.HasMore {
+			return nil
+		}
+	}
+}
