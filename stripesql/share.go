@@ -23,12 +23,15 @@ func (f *wideFeed) share(q listing.Query, p page) float64 {
 		return !slices.ContainsFunc(unread, func(u listing.Span) bool { return s.Low < u.High && u.Low < s.High })
 	})
 	all := f.extent(oldest, f.newest)
-	if oldest == 0 || all == 0 {
-		return 0
-	}
 	left := 0.0
 	for _, s := range without(unread, f.fresh) {
 		left += f.extent(max(s.Low, oldest), min(s.High, f.newest))
+	}
+	switch {
+	case left == 0:
+		return 1
+	case oldest == 0 || all == 0:
+		return 0
 	}
 	return 1 - left/all
 }
