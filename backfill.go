@@ -32,14 +32,14 @@ type BackfillConfig struct {
 	MaxBuffered int
 	// AnyOrder hands the objects out as they come. It needs less memory.
 	AnyOrder bool
-	// Checkpoints keeps how far a Backfill has come, and the next one with the
-	// same list, connection and Name goes on there, with the From and the
-	// AnyOrder of the first. What the loop had before the last save comes once;
-	// what it had since then, about a second's worth, comes again, and so does
-	// what was created in the same seconds: if the oldest come first, those are
-	// the objects from the created second of the first one on. A Backfill without
-	// To that has come to the end goes on with the second of the newest object. If
-	// Checkpoints is nil, a Backfill begins at From.
+	// Checkpoints keeps how far a Backfill has come: about once a second, and at the
+	// end. The next one with the same list, connection and Name goes on there, with
+	// the From and the AnyOrder of the first. What the loop had since the last save
+	// comes again. What it had before comes once, except for objects of a created
+	// second that was not done with: if the oldest come first, that is the second of
+	// the last object before the save. The end of a list without To is such a second
+	// too, since objects may still be created in it. If Checkpoints is nil, a Backfill
+	// begins at From.
 	Checkpoints CheckpointStore
 	// Name distinguishes Backfills of one list with a checkpoint. "" is a name
 	// too.

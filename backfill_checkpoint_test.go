@@ -82,7 +82,7 @@ func liveAndLiveAgain(t *testing.T, seconds []int64, crash, anyOrder bool) {
 	store := new(stripekit.MemoryStore)
 	all := map[string]bool{}
 	done := map[string]bool{} // by a save
-	var before life
+	again := int64(0)         // the second from which on objects may come again
 	for n := 0; ; n++ {
 		cfg := stripekit.BackfillConfig{AnyOrder: anyOrder, MaxBuffered: 1000}
 		length := random.IntN(700)
@@ -95,55 +95,53 @@ func liveAndLiveAgain(t *testing.T, seconds []int64, crash, anyOrder bool) {
 		if !anyOrder {
 			l.requireOldestFirst(had)
 		}
-		// What comes again is from the created second on of the first one that
-		// was not saved.
 		for i, id := range had {
 			require.NotContains(t, had[:i], id, "twice in one life")
-			if !done[id] {
-				continue
+			if done[id] && !anyOrder {
+				require.GreaterOrEqual(t, l.second(id), again, "%s came again", id)
 			}
-			first := slices.Concat(before.since, had)[0]
-			if !anyOrder {
-				require.Equal(t, l.second(first), l.second(id), "%s came again", id)
-			}
-		}
-		for _, id := range had {
 			all[id] = true
 		}
 		for _, id := range now.saved {
-			done[id] = true
+			done[id], again = true, l.second(id)
 		}
-		if before = now; length == 1_000_000 {
+		if length == 1_000_000 {
 			break
 		}
 	}
 	require.ElementsMatch(t, l.ids(), slices.Collect(maps.Keys(all)))
 }
 
-// With a second for each object, nothing comes again in any order.
-func TestBackfillRepeatsOnlyWhatWasNotSaved(t *testing.T) {
+// With a second for each object, next to nothing comes again.
+func TestBackfillRepeatsLittleOfWhatWasSaved(t *testing.T) {
 	for _, anyOrder := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
 			l := newFakeList(t, steady(5000, 3)...)
 			l.latency = 100 * time.Millisecond
-			cfg := stripekit.BackfillConfig{AnyOrder: anyOrder, To: time.Unix(listStart+15_000, 0)}
+			cfg := stripekit.BackfillConfig{AnyOrder: anyOrder, To: time.Unix(listStart+15_000, 0), MaxBuffered: 1000}
 			store, random := new(stripekit.MemoryStore), rand.New(rand.NewPCG(1, 2))
-			done := map[string]bool{}
-			for range 20 {
-				a := l.lived(store, cfg, random.IntN(500), time.Duration(random.IntN(20))*time.Millisecond, random.IntN(2) == 0)
+			done, repeated := map[string]bool{}, 0
+			const lives = 20
+			for n := range lives + 1 {
+				length, crash := random.IntN(500), random.IntN(2) == 0
+				if n == lives {
+					length, crash = 1_000_000, false
+				}
+				a := l.lived(store, cfg, length, time.Duration(random.IntN(20))*time.Millisecond, crash)
 				require.NoError(t, a.err)
 				for _, id := range a.saved {
-					require.False(t, done[id], "%s came again", id)
+					if done[id] {
+						repeated++
+					}
 					done[id] = true
 				}
 			}
-			a := l.lived(store, cfg, 1_000_000, 0, false)
-			for _, id := range a.saved {
-				require.False(t, done[id], "%s came again", id)
-				done[id] = true
-			}
 			require.Len(t, done, 5000)
-			require.Empty(t, a.since)
+			if anyOrder { // at both ends of each part that was not read
+				require.Less(t, repeated, lives*20)
+			} else {
+				require.LessOrEqual(t, repeated, lives)
+			}
 		})
 	}
 }

@@ -114,7 +114,8 @@ type backfillHistory struct {
 	had        map[string]bool
 	saved      map[string]bool
 	unsaved    []string // since the last save, by all processes since then
-	again      int64    // the second from which objects may come again
+	last       string   // had last
+	again      int64    // the second from which on objects may come again
 	begun      bool     // the process that runs has said something
 	ended      bool
 	deliveries int
@@ -129,19 +130,16 @@ func (h *backfillHistory) hear(line string) {
 		h.deliveries++
 		h.had[id] = true
 		if h.saved[id] {
-			first := id
-			if len(h.unsaved) > 0 {
-				first = h.unsaved[0]
-			}
-			require.Equal(h.t, h.created[first], h.created[id], "%s came again after it was saved", id)
+			require.GreaterOrEqual(h.t, h.created[id], h.again, "%s came again after it was saved", id)
 		}
+		h.last = id
 		h.unsaved = append(h.unsaved, id)
 	case len(words) == 1 && words[0] == "saved":
 		h.saves++
 		for _, id := range h.unsaved {
 			h.saved[id] = true
 		}
-		h.unsaved = nil
+		h.unsaved, h.again = nil, h.created[h.last]
 	case len(words) == 1 && words[0] == "end":
 		h.ended = true
 	}
