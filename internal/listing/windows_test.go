@@ -295,22 +295,33 @@ func TestWindowsRefusePagesThatNoListHas(t *testing.T) {
 	}
 	same := func(heads []Head) []Head { return heads }
 	for _, c := range []struct {
-		name  string
-		heads []Head
-		more  bool
+		name   string
+		heads  []Head
+		more   bool
+		filter bool // only a filter makes it wrong
 	}{
-		{"has_more without objects", nil, true},
-		{"more than a page", page(101, same), true},
-		{"no id", page(3, func(h []Head) []Head { h[1].ID = ""; return h }), false},
-		{"no created", page(3, func(h []Head) []Head { h[2].Created = 0; return h }), false},
-		{"the oldest first", page(3, func(h []Head) []Head { slices.Reverse(h); return h }), false},
-		{"outside of the window", page(3, func(h []Head) []Head { h[0].Created = 2000; return h }), false},
-		{"an object twice", page(3, func(h []Head) []Head { h[1] = h[0]; return h }), false},
+		{"has_more without objects", nil, true, false},
+		{"more than a page", page(101, same), true, false},
+		{"no id", page(3, func(h []Head) []Head { h[1].ID = ""; return h }), false, false},
+		{"no created", page(3, func(h []Head) []Head { h[2].Created = 0; return h }), false, false},
+		{"the oldest first", page(3, func(h []Head) []Head { slices.Reverse(h); return h }), false, false},
+		{"outside of the window", page(3, func(h []Head) []Head { h[0].Created = 2000; return h }), false, true},
+		{"an object twice", page(3, func(h []Head) []Head { h[1] = h[0]; return h }), false, false},
 	} {
-		w := NewWindows(Config{Low: 1000, High: 2000, Lanes: 1, Buffer: 1000})
-		request, ok := w.Next()
-		require.True(t, ok)
-		_, err := w.Read(request, c.heads, c.more)
-		require.ErrorIs(t, err, ErrPage, c.name)
+		for _, open := range []bool{false, true} {
+			config := Config{Low: 1000, High: 2000, Lanes: 1, Buffer: 1000}
+			if open {
+				config.Low, config.High = 0, 0
+			}
+			w := NewWindows(config)
+			request, ok := w.Next()
+			require.True(t, ok)
+			_, err := w.Read(request, c.heads, c.more)
+			if open && c.filter {
+				require.NoError(t, err, c.name)
+			} else {
+				require.ErrorIs(t, err, ErrPage, c.name)
+			}
+		}
 	}
 }

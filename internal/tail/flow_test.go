@@ -77,6 +77,10 @@ func (f *flow) poll() (requests int) {
 // step makes a request; false if the poll is done.
 func (f *flow) step(sweep bool) bool {
 	q, ok := f.tail.Next(f.mono, sweep)
+	if !ok && f.tail.Draining() {
+		f.drain()
+		return true
+	}
 	if !ok {
 		return false
 	}
@@ -91,6 +95,51 @@ func (f *flow) step(sweep bool) bool {
 	require.NoError(f.t, err)
 	f.take(p, res)
 	return true
+}
+
+// hand takes an object that was found, and acknowledges it unless it is held.
+func (f *flow) hand(id string, found Found) {
+	f.found = append(f.found, id)
+	if found.Late {
+		f.late = append(f.late, id)
+	}
+	if f.hold[id] {
+		f.held = append(f.held, found.Key)
+		return
+	}
+	f.tail.Ack(found.Key)
+}
+
+// drain makes one request of a drain, and takes what it has found.
+func (f *flow) drain() {
+	f.tail.OpenDrain(1, 2000)
+	r, ok := f.tail.DrainNext()
+	require.True(f.t, ok, "the drain is stuck")
+	p, ok := f.list(r.Query)
+	if !ok {
+		f.tail.DrainLost(r)
+		return
+	}
+	d, err := f.tail.DrainRead(r, p)
+	require.NoError(f.t, err)
+	if d == nil {
+		return
+	}
+	ids := make([]string, len(d.Fresh))
+	for i, fresh := range d.Fresh {
+		ids[i] = p.Heads[fresh.Index].ID
+	}
+	d.Value = ids
+	f.tail.DrainReady(d)
+	for {
+		d, found, ok := f.tail.DrainFound()
+		if !ok {
+			return
+		}
+		for _, next := range found {
+			f.hand(d.Value.([]string)[next.Ref], next)
+		}
+	}
 }
 
 // list makes the request of a query.
@@ -116,15 +165,7 @@ func (f *flow) take(p Page, res Result) {
 	for _, found := range res.Found {
 		id, ok := f.refs[found.Ref]
 		require.True(f.t, ok)
-		f.found = append(f.found, id)
-		if found.Late {
-			f.late = append(f.late, id)
-		}
-		if f.hold[id] {
-			f.held = append(f.held, found.Key)
-			continue
-		}
-		f.tail.Ack(found.Key)
+		f.hand(id, found)
 	}
 	if f.service.requests%10 == 0 {
 		f.maxSeen = max(f.maxSeen, len(f.tail.Snapshot().Seen))
