@@ -50,7 +50,7 @@ func (l *slowList) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case <-time.After(l.latency):
 	case <-r.Context().Done():
-		time.Sleep(10 * time.Millisecond)
+		pass(10 * time.Millisecond)
 		l.mu.Lock()
 		l.cancelled++
 		l.mu.Unlock()
@@ -111,7 +111,7 @@ func (th *thing) UnmarshalJSON(b []byte) error {
 	}
 	switch th.Decode {
 	case "slowly":
-		time.Sleep(5 * time.Millisecond)
+		pass(5 * time.Millisecond)
 	case "panic":
 		panic("decoding " + th.ID)
 	}
@@ -138,7 +138,7 @@ func read(things iter.Seq2[*thing, error], each time.Duration) (n int, err error
 			return n, fmt.Errorf("%s in place of t%d", th.ID, n)
 		}
 		n++
-		time.Sleep(each)
+		pass(each)
 	}
 	return n, nil
 }
@@ -211,7 +211,7 @@ func TestListThatIsLeftSoonCostsOneRequest(t *testing.T) {
 			l.pages[0] = first
 			for _, err := range l.things(t.Context(), t) {
 				require.NoError(t, err)
-				time.Sleep(time.Second)
+				pass(time.Second)
 				break
 			}
 			require.Len(t, l.sent, 1)
@@ -250,7 +250,7 @@ func TestListThatIsLeftEndsItsRequest(t *testing.T) {
 							if failure = err; err != nil {
 								break
 							}
-							time.Sleep(time.Millisecond)
+							pass(time.Millisecond)
 							if n++; n == at {
 								leave(cancel)
 								if name == "break" {
@@ -280,7 +280,7 @@ func TestListThatIsCapturedRequestsNothingAhead(t *testing.T) {
 		var response Response
 		for _, err := range l.things(t.Context(), t, CaptureResponse(&response)) {
 			require.NoError(t, err)
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 			require.Equal(t, fmt.Sprintf("req_%d", n/10), response.RequestID)
 			n++
 		}
@@ -351,7 +351,7 @@ func TestListPanicsInTheGoroutineThatRanges(t *testing.T) {
 					defer func() { ended <- recover() }()
 					for range l.things(t.Context(), t) {
 						n++
-						time.Sleep(50 * time.Millisecond)
+						pass(50 * time.Millisecond)
 					}
 					returned = true
 				}()
@@ -377,3 +377,6 @@ func TestListOfARangeRequestsNoPageBehindIt(t *testing.T) {
 		require.Equal(t, []int64{0, 150, 250}, milliseconds(l.sent), "the third is all beyond it")
 	})
 }
+
+// pass lets time pass, in a bubble.
+func pass(d time.Duration) { <-time.After(d) }

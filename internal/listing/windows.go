@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"hash/maphash"
-	"maps"
 	"slices"
 )
 
-// Order is the order in which Windows hand objects on. Within one second there
-// is none.
+// Order is the order in which Windows hand objects on. Within a second with more
+// objects than fit into the Buffer there is none.
 type Order uint8
 
 const (
@@ -226,277 +225,6 @@ func (w *Windows) Read(r *Request, heads []Head, more bool) (*Run, error) {
 	}
 }
 
-// page is an answer.
-type page struct {
-	heads []Head
-	more  bool
-	query Query
-}
-
-func check(q Query, heads []Head, more bool) error {
-	if more && len(heads) == 0 {
-		return fmt.Errorf("%w: has_more on a page without objects", ErrPage)
-	}
-	if len(heads) > PageSize {
-		return fmt.Errorf("%w: a page of %d objects", ErrPage, len(heads))
-	}
-	on := make(map[string]struct{}, len(heads))
-	for i, h := range heads {
-		on[h.ID] = struct{}{}
-		switch {
-		case h.ID == "":
-			return fmt.Errorf("%w: an object without an id", ErrPage)
-		case h.Created <= 0:
-			return fmt.Errorf("%w: object %s", ErrUndated, h.ID)
-		case i > 0 && h.Created > heads[i-1].Created:
-			return fmt.Errorf("%w: object %s is newer than the one before it", ErrPage, h.ID)
-		case h.Created < q.GTE || q.LT > 0 && h.Created >= q.LT:
-			return fmt.Errorf("%w: object %s does not match the filter", ErrPage, h.ID)
-		}
-	}
-	if len(on) < len(heads) {
-		return fmt.Errorf("%w: an object stands twice on a page", ErrPage)
-	}
-	return nil
-}
-
-// ErrUndated is about an object that does not tell when it was created.
-var ErrUndated = fmt.Errorf("%w: there are objects without a created second", ErrPage)
-
-// has reports whether an object is on the block's side of the edge.
-func (w *Windows) has(e *edge, h Head) bool {
-	if h.Created == e.second {
-		_, known := e.ids[w.hash(h)]
-		return known
-	}
-	return (h.Created < e.second) == e.up
-}
-
-func (w *Windows) hash(h Head) uint64 { return maphash.String(w.seed, h.ID) }
-
-// between are the objects of a page that are new: behind the last one that the
-// block above has, and before the first one that the block below has. What stands
-// between those that a block has appeared when it was read already.
-func (w *Windows) between(heads []Head, above, below *edge) (from, to int) {
-	for from = len(heads); from > 0 && !w.has(above, heads[from-1]); from-- {
-	}
-	for to = from; to < len(heads) && !w.has(below, heads[to]); to++ {
-	}
-	return from, to
-}
-
-// readDown grows a block by the page below it.
-func (w *Windows) readDown(e *edge, p page) (*Run, error) {
-	above := w.index(e.block)
-	below := w.blocks[above-1]
-	from, to := w.between(p.heads, e, below.top)
-	met := to < len(p.heads) || !p.more && (len(p.heads) == 0 || p.query.After == "" || below.top.ids == nil && above == 1)
-	switch {
-	case from < to || met:
-	case w.c.Reused && p.heads[0].Created > e.second:
-		e.lose() // it has moved up
-		return nil, nil
-	default:
-		return nil, w.stall(e, p.heads)
-	}
-	run := w.take(p.heads, from, to)
-	if run != nil {
-		e.block.runs = slices.Insert(e.block.runs, 0, run)
-		e.block.marks = slices.Insert(e.block.marks, 0, marksOf(p.heads[from:to])...)
-		below.gap.read += run.To - run.From
-		w.move(e, p.heads[from:to])
-	}
-	if met {
-		w.join(above - 1)
-	}
-	return w.keep(run), nil
-}
-
-// readUp grows a block by the page above it. That has_more speaks of the newer
-// side is not documented: it counts where the page is not full.
-func (w *Windows) readUp(e *edge, p page) (*Run, error) {
-	below := w.index(e.block)
-	above := w.blocks[below+1]
-	from, to := w.between(p.heads, above.bottom, e)
-	if w.c.Reused && to == len(p.heads) {
-		e.lose() // the page does not begin where the block ends
-		return nil, nil
-	}
-	met := from > 0 || !p.more && (len(p.heads) == 0 || len(p.heads) < PageSize && above.bottom.ids == nil && below == len(w.blocks)-2)
-	if from == to && !met {
-		return nil, w.stall(e, p.heads)
-	}
-	run := w.take(p.heads, from, to)
-	if run != nil {
-		e.block.runs = append(e.block.runs, run)
-		e.block.marks = append(e.block.marks, marksOf(p.heads[from:to])...)
-		e.block.gap.read += run.To - run.From
-		w.move(e, p.heads[from:to])
-	}
-	if met {
-		w.join(below)
-	}
-	return w.keep(run), nil
-}
-
-// stall goes on behind a page of known objects: that of a cursor before the
-// outermost one, or of a second with more than a page that is requested again by
-// filters.
-func (w *Windows) stall(e *edge, heads []Head) error {
-	w.idle = 0
-	e.cursors, e.lost = cursors(heads, e.up), 0
-	if e.known == nil {
-		e.known = map[string]int{}
-	}
-	outermost := e.cursors[len(e.cursors)-1]
-	if e.known[outermost]++; e.known[outermost] > maxStalls {
-		return errRepeats
-	}
-	return nil
-}
-
-// move moves an edge over the objects that are read behind it.
-func (w *Windows) move(e *edge, heads []Head) {
-	outer := heads[len(heads)-1].Created
-	if e.up {
-		outer = heads[0].Created
-	}
-	if e.second != outer || e.ids == nil {
-		e.second, e.ids = outer, map[uint64]struct{}{}
-	}
-	for _, h := range heads {
-		if h.Created == outer {
-			e.ids[w.hash(h)] = struct{}{}
-		}
-	}
-	e.cursors, e.quiet, e.lost, e.known = cursors(heads, e.up), 0, 0, nil
-	e.block.share()
-}
-
-// share makes what the block has of a second known at both ends, where they are in
-// the same one.
-func (b *block) share() {
-	if b.bottom != nil && b.top != nil {
-		share(b.bottom, b.top)
-	}
-}
-
-func share(a, b *edge) {
-	if a.second != b.second || a.ids == nil || b.ids == nil {
-		return
-	}
-	if len(a.ids) < len(b.ids) {
-		a, b = b, a
-	}
-	maps.Copy(a.ids, b.ids)
-	b.ids = a.ids
-}
-
-// cursors are the ids of objects, the one that is the outermost last.
-func cursors(heads []Head, up bool) []string {
-	ids := make([]string, len(heads))
-	for i, h := range heads {
-		ids[i] = h.ID
-	}
-	if up {
-		slices.Reverse(ids)
-	}
-	return ids
-}
-
-// readProbe puts a page into the gap that it was requested for, by filters alone:
-// everything before its LT is known from the page's first object down to its last,
-// and down to its GTE if there is no more.
-func (w *Windows) readProbe(r *Request, p page) *Run {
-	i := w.gapBefore(p.query.LT)
-	below, above := w.blocks[i], w.blocks[i+1]
-	sealed := cmp.Or(p.query.LT, NoBound)
-	if below.top.second >= sealed {
-		return nil // read meanwhile
-	}
-	from, to := w.between(p.heads, above.bottom, below.top)
-	metBelow := to < len(p.heads) || !p.more && p.query.GTE <= below.top.second
-	metAbove := sealed > above.bottom.second
-	if r.search && !w.search.found(w, p, metBelow) {
-		return nil
-	}
-	if from == to {
-		if metBelow {
-			w.seal(i, sealed)
-		}
-		return nil
-	}
-	run := w.take(p.heads, from, to)
-	made := &block{runs: []*Run{run}, marks: marksOf(p.heads[from:to])}
-	made.bottom, made.top = &edge{block: made}, &edge{block: made, up: true}
-	w.move(made.bottom, p.heads[from:to])
-	w.move(made.top, p.heads[from:to])
-	if sealed < NoBound {
-		made.top.second, made.top.ids = sealed, nil
-		made.top.quiet = made.quietBefore(sealed)
-	}
-	w.blocks = slices.Insert(w.blocks, i+1, made)
-	below.gap, made.gap = w.divide(below, made, above)
-	if metAbove {
-		w.join(i + 1)
-	}
-	if metBelow {
-		w.join(i)
-	}
-	return w.keep(run)
-}
-
-// seal takes notice that there is nothing in a gap before a second.
-func (w *Windows) seal(i int, second int64) {
-	w.idle = 0
-	below, above := w.blocks[i], w.blocks[i+1]
-	if second > above.bottom.second {
-		w.join(i)
-		return
-	}
-	below.top.second, below.top.ids = second, nil
-	if below.top.quiet = 0; len(below.marks) > 0 {
-		below.top.quiet = max(below.quietBefore(second), 1)
-	}
-}
-
-// join closes the gap above a block.
-func (w *Windows) join(i int) {
-	w.idle = 0
-	w.closed++
-	below, above := w.blocks[i], w.blocks[i+1]
-	below.top.block, above.bottom.block = nil, nil
-	// What either block has of a second is not to be forgotten with an edge in it.
-	if below.bottom != nil {
-		share(below.bottom, above.bottom)
-	}
-	if above.top != nil {
-		share(above.top, below.top)
-	}
-	below.runs = append(below.runs, above.runs...)
-	below.marks = append(below.marks, above.marks...)
-	below.gap = above.gap
-	if below.top = above.top; below.top != nil {
-		below.top.block = below
-	}
-	w.blocks = slices.Delete(w.blocks, i+1, i+2)
-	w.trim(below)
-}
-
-func (w *Windows) index(b *block) int { return slices.Index(w.blocks, b) }
-
-// gapBefore is the gap that ends at a second, or that the second is in.
-func (w *Windows) gapBefore(second int64) int {
-	if second == 0 {
-		return len(w.blocks) - 2
-	}
-	i := 0
-	for i < len(w.blocks)-2 && w.blocks[i+1].bottom.second < second-1 {
-		i++
-	}
-	return i
-}
-
 // take makes a Run of what is new on a page.
 func (w *Windows) take(heads []Head, from, to int) *Run {
 	if from == to {
@@ -597,9 +325,9 @@ func (w *Windows) Pop() (*Run, bool) {
 }
 
 // next is the Run that comes next, as far as that is known: where a gap is all in
-// one second, the block behind it need not wait.
+// one second, and no room is left, the block behind it does not wait.
 func (w *Windows) next() (runs *[]*Run, i int) {
-	last := len(w.blocks) - 1
+	last, full := len(w.blocks)-1, w.room() < 2*PageSize
 	switch {
 	case w.c.Order == AnyOrder:
 		i = slices.IndexFunc(w.loose, func(r *Run) bool { return r.ready })
@@ -611,7 +339,7 @@ func (w *Windows) next() (runs *[]*Run, i int) {
 		if len(first.runs) > 0 {
 			return &first.runs, 0
 		}
-		if last > 0 {
+		if last > 0 && full {
 			if b := w.blocks[1]; len(b.runs) > 0 && b.runs[0].high <= first.top.second {
 				return &b.runs, 0
 			}
@@ -621,7 +349,7 @@ func (w *Windows) next() (runs *[]*Run, i int) {
 		if len(first.runs) > 0 {
 			return &first.runs, len(first.runs) - 1
 		}
-		if last > 0 {
+		if last > 0 && full {
 			if b := w.blocks[last-1]; len(b.runs) > 0 && b.runs[len(b.runs)-1].low >= first.bottom.second {
 				return &b.runs, len(b.runs) - 1
 			}

@@ -22,15 +22,16 @@ type Drained struct {
 	run   *listing.Run
 }
 
-// planDrain begins a drain in place of a reading of what is new, if a part of
-// that is old enough.
-func (t *Tail) planDrain(r *reading) bool {
-	last := len(t.marks) - 1
-	high := r.reached - t.overlap
-	if r.kind != head || r.hi != 0 || !r.timed || t.undated || t.plain || high <= t.marks[0] {
+// planDrain begins a drain in place of a reading of what is new, if enough of that
+// is old enough when the service's clock has reached a second. A drain of what
+// has come of age since the last one would be followed by another, and so on: what
+// is new would never be read.
+func (t *Tail) planDrain(reached int64) bool {
+	high := reached - t.overlap
+	if t.undated || t.plain || high-t.position < t.overlap {
 		return false
 	}
-	t.drain = &drain{low: t.marks[last], high: high}
+	t.drain, t.backlog = &drain{low: t.marks[len(t.marks)-1], high: high}, backlog{}
 	return true
 }
 

@@ -327,7 +327,7 @@ func (r *reading) tooFull(oldest int64) bool {
 // a narrower span.
 func (t *Tail) tooFull(oldest int64) Result {
 	r := t.reading
-	if t.planDrain(r) {
+	if r.kind == head && r.hi == 0 && r.timed && t.planDrain(r.reached) {
 		t.reading = nil
 		return Result{Dropped: true}
 	}

@@ -230,6 +230,9 @@ func (t *Tail) plan(now time.Time, sweep bool) *reading {
 		if r := t.planCatchUp(now); r != nil {
 			return r
 		}
+		if at, ok := t.clock.safe(now, t.undated); ok && t.backlog.width > 0 && t.planDrain(at) {
+			return nil
+		}
 		return t.planHead()
 	}
 	return t.planSweep(now, sweep)
