@@ -71,7 +71,8 @@ type PollConfig struct {
 	Logger *slog.Logger
 	// Observe is called with the status after every poll and every failed save,
 	// and in a long poll once every Every, for metrics. It runs beside the
-	// Poller, one call at a time. If it is nil, it is not called.
+	// Poller, one call at a time. The end of the Poller waits for a call that is
+	// under way, but for no more than 10 s. If it is nil, it is not called.
 	Observe func(PollStatus)
 }
 
@@ -173,7 +174,10 @@ const (
 )
 
 // roles are the goroutines that run.
-type roles struct{ fetching, delivering, saving, givingUp, observing bool }
+type roles struct {
+	fetching, delivering, saving, givingUp bool
+	observing                              chan struct{} // closed when it ends; nil while nothing is observed
+}
 
 // incoming is an event from when its object was read until it is done.
 type incoming[T any] struct {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -197,17 +198,27 @@ func TestPollerLosesNothingByADeletedCursorWhateverItsTimeField(t *testing.T) {
 						Count: 300, First: time.Now().Add(time.Duration(burst-3) * 20 * time.Hour),
 					})...)
 				}
-				cursors, deleted := 0, ""
+				var (
+					mu      sync.Mutex
+					cursors int
+					deleted string
+				)
 				s.interfere(func(r *http.Request) (*http.Response, error) {
 					cursor := cmp.Or(r.URL.Query().Get("starting_after"), r.URL.Query().Get("ending_before"))
 					if cursor == "" {
 						return s.payouts(r)
 					}
-					if cursors++; cursors == nth {
+					mu.Lock()
+					cursors++
+					now := cursors == nth
+					mu.Unlock()
+					if now {
 						if _, err := s.client.Customers.Delete(t.Context(), cursor); err != nil {
 							return nil, err
 						}
+						mu.Lock()
 						deleted = cursor
+						mu.Unlock()
 					}
 					return s.payouts(r)
 				})
@@ -218,6 +229,8 @@ func TestPollerLosesNothingByADeletedCursorWhateverItsTimeField(t *testing.T) {
 					delivered[id]++
 					require.Equal(t, 1, delivered[id], "%s twice", id)
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				require.NotEmpty(t, deleted)
 				delivered[deleted] = 1 // it may be gone before it was read
 				requireAllDelivered(t, sold, delivered)

@@ -81,9 +81,9 @@ func (p *Poller[T]) kick() {
 	if p.observeDue(due) {
 		p.wantObserve(now)
 	}
-	if p.wantObserved && !p.roles.observing {
-		p.roles.observing = true
-		go p.observe()
+	if p.wantObserved && p.roles.observing == nil {
+		p.roles.observing = make(chan struct{})
+		go p.observe(p.roles.observing)
 	}
 	p.arm(now, next)
 }
@@ -140,6 +140,7 @@ func (p *Poller[T]) end() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), saveTimeout)
 	defer cancel()
 	saveErr := p.flush(ctx)
+	p.awaitObserver(ctx)
 	p.mu.Lock()
 	p.closeDrain()
 	if p.err == nil && saveErr != nil {
@@ -181,12 +182,27 @@ func (p *Poller[T]) wantObserve(now time.Time) {
 	p.observedAt = now
 }
 
-// observe is the role that calls Observe.
-func (p *Poller[T]) observe() {
+// awaitObserver waits for a call of Observe that is under way.
+func (p *Poller[T]) awaitObserver(ctx context.Context) {
+	p.mu.Lock()
+	done := p.roles.observing
+	p.mu.Unlock()
+	if done == nil {
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// observe is the role that calls Observe. It closes done at its end.
+func (p *Poller[T]) observe(done chan<- struct{}) {
 	for {
 		p.mu.Lock()
 		if !p.wantObserved {
-			p.roles.observing = false
+			p.roles.observing = nil
+			close(done)
 			p.kick()
 			p.mu.Unlock()
 			return

@@ -116,6 +116,31 @@ func (o *observer) status() stripekit.PollStatus {
 	return all[len(all)-1]
 }
 
+func TestPollerEndsAfterItsObserver(t *testing.T) {
+	for takes, wait := range map[time.Duration]time.Duration{
+		2 * time.Second: time.Second,
+		time.Hour:       10 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t)
+			began := make(chan struct{}, 1)
+			_, stop := s.watch(s.poller(stripekit.PollConfig{Observe: func(stripekit.PollStatus) {
+				select {
+				case began <- struct{}{}:
+				default:
+				}
+				pass(takes)
+			}}))
+			<-began
+			pass(time.Second)
+			end := time.Now()
+			stop()
+			require.Equal(t, wait, time.Since(end))
+			pass(takes) // a bubble waits for what runs in it
+		})
+	}
+}
+
 func TestPollerObservesInADrainOfAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perRequest = 55 * time.Second // of many that are under way at a time

@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"sort"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -127,7 +126,6 @@ type archive struct {
 	lists    atomic.Int64 // requests
 	attempts atomic.Int64 // requests, account requests included
 	refused  atomic.Int64 // above the rate
-	pages    sync.Pool
 }
 
 // failure is a response that a share of the requests has in place of a page.
@@ -163,7 +161,6 @@ func newArchive(created []int64, s site, failures ...failure) (*archive, error) 
 		mold: m, created: created, latency: s.latency, failures: failures,
 		// Requests that were sent one after another can arrive together.
 		limit: rate.NewLimiter(rate.Limit(s.rate), max(2, s.rate/5)),
-		pages: sync.Pool{New: func() any { return new([]byte) }},
 	}, nil
 }
 
@@ -179,16 +176,13 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		failed.write(w)
 		return
 	}
-	page := a.pages.Get().(*[]byte)
-	defer a.pages.Put(page)
 	service(func(r *http.Request) answer {
 		if isAccount(r) {
-			return answer{account, time.Now()}
+			return answer{body: account, date: time.Now()}
 		}
 		a.lists.Add(1)
 		low, high, more := requested(r, len(a.created), a.from)
-		*page = a.mold.page((*page)[:0], low, high, more, func(number int) int64 { return a.created[number] })
-		return answer{*page, time.Now()}
+		return a.mold.list(low, high, more, func(number int) int64 { return a.created[number] }, time.Now())
 	}).ServeHTTP(w, r)
 }
 

@@ -67,7 +67,7 @@ func newLoopback() (*loopback, error) {
 		if lo.keep.Load() {
 			lo.posted = pairs(r)
 		}
-		return answer{body, time.Now()}
+		return answer{body: body, date: time.Now()}
 	}))
 	if lo.ours, err = ourClient(lo.server.URL, nil); err != nil {
 		return nil, err

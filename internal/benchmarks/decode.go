@@ -24,7 +24,7 @@ func onePage(l layout) (service, error) {
 	}
 	page := m.page(nil, 0, pageSize, false, func(number int) int64 { return 1780000000 + int64(number) })
 	date := time.Unix(1780000200, 0)
-	return func(*http.Request) answer { return answer{page, date} }, nil
+	return func(*http.Request) answer { return answer{body: page, date: date} }, nil
 }
 
 // decodeClient is a page through the clients, without a network.

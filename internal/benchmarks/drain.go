@@ -15,13 +15,12 @@ import (
 )
 
 // backlog is an account with a number of charges, so many a second up to now,
-// and none that come. It serves one reader at a time.
+// and none that come.
 type backlog struct {
 	mold  *mold
 	count int
 	rate  int // charges a second
 	start int64
-	page  []byte
 }
 
 func newBacklog(count, rate int) (*backlog, error) {
@@ -37,11 +36,10 @@ func (b *backlog) from(second int64) int { return min(max(int(second-b.start)*b.
 func (b *backlog) answer(r *http.Request) answer {
 	now := time.Now()
 	if isAccount(r) {
-		return answer{account, now}
+		return answer{body: account, date: now}
 	}
 	low, high, more := requested(r, b.count, b.from)
-	b.page = b.mold.page(b.page[:0], low, high, more, b.created)
-	return answer{b.page, now}
+	return b.mold.list(low, high, more, b.created, now)
 }
 
 // drained is how a drain went.

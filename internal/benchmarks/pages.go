@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // template is a charge as the service answers it, a card's with a refund, with
@@ -56,6 +58,7 @@ type mold struct {
 	ids           []int           // where the digits of the id are
 	references    []int           // where the digits of other ids and texts are
 	seconds       []int           // where the time is
+	pages         sync.Pool
 }
 
 const referenceDigits = 14
@@ -140,6 +143,16 @@ func (m *mold) page(dst []byte, low, high int, more bool, created func(number in
 		dst = dst[:len(dst)-len(m.between)]
 	}
 	return append(dst, m.tails[more]...)
+}
+
+// list is the answer to a request of such a page. Its memory is used again.
+func (m *mold) list(low, high int, more bool, created func(number int) int64, date time.Time) answer {
+	page, _ := m.pages.Get().(*[]byte)
+	if page == nil {
+		page = new([]byte)
+	}
+	*page = m.page((*page)[:0], low, high, more, created)
+	return answer{*page, date, sync.OnceFunc(func() { m.pages.Put(page) })}
 }
 
 // one is a charge by itself.

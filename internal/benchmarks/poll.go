@@ -98,7 +98,7 @@ func newFeed(l layout, f *feed) (*feed, error) {
 // answer serves a list request by its filters.
 func (f *feed) answer(r *http.Request) answer {
 	if isAccount(r) {
-		return answer{account, f.clock()}
+		return answer{body: account, date: f.clock()}
 	}
 	f.answers++
 	before := f.newest
@@ -117,7 +117,7 @@ func (f *feed) answer(r *http.Request) answer {
 		at := len(f.mold.head) + known/2*len(f.mold.charge) + f.mold.references[len(f.mold.references)/2]
 		digits(f.page[at:at+referenceDigits], int64(f.answers))
 	}
-	return answer{f.page, f.clock()}
+	return answer{body: f.page, date: f.clock()}
 }
 
 // turn makes the page begin with so many new charges, and end with charge low.

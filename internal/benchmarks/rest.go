@@ -31,9 +31,9 @@ func quiet() (service, error) {
 	empty := m.page(nil, 0, 0, false, nil)
 	return func(r *http.Request) answer {
 		if isAccount(r) {
-			return answer{account, time.Now()}
+			return answer{body: account, date: time.Now()}
 		}
-		return answer{empty, time.Now()}
+		return answer{body: empty, date: time.Now()}
 	}, nil
 }
 

@@ -18,6 +18,13 @@ const key = "sk_test_benchmark"
 type answer struct {
 	body []byte
 	date time.Time
+	done func() // called when the body has been read; may be nil
+}
+
+func (a answer) close() {
+	if a.done != nil {
+		a.done()
+	}
 }
 
 // service answers requests, the same to every side of a row. It is an
@@ -52,13 +59,25 @@ func (s service) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: a.header(), ContentLength: int64(len(a.body)), Request: r,
-		Body: io.NopCloser(struct{ io.Reader }{bytes.NewReader(a.body)}),
+		Body: body{bytes.NewReader(a.body), a.close},
 	}, nil
+}
+
+// body is that of an answer: a reader without more methods.
+type body struct {
+	io.Reader
+	close func()
+}
+
+func (b body) Close() error {
+	b.close()
+	return nil
 }
 
 // ServeHTTP answers over a network.
 func (s service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := s(r)
+	defer a.close()
 	io.Copy(io.Discard, r.Body) // what s has not read
 	for name, values := range a.header() {
 		w.Header()[name] = values
