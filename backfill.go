@@ -27,8 +27,9 @@ type BackfillConfig struct {
 	// the client's rate limit needs at the service's latency, 16 without a limit.
 	Concurrency int
 	// MaxBuffered is how many objects are held in memory at the most, beside
-	// the one that the loop has; 0 is 16,000. At the least it is 500. Less than a
-	// thousand for each request under way makes a Backfill slower.
+	// the one that the loop has; 0 is 400 for each request a second of the client's
+	// rate limit, between 16,000 and 40,000. At the least it is 500. Fewer make the
+	// reading of uneven lists slower.
 	MaxBuffered int
 	// AnyOrder hands the objects out as they come. It needs less memory.
 	AnyOrder bool
@@ -77,8 +78,7 @@ func (c BackfillConfig) check() error {
 }
 
 const (
-	// buffered is the default of MaxBuffered, leastBuffered the least.
-	buffered      = 16_000
+	// leastBuffered is the least MaxBuffered.
 	leastBuffered = 5 * listing.PageSize
 	// backfillPatience is how long requests may fail before a Backfill does.
 	backfillPatience = 5 * time.Minute
@@ -201,7 +201,7 @@ func (b *backfill[T]) readSpan(ctx context.Context, yield func(*T, error) bool) 
 	}
 	w := listing.NewWindows(listing.Config{
 		Order: order, Low: b.reading.Low, High: b.reading.High, Lanes: b.lanes.count(),
-		Buffer: max(cmp.Or(b.cfg.MaxBuffered, buffered), leastBuffered) - listing.PageSize, // without the batch
+		Buffer: max(cmp.Or(b.cfg.MaxBuffered, b.lanes.buffer()), leastBuffered) - listing.PageSize, // without the batch
 	})
 	b.reader = listing.NewReader(w, b.fetch)
 	if err := b.hand(ctx, b.reader.All(ctx), yield); err != nil {

@@ -82,7 +82,8 @@ type block struct {
 	bottom, top *edge
 	runs        []*Run // not handed on, the oldest first
 	marks       []mark
-	gap         gap // above it
+	read        int     // objects of the gap above it
+	expected    float64 // objects there when the gap was made
 }
 
 // edge is an end of a block. Of the seconds beyond it on the block's side

@@ -45,10 +45,7 @@ func (w *Windows) trim(b *block) {
 // there is nothing to tell by. One page may be of a single busy minute: the fewer
 // pages the block has, the more counts what is known of the list before it.
 func (w *Windows) pace(e *edge, objects int) float64 {
-	front := w.blocks[0]
-	if w.c.Order != OldestFirst {
-		front = w.blocks[len(w.blocks)-1]
-	}
+	front := w.front()
 	if e.quiet > 0 {
 		return typical(front.marks, objects, e.quiet)
 	}
@@ -59,9 +56,14 @@ func (w *Windows) pace(e *edge, objects int) float64 {
 	if e.up {
 		marks = afterPause(marks)
 	}
-	here := typical(marks, objects, 0)
-	trust := float64(len(marks)) / float64(len(marks)+2)
-	return math.Exp(trust*math.Log(here) + (1-trust)*math.Log(typical(front.marks, objects, 0)))
+	long := int64(max(typical(marks, objects, 0), typical(front.marks, objects, 0)))
+	low, high := e.block.from(), e.block.to()
+	here := e.block.within(low, low+long)
+	if e.up {
+		here = e.block.within(high-long, high)
+	}
+	last := w.last(long)
+	return max(1, float64(objects)*(here.seconds+last.seconds)/(here.objects+last.objects))
 }
 
 // typical is the median of the time that so many objects have taken, at least a
@@ -138,36 +140,76 @@ func (b *block) quietBefore(second int64) int64 {
 	return 0
 }
 
-// gap is what is known of what stands between two blocks.
-type gap struct {
-	expected float64 // objects when it was made
-	span     int64   // seconds when it was made
-	read     int     // objects since
-}
-
-// trust is how many objects it takes to know as much of a gap as was expected of
-// it.
-const trust = 3 * PageSize
-
-// remaining is about how many objects there are in a gap.
+// remaining is about how many objects there are in a gap: as many as in as much
+// time next to it, on both sides, and at the end of what is handed on, as far as
+// that was read.
 func (w *Windows) remaining(i int) float64 {
-	g := w.blocks[i].gap
-	left := w.blocks[i+1].bottom.second - w.blocks[i].top.second + 1
-	if g.expected <= 0 {
+	below, above := w.blocks[i], w.blocks[i+1]
+	low, high := below.top.second, above.bottom.second
+	left := high - low + 1
+	var objects, seconds float64
+	for _, c := range []count{below.within(low-left, low), above.within(high, high+left), w.last(left)} {
+		objects += c.objects
+		seconds += c.seconds
+	}
+	if seconds == 0 {
 		return float64(left)
 	}
-	prior := float64(g.span) * trust / g.expected
-	seen := float64(g.span - left)
-	return float64(left) * (float64(g.read) + trust) / max(seen+prior, 1)
+	return objects / seconds * float64(left)
 }
 
-// divide makes two gaps of one that a block was put into.
-func (w *Windows) divide(below, made, above *block) (lower, upper gap) {
-	lower = gap{span: made.bottom.second - below.top.second + 1}
-	upper = gap{span: above.bottom.second - made.top.second + 1}
-	lower.expected = float64(lower.span) * (w.rateAt(below.top) + w.rateAt(made.bottom)) / 2
-	upper.expected = float64(upper.span) * (w.rateAt(made.top) + w.rateAt(above.bottom)) / 2
-	return lower, upper
+// front is the block that is handed on.
+func (w *Windows) front() *block {
+	if w.c.Order == OldestFirst {
+		return w.blocks[0]
+	}
+	return w.blocks[len(w.blocks)-1]
+}
+
+// last is what was read at the end of the front, in so much time.
+func (w *Windows) last(seconds int64) count {
+	b := w.front()
+	if w.c.Order == OldestFirst {
+		return b.within(b.to()-seconds, b.to())
+	}
+	return b.within(b.from(), b.from()+seconds)
+}
+
+// from is the first second that the marks of the block tell of.
+func (b *block) from() int64 {
+	if len(b.marks) == 0 {
+		return 0
+	}
+	return b.marks[0].low
+}
+
+// to is the last one.
+func (b *block) to() int64 {
+	switch {
+	case len(b.marks) == 0:
+		return 0
+	case b.top == nil:
+		return b.marks[len(b.marks)-1].high
+	}
+	return b.top.second
+}
+
+// count is how many objects were created in how many seconds.
+type count struct{ objects, seconds float64 }
+
+// within is what the block has of the time from low to high.
+func (b *block) within(low, high int64) (c count) {
+	low, high = max(low, b.from()), min(high, b.to())
+	if len(b.marks) == 0 || low > high {
+		return c
+	}
+	c.seconds = float64(high - low + 1)
+	for _, m := range b.marks {
+		if from, to := max(m.low, low), min(m.high, high); from <= to {
+			c.objects += float64(m.objects) * float64(to-from+1) / float64(m.high-m.low+1)
+		}
+	}
+	return c
 }
 
 // rateAt is how many objects a second there are beyond an edge.

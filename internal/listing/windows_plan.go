@@ -19,8 +19,9 @@ const (
 	wasteMargin = 8
 	// maxLeaps is for how many lanes one more leap may be under way.
 	maxLeaps = 8
-	// searchLanes is how many requests look for the oldest object at once.
-	searchLanes = 3
+	// leastSearch is how many requests look for the oldest object at once, at the
+	// least: each of twice as many makes half as much difference.
+	leastSearch = 3
 	// nearPages is how many pages may be left before the first block.
 	nearPages = 4
 )
@@ -28,7 +29,7 @@ const (
 // plan chooses the next request.
 func (w *Windows) plan() *Request {
 	if w.searching() {
-		if r := w.planSearch(); r != nil || w.taken == 0 {
+		if r := w.planSearch(); r != nil || w.taken == 0 || w.search.exact {
 			return r
 		}
 	}
@@ -57,7 +58,7 @@ func (w *Windows) plan() *Request {
 		least = max(minHelp, w.gapCost()/wasteShare*PageSize) // the buffer is full of what comes behind
 	}
 	for _, i := range near {
-		if r := w.planHelp(i, least); r != nil {
+		if r := w.planHelp(i, w.leastHelp(i, least)); r != nil {
 			return r
 		}
 	}
@@ -236,7 +237,8 @@ func (w *Windows) gapPages() int {
 		return maxGap
 	}
 	gaps := float64(w.c.Lanes)/2 + 1.5
-	return min(maxGap, int(float64(w.c.Buffer-4*PageSize)/PageSize/gaps))
+	fit := float64(w.c.Buffer-4*PageSize) / PageSize / gaps
+	return min(maxGap, int(max(fit, w.gapCost()/wasteShare)))
 }
 
 // fits reports whether there is room for so many objects beside all that is
@@ -260,6 +262,15 @@ func (w *Windows) fits(objects float64) bool {
 		}
 	}
 	return expected+objects <= float64(w.c.Buffer)
+}
+
+// leastHelp is less for a gap that has proved fuller than it seemed.
+func (w *Windows) leastHelp(i int, least float64) float64 {
+	b := w.blocks[i]
+	if float64(b.read)+w.remaining(i) > 2*b.expected {
+		return min(least, max(minHelp, w.gapCost()/wasteShare*PageSize))
+	}
+	return least
 }
 
 // planHelp puts a block into a gap of which both ends are being read, if there
@@ -329,7 +340,7 @@ func (w *Windows) searching() bool {
 	if w.c.Order != OldestFirst || w.climbs(first.top) {
 		return false
 	}
-	tooMuch := first.gap.read > 2*nearPages*PageSize || w.room() < 2*PageSize
+	tooMuch := first.read > nearPages*PageSize || w.room() < 2*PageSize
 	if w.search.over && tooMuch && second.second > first.top.second {
 		w.search.over, w.search.exact = false, true
 	}
@@ -353,7 +364,7 @@ func (w *Windows) planSearch() *Request {
 	switch {
 	case w.search.newest == 0 && len(points) == 0:
 		second = w.c.High
-	case w.search.newest == 0 || len(points) >= searchLanes:
+	case w.search.newest == 0 || len(points) >= max(leastSearch, (w.c.Lanes+2)/3):
 		return nil
 	case high-low <= 1 && len(points) == 0:
 		second = high

@@ -85,7 +85,7 @@ func (w *Windows) readDown(e *edge, p page) (*Run, error) {
 	if run != nil {
 		e.block.runs = slices.Insert(e.block.runs, 0, run)
 		e.block.marks = slices.Insert(e.block.marks, 0, marksOf(p.heads[from:to])...)
-		below.gap.read += run.To - run.From
+		below.read += run.To - run.From
 		w.move(e, p.heads[from:to])
 	}
 	if met {
@@ -112,7 +112,7 @@ func (w *Windows) readUp(e *edge, p page) (*Run, error) {
 	if run != nil {
 		e.block.runs = append(e.block.runs, run)
 		e.block.marks = append(e.block.marks, marksOf(p.heads[from:to])...)
-		e.block.gap.read += run.To - run.From
+		e.block.read += run.To - run.From
 		w.move(e, p.heads[from:to])
 	}
 	if met {
@@ -218,7 +218,8 @@ func (w *Windows) readProbe(r *Request, p page) *Run {
 		made.top.quiet = made.quietBefore(sealed)
 	}
 	w.blocks = slices.Insert(w.blocks, i+1, made)
-	below.gap, made.gap = w.divide(below, made, above)
+	below.read, below.expected = 0, w.remaining(i)
+	made.expected = w.remaining(i + 1)
 	if metAbove {
 		w.join(i + 1)
 	}
@@ -257,7 +258,7 @@ func (w *Windows) join(i int) {
 	}
 	below.runs = append(below.runs, above.runs...)
 	below.marks = append(below.marks, above.marks...)
-	below.gap = above.gap
+	below.read, below.expected = above.read, above.expected
 	if below.top = above.top; below.top != nil {
 		below.top.block = below
 	}
