@@ -42,25 +42,8 @@ type Account struct {
 	PayoutsEnabled   bool     `json:"payouts_enabled"`
 	Type             string   `json:"type"`
 
-	// Mode is Test or Live, as the key says.
+	// Mode is ModeTest or ModeLive, as the key says.
 	Mode Mode `json:"-"`
-}
-
-// Check asks the service whether it accepts the key, and returns the account
-// that the key belongs to: the "test connection" of a connector. A restricted
-// key that may not read its account fails with ErrPermission; such a key is
-// valid all the same.
-func (c *Client) Check(ctx context.Context) (*Account, error) {
-	return c.check(ctx, c.current.Load())
-}
-
-func (c *Client) check(ctx context.Context, core *core, opts ...CallOption) (*Account, error) {
-	out := new(Account)
-	if err := c.call(ctx, http.MethodGet, accountPath, nil, out, append(opts, on(core))); err != nil {
-		return nil, err
-	}
-	out.Mode = core.identity.mode
-	return out, nil
 }
 
 // keyIdentity is the account that one API key belongs to. A connection that is
@@ -81,9 +64,9 @@ type keyIdentity struct {
 
 // identityRequest is a request for the account of a key, and its result.
 type identityRequest struct {
-	core   *core // the request is made with
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the request has ended
+	current *snapshot // the request is made with
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when the request has ended
 
 	// Guarded by keyIdentity.mu.
 	callers int       // that wait for the result
@@ -99,13 +82,13 @@ type identityRequest struct {
 // waits no longer than ctx allows, and shares the request and its failure with
 // all who wait at the same time.
 func (c *Client) identity(ctx context.Context) (id string, identity *keyIdentity, err error) {
-	core := c.current.Load()
-	identity = core.identity
+	current := c.current.Load()
+	identity = current.identity
 	if c.account != "" {
 		return c.account, identity, nil
 	}
 	if ctx.Err() == nil {
-		r := identity.join(ctx, core, c.fetchIdentity)
+		r := identity.join(ctx, current, c.fetchIdentity)
 		defer identity.leave(r)
 		select {
 		case <-r.done:
@@ -118,37 +101,37 @@ func (c *Client) identity(ctx context.Context) (id string, identity *keyIdentity
 
 // join returns the request that the caller is to wait for, and counts the caller
 // in until leave. It starts fetch where no request can be shared.
-func (k *keyIdentity) join(ctx context.Context, core *core, fetch func(context.Context, *core) (string, error)) *identityRequest {
+func (k *keyIdentity) join(ctx context.Context, current *snapshot, fetch func(context.Context, *snapshot) (string, error)) *identityRequest {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.latest != nil && k.latest.servesFor(core) {
+	if k.latest != nil && k.latest.servesFor(current) {
 		k.latest.callers++
 		return k.latest
 	}
 	// The caller that starts the request may be cancelled while others still
 	// wait. So the request has a context of its own, which leave cancels.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &identityRequest{core: core, cancel: cancel, done: make(chan struct{}), callers: 1}
+	r := &identityRequest{current: current, cancel: cancel, done: make(chan struct{}), callers: 1}
 	k.latest = r
 	go func() {
-		r.id, r.err = fetch(ctx, core)
+		r.id, r.err = fetch(ctx, current)
 		k.ended(r)
 	}()
 	return r
 }
 
-// servesFor reports whether a caller that uses core can share the request. A
-// success holds for the key and so for every core. A request in flight or a
-// failure may be due to the proxy or the timeout of an older core, and is only
+// servesFor reports whether a caller that uses snapshot can share the request. A
+// success holds for the key and so for every snapshot. A request in flight or a
+// failure may be due to the proxy or the timeout of an older snapshot, and is only
 // shared with callers of the same.
-func (r *identityRequest) servesFor(core *core) bool {
+func (r *identityRequest) servesFor(current *snapshot) bool {
 	switch {
 	case r.endedAt.IsZero():
-		return r.core == core
+		return r.current == current
 	case r.err == nil:
 		return true
 	default:
-		return r.core == core && time.Since(r.endedAt) < failureMemory
+		return r.current == current && time.Since(r.endedAt) < failureMemory
 	}
 }
 
@@ -157,7 +140,7 @@ func (k *keyIdentity) ended(r *identityRequest) {
 	r.cancel()
 	k.mu.Lock()
 	r.endedAt = time.Now()
-	// A success counts even if a request of a newer core has taken its place.
+	// A success counts even if a request of a newer snapshot has taken its place.
 	if r.err == nil {
 		k.latest = r
 	}
@@ -182,12 +165,12 @@ func (k *keyIdentity) leave(r *identityRequest) {
 
 // fetchIdentity requests the id of the key's account, which is empty where the
 // key may not read it.
-func (c *Client) fetchIdentity(ctx context.Context, core *core) (id string, err error) {
-	req, co, err := c.request(http.MethodGet, accountPath, nil, []CallOption{on(core)})
+func (c *Client) fetchIdentity(ctx context.Context, current *snapshot) (id string, err error) {
+	req, co, err := c.request(current, http.MethodGet, accountPath, nil, nil)
 	if err != nil {
 		return "", err
 	}
-	err = c.do(ctx, req, co, func(resp *transport.Response) error {
+	err = current.do(ctx, req, co, func(resp *transport.Response) error {
 		var account Account
 		if err := unmarshal(resp.Body, &account); err != nil {
 			return err

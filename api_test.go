@@ -21,7 +21,7 @@ import (
 var updateAPI = flag.Bool("update-api", false, "write testdata/api.txt anew")
 
 // apiPackages are the packages that others import.
-var apiPackages = []string{".", "stripetest"}
+var apiPackages = []string{".", "schedule", "stripetest"}
 
 // TestExportedAPIIsTheOneDecided compares all exported declarations with
 // testdata/api.txt, so that a change to them is a decision:
@@ -153,4 +153,35 @@ func exportedReceiver(recv *ast.FieldList) bool {
 	}
 	name, ok := t.(*ast.Ident)
 	return ok && name.IsExported()
+}
+
+// maxNames is how many package-level names the root may have. One more is one
+// more for every reader of its documentation.
+const maxNames = 175
+
+func TestTheRootHasFewNames(t *testing.T) {
+	_, files := parse(t, ".", parser.SkipObjectResolution)
+	count := 0
+	for _, file := range files {
+		ast.FileExports(file)
+		for _, decl := range file.Decls {
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil {
+					count++
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch s := spec.(type) {
+					case *ast.TypeSpec:
+						count++
+					case *ast.ValueSpec:
+						count += len(s.Names)
+					}
+				}
+			}
+		}
+	}
+	require.LessOrEqual(t, count, maxNames)
+	require.Greater(t, count, maxNames/2, "they were counted")
 }

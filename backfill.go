@@ -297,12 +297,13 @@ func (b *backfill[T]) insist(ctx context.Context, request func() error) error {
 func (b *backfill[T]) request(ctx context.Context, q listing.Query) (answer listing.Answer[*backfilled[T]], err error) {
 	s := b.source
 	b.mu.Lock()
-	opts := s.opts
-	if b.identity != nil {
-		opts = append([]CallOption{only(b.identity)}, opts...)
-	}
+	identity := b.identity
 	b.mu.Unlock()
-	req, co, err := s.client.request(http.MethodGet, s.path, joined(q.Append(nil), s.query), opts)
+	current, err := s.client.withKey(identity)
+	if err != nil {
+		return answer, err
+	}
+	req, co, err := s.client.request(current, http.MethodGet, s.path, joined(q.Append(nil), s.query), s.opts)
 	if err != nil {
 		return answer, err
 	}
@@ -313,7 +314,7 @@ func (b *backfill[T]) request(ctx context.Context, q listing.Query) (answer list
 		defer b.mu.Unlock()
 		b.requests++
 	}
-	err = s.client.do(ctx, req, co, func(resp *transport.Response) error {
+	err = current.do(ctx, req, co, func(resp *transport.Response) error {
 		body := bytes.Clone(resp.Body)
 		page, err := listing.Scan(body, s.timeField)
 		if err != nil {

@@ -123,7 +123,7 @@ func TestBackfillRefusesAConfigThatIsWrong(t *testing.T) {
 		}
 		_, err := taken(stripekit.Backfill(t.Context(), payoutsOf[payoutObject](t, l.client()), stripekit.BackfillConfig{}))
 		require.NoError(t, err)
-		where := l.client().Charges.Where(stripekit.ChargeListParams{Paging: stripekit.Paging{Limit: 5}})
+		where := l.client().Charges.Where(stripekit.ChargeListParams{ListParams: stripekit.ListParams{Limit: 5}})
 		for charge, err := range stripekit.Backfill(t.Context(), where, stripekit.BackfillConfig{}) {
 			require.Nil(t, charge)
 			_, ok := errors.AsType[*stripekit.ParamError](err)

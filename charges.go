@@ -42,11 +42,21 @@ type Charge struct {
 	Shipping                  *Shipping                  `json:"shipping"`
 	StatementDescriptor       string                     `json:"statement_descriptor"`
 	StatementDescriptorSuffix string                     `json:"statement_descriptor_suffix"`
-	Status                    string                     `json:"status"` // "succeeded", "pending" or "failed"
+	Status                    ChargeStatus               `json:"status"`
 	TransferGroup             string                     `json:"transfer_group"`
 }
 
 func (c *Charge) at() UnixTime { return c.Created }
+
+// ChargeStatus is the state of a charge.
+type ChargeStatus string
+
+// The states of a charge.
+const (
+	ChargeSucceeded ChargeStatus = "succeeded" // paid, or authorized if Captured is false
+	ChargePending   ChargeStatus = "pending"   // a bank debit that is not settled yet
+	ChargeFailed    ChargeStatus = "failed"
+)
 
 // BalanceTransaction is what a charge or refund did to the account's balance.
 type BalanceTransaction struct {
@@ -104,35 +114,42 @@ type FraudDetails struct {
 // ChargeCreateParams are the parameters of a new charge. Amount, Currency and
 // one of Source and Customer are required.
 type ChargeCreateParams struct {
-	Amount                    int64               `form:"amount"`   // in the smallest currency unit
-	Currency                  string              `form:"currency"` // three letters, lower case
-	ApplicationFeeAmount      *int64              `form:"application_fee_amount"`
-	Capture                   *bool               `form:"capture"`  // nil captures at once; false only authorizes
-	Customer                  *string             `form:"customer"` // without Source, its default source pays
-	Description               *string             `form:"description"`
-	Metadata                  Metadata            `form:"metadata"`
-	OnBehalfOf                *string             `form:"on_behalf_of"`
-	RadarOptions              *RadarOptions       `form:"radar_options"`
-	ReceiptEmail              *string             `form:"receipt_email"`
-	Shipping                  *Shipping           `form:"shipping"`
-	Source                    *string             `form:"source"`                      // a token (tok_…), source or card
-	StatementDescriptor       *string             `form:"statement_descriptor"`        // of what is no card, up to 22 characters
-	StatementDescriptorSuffix *string             `form:"statement_descriptor_suffix"` // of a card, with the account's prefix up to 22 characters
-	TransferData              *ChargeTransferData `form:"transfer_data"`
-	TransferGroup             *string             `form:"transfer_group"`
-	Extra                     Extra               `form:"*"`
+	Amount                    int64                     `form:"amount"`   // in the smallest currency unit
+	Currency                  string                    `form:"currency"` // three letters, lower case
+	ApplicationFeeAmount      *int64                    `form:"application_fee_amount"`
+	Capture                   *bool                     `form:"capture"`  // nil captures at once; false only authorizes
+	Customer                  *string                   `form:"customer"` // without Source, its default source pays
+	Description               *string                   `form:"description"`
+	Metadata                  Metadata                  `form:"metadata"`
+	OnBehalfOf                *string                   `form:"on_behalf_of"`
+	RadarOptions              *RadarOptionsParams       `form:"radar_options"`
+	ReceiptEmail              *string                   `form:"receipt_email"`
+	Shipping                  *Shipping                 `form:"shipping"`
+	Source                    *string                   `form:"source"`                      // a token (tok_…), source or card
+	StatementDescriptor       *string                   `form:"statement_descriptor"`        // of what is no card, up to 22 characters
+	StatementDescriptorSuffix *string                   `form:"statement_descriptor_suffix"` // of a card, with the account's prefix up to 22 characters
+	TransferData              *ChargeTransferDataParams `form:"transfer_data"`
+	TransferGroup             *string                   `form:"transfer_group"`
+	Extra                     Extra                     `form:"*"`
 }
 
-// RadarOptions carries the Radar session of the buyer's browser.
-type RadarOptions struct {
+// RadarOptionsParams carries the Radar session of the buyer's browser.
+type RadarOptionsParams struct {
 	Session string `form:"session"`
 }
 
-// ChargeTransferData sends the money on to a connected account.
-type ChargeTransferData struct {
+// ChargeTransferDataParams sends the money on to a connected account.
+type ChargeTransferDataParams struct {
 	Amount      *int64  `form:"amount"` // nil is all of it
 	Description *string `form:"description"`
 	Destination string  `form:"destination"`
+}
+
+func (p *ChargeTransferDataParams) check(extra Extra) error {
+	if p == nil {
+		return nil
+	}
+	return required("transfer_data[destination]", p.Destination, extra)
 }
 
 func (p *ChargeCreateParams) check() error {
@@ -144,7 +161,7 @@ func (p *ChargeCreateParams) check() error {
 	case blank(p.Source) && blank(p.Customer) && !p.Extra.has("source", "customer", "card", "payment_method"):
 		return &ParamError{Param: "source", Reason: "source or customer is required"}
 	}
-	return firstError(p.Shipping.check(p.Extra), p.Metadata.check())
+	return firstError(p.TransferData.check(p.Extra), p.Shipping.check(p.Extra), p.Metadata.check())
 }
 
 // ChargeUpdateParams change a charge; what is nil stays as it is.
@@ -170,19 +187,19 @@ func (p *ChargeUpdateParams) check() error {
 
 // ChargeCaptureParams choose what is captured; none is required.
 type ChargeCaptureParams struct {
-	Amount                    *int64                     `form:"amount"` // nil is all; the rest of a smaller one is released
-	ApplicationFeeAmount      *int64                     `form:"application_fee_amount"`
-	ReceiptEmail              *string                    `form:"receipt_email"`
-	StatementDescriptor       *string                    `form:"statement_descriptor"`
-	StatementDescriptorSuffix *string                    `form:"statement_descriptor_suffix"`
-	TransferData              *ChargeCaptureTransferData `form:"transfer_data"`
-	TransferGroup             *string                    `form:"transfer_group"`
-	Extra                     Extra                      `form:"*"`
+	Amount                    *int64                           `form:"amount"` // nil is all; the rest of a smaller one is released
+	ApplicationFeeAmount      *int64                           `form:"application_fee_amount"`
+	ReceiptEmail              *string                          `form:"receipt_email"`
+	StatementDescriptor       *string                          `form:"statement_descriptor"`
+	StatementDescriptorSuffix *string                          `form:"statement_descriptor_suffix"`
+	TransferData              *ChargeCaptureTransferDataParams `form:"transfer_data"`
+	TransferGroup             *string                          `form:"transfer_group"`
+	Extra                     Extra                            `form:"*"`
 }
 
-// ChargeCaptureTransferData changes how much goes on to the connected account
-// that the charge was created for.
-type ChargeCaptureTransferData struct {
+// ChargeCaptureTransferDataParams changes how much goes on to the connected
+// account that the charge was created for.
+type ChargeCaptureTransferDataParams struct {
 	Amount *int64 `form:"amount"`
 }
 
@@ -190,8 +207,7 @@ func (p *ChargeCaptureParams) check() error { return nil }
 
 // ChargeListParams filter a list of charges.
 type ChargeListParams struct {
-	Paging
-	Created       *CreatedRange
+	ListParams
 	Customer      *string `form:"customer"`
 	PaymentIntent *string `form:"payment_intent"`
 	TransferGroup *string `form:"transfer_group"`
@@ -224,24 +240,24 @@ func (s *ChargesService) Update(ctx context.Context, id string, p ChargeUpdatePa
 // and within 7 days by default: later the charge is refunded and the call
 // fails. A charge of a payment intent is captured there, not here.
 func (s *ChargesService) Capture(ctx context.Context, id string, p ChargeCaptureParams, opts ...CallOption) (*Charge, error) {
-	return act[Charge](ctx, s.client, chargesPath, id, "capture", &p, opts)
+	return postAction[Charge](ctx, s.client, chargesPath, id, "capture", &p, opts)
 }
 
 // List iterates over all charges that p allows, newest first. It requests the
 // next page ahead, the second once half of the first is taken.
 func (s *ChargesService) List(ctx context.Context, p ChargeListParams, opts ...CallOption) iter.Seq2[*Charge, error] {
-	return list[Charge](ctx, s.client, chargesPath, p.Paging, p.Created, p, opts)
+	return list[Charge](ctx, s.client, chargesPath, p.ListParams, p, opts)
 }
 
 // Page reads one page of charges.
 func (s *ChargesService) Page(ctx context.Context, p ChargeListParams, opts ...CallOption) (*Page[Charge], error) {
-	return page[Charge](ctx, s.client, chargesPath, p.Paging, p.Created, p, opts)
+	return page[Charge](ctx, s.client, chargesPath, p.ListParams, p, opts)
 }
 
 // Where returns a Source of the charges that match p, for a Poller that
 // delivers no others. The filter is part of what a checkpoint belongs to: with
 // another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// ParamError if p.ListParams is set, because a Poller pages and reads
 // by time itself. A charge that matches only after a later change, of its
 // TransferGroup say, may not be delivered.
 //
@@ -249,7 +265,7 @@ func (s *ChargesService) Page(ctx context.Context, p ChargeListParams, opts ...C
 // as "balance_transaction", and does not change the checkpoint.
 // WithIdempotencyKey and CaptureResponse are refused.
 func (s *ChargesService) Where(p ChargeListParams, opts ...CallOption) Source[Charge] {
-	return where(s.source(), p.Paging, p.Created, p, opts)
+	return where(s.source(), p.ListParams, p, opts)
 }
 
 // Search iterates over all charges that a query finds, such as
@@ -259,4 +275,10 @@ func (s *ChargesService) Where(p ChargeListParams, opts ...CallOption) Source[Ch
 // the second once half of the first is taken. An empty query is a ParamError.
 func (s *ChargesService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Charge, error] {
 	return search[Charge](ctx, s.client, chargesPath, query, opts)
+}
+
+// SearchPage reads one page of up to 100 charges that a query finds. cursor is
+// the NextPage of the page before, and empty for the first page.
+func (s *ChargesService) SearchPage(ctx context.Context, query, cursor string, opts ...CallOption) (*Page[Charge], error) {
+	return searchPage[Charge](ctx, s.client, chargesPath, query, cursor, opts)
 }

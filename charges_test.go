@@ -223,10 +223,10 @@ func TestChargesPageSendsItsFilters(t *testing.T) {
 		query  string
 	}{
 		"none":           {},
-		"limit":          {stripekit.ChargeListParams{Paging: stripekit.Paging{Limit: 100}}, "limit=100"},
-		"starting after": {stripekit.ChargeListParams{Paging: stripekit.Paging{StartingAfter: "ch_1"}}, "starting_after=ch_1"},
-		"ending before":  {stripekit.ChargeListParams{Paging: stripekit.Paging{EndingBefore: "ch_1"}}, "ending_before=ch_1"},
-		"created":        {stripekit.ChargeListParams{Created: &stripekit.CreatedRange{GT: 1, GTE: 2, LT: 3, LTE: 4}}, "created[gt]=1&created[gte]=2&created[lt]=3&created[lte]=4"},
+		"limit":          {stripekit.ChargeListParams{ListParams: stripekit.ListParams{Limit: 100}}, "limit=100"},
+		"starting after": {stripekit.ChargeListParams{ListParams: stripekit.ListParams{StartingAfter: "ch_1"}}, "starting_after=ch_1"},
+		"ending before":  {stripekit.ChargeListParams{ListParams: stripekit.ListParams{EndingBefore: "ch_1"}}, "ending_before=ch_1"},
+		"created":        {stripekit.ChargeListParams{ListParams: stripekit.ListParams{Created: &stripekit.CreatedRange{GT: 1, GTE: 2, LT: 3, LTE: 4}}}, "created[gt]=1&created[gte]=2&created[lt]=3&created[lte]=4"},
 		"customer":       {stripekit.ChargeListParams{Customer: new("cus_1")}, "customer=cus_1"},
 		"payment intent": {stripekit.ChargeListParams{PaymentIntent: new("pi_1")}, "payment_intent=pi_1"},
 		"transfer group": {stripekit.ChargeListParams{TransferGroup: new("a b&c=ä")}, "transfer_group=a+b%26c%3D%C3%A4"},
@@ -265,8 +265,10 @@ func TestChargesCreateSendsItsParameters(t *testing.T) {
 		"metadata":    {func(p *stripekit.ChargeCreateParams) { p.Metadata = stripekit.Metadata{"a": "1", "b c": ""} }, "&metadata[a]=1&metadata[b+c]="},
 		"no metadata": {func(p *stripekit.ChargeCreateParams) { p.Metadata = stripekit.Metadata{} }, "&metadata="},
 		"behalf":      {func(p *stripekit.ChargeCreateParams) { p.OnBehalfOf = new("acct_1") }, "&on_behalf_of=acct_1"},
-		"radar":       {func(p *stripekit.ChargeCreateParams) { p.RadarOptions = &stripekit.RadarOptions{Session: "rse_1"} }, "&radar_options[session]=rse_1"},
-		"receipt":     {func(p *stripekit.ChargeCreateParams) { p.ReceiptEmail = new("a+b@c.d") }, "&receipt_email=a%2Bb%40c.d"},
+		"radar": {func(p *stripekit.ChargeCreateParams) {
+			p.RadarOptions = &stripekit.RadarOptionsParams{Session: "rse_1"}
+		}, "&radar_options[session]=rse_1"},
+		"receipt": {func(p *stripekit.ChargeCreateParams) { p.ReceiptEmail = new("a+b@c.d") }, "&receipt_email=a%2Bb%40c.d"},
 		"shipping": {func(p *stripekit.ChargeCreateParams) {
 			p.Shipping = &stripekit.Shipping{
 				Name: "N", Phone: "P", Carrier: "C", TrackingNumber: "T",
@@ -279,7 +281,7 @@ func TestChargesCreateSendsItsParameters(t *testing.T) {
 			p.StatementDescriptor, p.StatementDescriptorSuffix = new("D"), new("S")
 		}, "&statement_descriptor=D&statement_descriptor_suffix=S"},
 		"transfer": {func(p *stripekit.ChargeCreateParams) {
-			p.TransferData = &stripekit.ChargeTransferData{Amount: new(int64(0)), Description: new(""), Destination: "acct_1"}
+			p.TransferData = &stripekit.ChargeTransferDataParams{Amount: new(int64(0)), Description: new(""), Destination: "acct_1"}
 			p.TransferGroup = new("G")
 		}, "&transfer_data[amount]=0&transfer_data[description]=&transfer_data[destination]=acct_1&transfer_group=G"},
 		"extra": {func(p *stripekit.ChargeCreateParams) { p.Extra = stripekit.Extra{"level3[shipping_amount]": 5} }, "&level3[shipping_amount]=5"},
@@ -339,7 +341,7 @@ func TestDeclinedChargeNamesTheFailedCharge(t *testing.T) {
 
 	failed, err := client.Charges.Get(t.Context(), declined.ChargeID)
 	require.NoError(t, err)
-	require.Equal(t, "failed", failed.Status)
+	require.Equal(t, stripekit.ChargeFailed, failed.Status)
 	require.False(t, failed.Paid)
 }
 
@@ -489,12 +491,12 @@ func TestChargesPageRefusesBeforeAnyRequest(t *testing.T) {
 	client := noRequest(t)
 	for name, test := range refusedPaging() {
 		t.Run(name, func(t *testing.T) {
-			page, err := client.Charges.Page(t.Context(), stripekit.ChargeListParams{Paging: test.paging})
+			page, err := client.Charges.Page(t.Context(), stripekit.ChargeListParams{ListParams: test.paging})
 			require.Nil(t, page)
 			requireRefused(t, test.param, err)
 
 			yields := 0
-			for charge, err := range client.Charges.List(t.Context(), stripekit.ChargeListParams{Paging: test.paging}) {
+			for charge, err := range client.Charges.List(t.Context(), stripekit.ChargeListParams{ListParams: test.paging}) {
 				yields++
 				require.Nil(t, charge)
 				requireRefused(t, test.param, err)
@@ -506,13 +508,13 @@ func TestChargesPageRefusesBeforeAnyRequest(t *testing.T) {
 
 type pagingCase struct {
 	param  string
-	paging stripekit.Paging
+	paging stripekit.ListParams
 }
 
 func refusedPaging() map[string]pagingCase {
 	return map[string]pagingCase{
-		"limit below 1":   {"limit", stripekit.Paging{Limit: -1}},
-		"limit above 100": {"limit", stripekit.Paging{Limit: 101}},
-		"both cursors":    {"ending_before", stripekit.Paging{StartingAfter: "id_1", EndingBefore: "id_2"}},
+		"limit below 1":   {"limit", stripekit.ListParams{Limit: -1}},
+		"limit above 100": {"limit", stripekit.ListParams{Limit: 101}},
+		"both cursors":    {"ending_before", stripekit.ListParams{StartingAfter: "id_1", EndingBefore: "id_2"}},
 	}
 }

@@ -24,16 +24,16 @@ const (
 	OrdersAPIVersion = "2020-08-27"
 )
 
-// Version is the version of this library, as sent in User-Agent.
-const Version = "0.1.0"
+// version is the version of this library, as sent in User-Agent.
+const version = "0.1.0"
 
 // Mode tells test data from live data.
 type Mode string
 
 // The two modes.
 const (
-	Test Mode = "test" // keys sk_test_… and rk_test_…
-	Live Mode = "live" // keys sk_live_… and rk_live_…
+	ModeTest Mode = "test" // keys sk_test_… and rk_test_…
+	ModeLive Mode = "live" // keys sk_live_… and rk_live_…
 )
 
 // Client calls the Stripe API with one key. It is safe for concurrent use and
@@ -46,15 +46,16 @@ type Client struct {
 	Orders       *OrdersService
 	InvoiceItems *InvoiceItemsService
 
-	current *atomic.Pointer[core] // shared with the copies of WithAccount
+	current *atomic.Pointer[snapshot] // shared with the copies of WithAccount
 	account string
 }
 
-// core is what calls are made with. It never changes: a connection that is
-// updated gets another one, and calls under way end on theirs. A client of New
-// has the same for ever.
-type core struct {
+// snapshot is an immutable set of settings for requests. A connection that is
+// updated gets another one; requests in flight keep theirs. A client of New keeps
+// the same one.
+type snapshot struct {
 	transport  *transport.Transport
+	config     transport.Config // of transport
 	identity   *keyIdentity
 	version    string // set by WithAPIVersion; empty: the constants
 	connection string // its name; empty in a client of New
@@ -63,13 +64,13 @@ type core struct {
 }
 
 // refusal is why a request must not be sent; nil if it may be.
-func (c *core) refusal(method string) error {
+func (s *snapshot) refusal(method string) error {
 	switch {
-	case c.closed != nil:
-		return c.closed
-	case c.access == ReadOnly && method != http.MethodGet:
+	case s.closed != nil:
+		return s.closed
+	case s.access == ReadOnly && method != http.MethodGet:
 		return ErrReadOnly
-	case c.access == WriteOnly && method == http.MethodGet:
+	case s.access == WriteOnly && method == http.MethodGet:
 		return ErrWriteOnly
 	}
 	return nil
@@ -91,15 +92,16 @@ func New(apiKey string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stripe: %w", err)
 	}
-	current := new(atomic.Pointer[core])
-	current.Store(&core{
-		transport: transport.New(o.config(apiKey, mode, o.client())),
-		identity:  &keyIdentity{mode: mode}, version: o.version,
+	config := o.config(apiKey, mode, o.client())
+	current := new(atomic.Pointer[snapshot])
+	current.Store(&snapshot{
+		transport: transport.New(config), config: config,
+		identity: &keyIdentity{mode: mode}, version: o.version,
 	})
 	return newClient(current), nil
 }
 
-func newClient(current *atomic.Pointer[core]) *Client {
+func newClient(current *atomic.Pointer[snapshot]) *Client {
 	c := &Client{current: current}
 	c.attach()
 	return c
@@ -125,7 +127,7 @@ func (c *Client) WithAccount(id string) *Client {
 	return &other
 }
 
-// Mode is Test or Live, as the key says.
+// Mode is ModeTest or ModeLive, as the key says.
 func (c *Client) Mode() Mode { return c.current.Load().identity.mode }
 
 // Format prints what may be known of a client, for every verb: never its key.
@@ -171,17 +173,21 @@ func checkPath(path string) error {
 	return nil
 }
 
-// call makes a request and decodes its answer into out.
+// call makes a request and decodes its response into out.
 func (c *Client) call(ctx context.Context, method, path string, params, out any, opts []CallOption) error {
+	return c.callWith(ctx, c.current.Load(), method, path, params, out, opts)
+}
+
+func (c *Client) callWith(ctx context.Context, current *snapshot, method, path string, params, out any, opts []CallOption) error {
 	encoded, err := form.Append(nil, params)
 	if err != nil {
 		return fmt.Errorf("stripe: %s %s: %w", method, path, err)
 	}
-	req, co, err := c.request(method, path, encoded, opts)
+	req, co, err := c.request(current, method, path, encoded, opts)
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, req, co, func(resp *transport.Response) error {
+	return current.do(ctx, req, co, func(resp *transport.Response) error {
 		if out == nil {
 			return nil
 		}
@@ -189,10 +195,10 @@ func (c *Client) call(ctx context.Context, method, path string, params, out any,
 	})
 }
 
-// request applies the call's options to a request. It settles which core the
-// call is made with, from the first attempt to the last.
-func (c *Client) request(method, path string, params []byte, opts []CallOption) (*transport.Request, *callOptions, error) {
-	co := callOptions{core: c.current.Load()}
+// request makes a request of a call and its options. It is refused if the
+// snapshot does not allow it.
+func (c *Client) request(current *snapshot, method, path string, params []byte, opts []CallOption) (*transport.Request, *callOptions, error) {
+	var co callOptions
 	for _, opt := range opts {
 		if err := opt(&co); err != nil {
 			return nil, nil, err
@@ -203,15 +209,12 @@ func (c *Client) request(method, path string, params []byte, opts []CallOption) 
 	}
 	req := &transport.Request{
 		Method: method, Path: path,
-		Account: c.account, Version: co.core.versionFor(path),
+		Account: c.account, Version: current.versionFor(path),
 	}
-	if err := co.core.refusal(method); err != nil {
+	if err := current.refusal(method); err != nil {
 		refused := newError(req)
-		refused.cause = fmt.Errorf("connection %q: %w", co.core.connection, err)
+		refused.cause = fmt.Errorf("connection %q: %w", current.connection, err)
 		return nil, nil, refused
-	}
-	if co.identity != nil && co.identity != co.core.identity {
-		return nil, nil, errKeyChanged
 	}
 	for i, field := range co.expand {
 		params = form.AppendPair(params, fmt.Sprintf("expand[%d]", i), field)
@@ -226,30 +229,23 @@ func (c *Client) request(method, path string, params []byte, opts []CallOption) 
 	return req, &co, nil
 }
 
-// errKeyChanged is a call with only, once the key is another.
+// errKeyChanged is the error of withKey once the key is another.
 var errKeyChanged = errors.New("stripe: the key of the connection was changed")
 
-// only has a call refused with errKeyChanged unless the client's key is still
-// the one of identity.
-func only(identity *keyIdentity) CallOption {
-	return func(o *callOptions) error {
-		o.identity = identity
-		return nil
+// withKey returns the current snapshot, or errKeyChanged if its key is not the
+// one of identity. If identity is nil, any key will do.
+func (c *Client) withKey(identity *keyIdentity) (*snapshot, error) {
+	current := c.current.Load()
+	if identity != nil && current.identity != identity {
+		return nil, errKeyChanged
 	}
+	return current, nil
 }
 
-// on makes a call with this core, whatever becomes of the connection.
-func on(core *core) CallOption {
-	return func(o *callOptions) error {
-		o.core = core
-		return nil
-	}
-}
-
-func (c *core) versionFor(path string) string {
+func (s *snapshot) versionFor(path string) string {
 	switch {
-	case c.version != "":
-		return c.version
+	case s.version != "":
+		return s.version
 	case strings.HasPrefix(path, "/v1/order"):
 		return OrdersAPIVersion
 	default:
@@ -257,10 +253,10 @@ func (c *core) versionFor(path string) string {
 	}
 }
 
-// do sends req and hands a successful answer to read, whose errors mean that
-// the answer cannot be read. The body is gone when do returns.
-func (c *Client) do(ctx context.Context, req *transport.Request, co *callOptions, read func(*transport.Response) error) error {
-	resp, err := co.core.transport.Do(ctx, req)
+// do sends req and calls read with a successful response. An error of read means
+// that the response cannot be read. The body is gone when do returns.
+func (s *snapshot) do(ctx context.Context, req *transport.Request, co *callOptions, read func(*transport.Response) error) error {
+	resp, err := s.transport.Do(ctx, req)
 	if err != nil {
 		return unanswered(req, err)
 	}
@@ -289,7 +285,7 @@ func modeOf(key string) (Mode, error) {
 			return refuse("contains a space, a control character or one that is not ASCII")
 		}
 	}
-	for prefix, mode := range map[string]Mode{"sk_test_": Test, "rk_test_": Test, "sk_live_": Live, "rk_live_": Live} {
+	for prefix, mode := range map[string]Mode{"sk_test_": ModeTest, "rk_test_": ModeTest, "sk_live_": ModeLive, "rk_live_": ModeLive} {
 		if rest, ok := strings.CutPrefix(key, prefix); ok {
 			if rest == "" || strings.ContainsRune(rest, ':') {
 				return refuse("is not complete")

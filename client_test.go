@@ -2,6 +2,7 @@ package stripekit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -95,8 +96,8 @@ func clientOf(t testing.TB, server *stripetest.Server, opts ...stripekit.Option)
 
 func TestNewTakesSecretAndRestrictedKeysOnly(t *testing.T) {
 	for key, mode := range map[string]stripekit.Mode{
-		"sk_test_123": stripekit.Test, "rk_test_123": stripekit.Test, "sk_live_123": stripekit.Live, "rk_live_123": stripekit.Live,
-		"sk_test_4eC39HqLyjWDarjtT1zdp7dc": stripekit.Test,
+		"sk_test_123": stripekit.ModeTest, "rk_test_123": stripekit.ModeTest, "sk_live_123": stripekit.ModeLive, "rk_live_123": stripekit.ModeLive,
+		"sk_test_4eC39HqLyjWDarjtT1zdp7dc": stripekit.ModeTest,
 	} {
 		c, err := stripekit.New(key)
 		require.NoError(t, err)
@@ -136,9 +137,9 @@ func TestWithAccountActsForTheConnectedAccount(t *testing.T) {
 	require.ErrorIs(t, err, stripekit.ErrNotFound, "the key's own account is another")
 	_, err = connected.WithAccount("").Customers.Get(ctx, made.ID)
 	require.ErrorIs(t, err, stripekit.ErrNotFound)
-	account, err := connected.Check(ctx)
+	result, err := connected.Check(ctx)
 	require.NoError(t, err)
-	require.Equal(t, "acct_1Connected", account.ID)
+	require.Equal(t, "acct_1Connected", result.Account.ID)
 
 	var headers []string
 	for _, r := range server.Requests() {
@@ -182,29 +183,55 @@ func TestCopiesOfAClientShareThePauseAfterARefusal(t *testing.T) {
 	})
 }
 
-func TestCheckTellsWhoseKeyItIs(t *testing.T) {
+func TestCheckReportsTheAccountOfTheKey(t *testing.T) {
 	server := stripetest.New(stripetest.InMemory(), stripetest.WithKeys("sk_live_1", goodKey))
-	for key, mode := range map[string]stripekit.Mode{"sk_live_1": stripekit.Live, goodKey: stripekit.Test} {
+	for key, mode := range map[string]stripekit.Mode{"sk_live_1": stripekit.ModeLive, goodKey: stripekit.ModeTest} {
 		c, err := stripekit.New(key, stripekit.WithHTTPClient(server.Client()), stripekit.WithBaseURL(server.URL))
 		require.NoError(t, err)
-		account, err := c.Check(t.Context())
+		result, err := c.Check(t.Context())
 		require.NoError(t, err)
-		require.Regexp(t, "^acct_1", account.ID)
-		require.Equal(t, mode, account.Mode)
-		require.Equal(t, "US", account.Country)
-		require.True(t, account.ChargesEnabled)
+		require.Equal(t, mode, result.Mode)
+		require.Equal(t, stripekit.APIVersion, result.APIVersion)
+		require.Regexp(t, "^acct_1", result.Account.ID)
+		require.Equal(t, mode, result.Account.Mode)
+		require.Equal(t, "US", result.Account.Country)
+		require.True(t, result.Account.ChargesEnabled)
 	}
 	c, err := stripekit.New("sk_test_revoked12345", stripekit.WithHTTPClient(server.Client()), stripekit.WithBaseURL(server.URL))
 	require.NoError(t, err)
-	account, err := c.Check(t.Context())
-	require.Nil(t, account)
+	result, err := c.Check(t.Context())
+	require.Nil(t, result)
 	require.ErrorIs(t, err, stripekit.ErrAuthentication)
+	failed, ok := errors.AsType[*stripekit.CheckError](err)
+	require.True(t, ok)
+	require.Equal(t, stripekit.StepKey, failed.Step)
+	require.Empty(t, failed.Connection)
+	require.EqualError(t, err, "stripe: key: the service refuses the key: Invalid API Key provided: sk_test_****2345 (401)")
 }
 
-func TestCheckOfARestrictedKeyFailsWithPermission(t *testing.T) {
-	n := replies(403, `{"error":{"type":"invalid_request_error","message":"The provided key 'rk_test_***' does not have the required permissions"}}`)
+func TestCheckTakesARestrictedKeyThatMayNotReadItsAccount(t *testing.T) {
+	const refused = `{"error":{"type":"invalid_request_error","message":"The provided key 'rk_test_***' does not have the required permissions for this endpoint on account 'acct_1'. Having the 'x' permission would allow this request to continue."}}`
+	for key, want := range map[string]*stripekit.Account{
+		"rk_test_1": {ID: "acct_1", Mode: stripekit.ModeTest},
+		"sk_test_1": nil, // a secret key may read it: the refusal is of something else
+	} {
+		c, err := stripekit.New(key, stripekit.WithHTTPClient(&http.Client{Transport: replies(403, refused)}))
+		require.NoError(t, err)
+		result, err := c.Check(t.Context())
+		if want == nil {
+			require.ErrorIs(t, err, stripekit.ErrPermission)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, want, result.Account)
+	}
+}
+
+func TestCheckDoesNotRetry(t *testing.T) {
+	n := replies(500, "{}")
 	_, err := clientOver(t, n).Check(t.Context())
-	require.ErrorIs(t, err, stripekit.ErrPermission)
+	require.ErrorIs(t, err, stripekit.ErrAPI)
+	require.Len(t, n.requests, 1)
 }
 
 func TestCallReachesAnyEndpoint(t *testing.T) {
@@ -353,7 +380,7 @@ func TestCaptureResponseTellsOfTheAnswer(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "application/json", got.Header.Get("Content-Type"))
 		got.Header = nil
-		require.Empty(t, cmp.Diff(stripekit.Response{Status: 200, RequestID: "req_2", IdempotentReplayed: true, Attempts: 2}, got))
+		require.Empty(t, cmp.Diff(stripekit.Response{Status: 200, RequestID: "req_2", IdempotentReplayed: true, Attempts: 2, Body: []byte(`{"id":"ch_1"}`)}, got))
 	})
 }
 

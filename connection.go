@@ -114,23 +114,23 @@ type Connection struct {
 // request. Where opts say something else than a field that is set, the field
 // holds.
 func (c Connection) Open(opts ...Option) (*Client, error) {
-	p, err := c.plan(opts, nil)
+	p, err := c.resolve(opts, nil)
 	if err != nil {
 		return nil, err
 	}
-	return newClient(&newLive(p).current), nil
+	return newClient(&newEntry(p).current), nil
 }
 
 // plan is a connection with which nothing is wrong, and what follows from it.
-type plan struct {
+type resolved struct {
 	conn    Connection // as it is kept: its key and its proxy's login out of sight
 	mode    Mode
 	options *options
 }
 
-// plan checks the connection. What it leaves out and kept has is taken from
+// resolve checks the connection. What it leaves out and kept has is taken from
 // there; kept is nil for a new one.
-func (c Connection) plan(opts []Option, kept *plan) (*plan, error) {
+func (c Connection) resolve(opts []Option, kept *resolved) (*resolved, error) {
 	if reason := badName(c.Name); reason != "" {
 		return nil, &ParamError{Param: "name", Reason: reason}
 	}
@@ -143,16 +143,16 @@ func (c Connection) plan(opts []Option, kept *plan) (*plan, error) {
 	if kept != nil && c.Proxy == kept.conn.Proxy && c.login == nil {
 		c.login = kept.conn.login
 	}
-	home := c.APIKey.home
+	allowedOrigin := c.APIKey.allowedOrigin
 	if kept != nil && c.APIKey.unread() {
 		// Who names a variable need not know the key in it.
-		home = kept.conn.APIKey.home
+		allowedOrigin = kept.conn.APIKey.allowedOrigin
 	}
 	proxy, err := c.fullProxy()
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{conn: c}
+	p := &resolved{conn: c}
 	if p.options, err = c.settings(opts, proxy); err != nil {
 		return nil, err
 	}
@@ -163,18 +163,18 @@ func (c Connection) plan(opts []Option, kept *plan) (*plan, error) {
 	if err != nil {
 		return nil, fieldError("api_key", err)
 	}
-	if home != "" && home != p.home() {
+	if allowedOrigin != "" && allowedOrigin != p.allowedOrigin() {
 		return nil, &ParamError{Param: "api_key", Reason: "must be given again, for it would be sent elsewhere than before"}
 	}
-	p.conn.APIKey = c.APIKey.kept(key, p.home())
+	p.conn.APIKey = c.APIKey.kept(key, p.allowedOrigin())
 	p.conn.Proxy, p.conn.login = hideLogin(proxy)
 	return p, nil
 }
 
-// home is where the key goes: to the service, and unencrypted to the proxy of a
+// allowedOrigin is where the key goes: to the service, and unencrypted to the proxy of a
 // plain http base URL. Who may change a connection must not be able to have its
 // key sent elsewhere.
-func (p *plan) home() string {
+func (p *resolved) allowedOrigin() string {
 	if o := p.options; o.proxy != nil && strings.HasPrefix(o.baseURL, "http:") {
 		return o.baseURL + " by " + o.proxy.Host
 	}

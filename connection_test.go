@@ -69,7 +69,7 @@ func TestSecretOfAnEnvironmentVariableIsReadWhenItIsUsed(t *testing.T) {
 	t.Setenv("STRIPEKIT_TEST_KEY", "sk_live_0123456789abcdef")
 	client, err := c.Open()
 	require.NoError(t, err)
-	require.Equal(t, stripekit.Live, client.Mode())
+	require.Equal(t, stripekit.ModeLive, client.Mode())
 	require.Equal(t, "$STRIPEKIT_TEST_KEY", secret.String())
 }
 
@@ -80,10 +80,10 @@ func TestConnectionOpensAClientOfItsSettings(t *testing.T) {
 	}
 	client, err := c.Open(stripekit.WithHTTPClient(&http.Client{Transport: n}), stripekit.WithBaseURL("https://other.example"))
 	require.NoError(t, err)
-	account, err := client.Check(t.Context())
+	result, err := client.Check(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, stripekit.Live, account.Mode)
-	require.Equal(t, stripekit.Live, client.Mode())
+	require.Equal(t, stripekit.ModeLive, result.Mode)
+	require.Equal(t, stripekit.ModeLive, client.Mode())
 	sent := n.last()
 	require.Equal(t, "https://gateway.example/v1/account", sent.URL.String())
 	require.Equal(t, "2020-08-27", sent.Header.Get("Stripe-Version"))

@@ -19,7 +19,7 @@ type Connections struct {
 	opts []Option
 
 	mu     sync.RWMutex
-	byName map[string]*live
+	byName map[string]*entry
 }
 
 // NewConnections makes an empty set. The options are those of every client;
@@ -29,68 +29,69 @@ func NewConnections(opts ...Option) *Connections {
 	return &Connections{opts: slices.Clone(opts)}
 }
 
-// live is a connection in use.
-type live struct {
-	plan    *plan
-	http    *http.Client
-	current atomic.Pointer[core] // of its clients
+// entry is a connection in use.
+type entry struct {
+	resolved *resolved
+	http     *http.Client
+	current  atomic.Pointer[snapshot] // of its clients
 }
 
-func newLive(p *plan) *live {
-	l := new(live)
-	l.take(p)
-	return l
+func newEntry(p *resolved) *entry {
+	e := new(entry)
+	e.apply(p)
+	return e
 }
 
-// take has new calls made by p. What p does not change is kept: the pool on the
+// apply has new calls made by p. What p does not change is kept: the pool on the
 // same way to the service, the limits in the same mode there, and with the same
 // key its identity.
-func (l *live) take(p *plan) {
-	old, before, retired := l.plan, l.current.Load(), l.http
-	next := &core{version: p.options.version, connection: p.conn.Name, access: p.conn.Access}
+func (e *entry) apply(p *resolved) {
+	old, before, retired := e.resolved, e.current.Load(), e.http
+	next := &snapshot{version: p.options.version, connection: p.conn.Name, access: p.conn.Access}
 	if p.conn.Disabled {
 		next.closed = ErrDisabled
 	}
 	if old == nil || !p.sameWay(old) {
-		l.http = p.options.client()
+		e.http = p.options.client()
 	}
-	l.plan = p
+	e.resolved = p
+	next.config = e.config()
 	if old != nil && p.sameService(old) {
-		next.transport = before.transport.Renew(l.config())
+		next.transport = before.transport.Renew(next.config)
 	} else {
-		next.transport = transport.New(l.config())
+		next.transport = transport.New(next.config)
 	}
 	if old != nil && p.sameService(old) && p.key() == old.key() {
 		next.identity = before.identity
 	} else {
 		next.identity = &keyIdentity{mode: p.mode}
 	}
-	l.current.Store(next)
-	if retired != nil && retired != l.http {
+	e.current.Store(next)
+	if retired != nil && retired != e.http {
 		retired.CloseIdleConnections()
 	}
 }
 
-func (l *live) config() transport.Config {
-	return l.plan.options.config(l.plan.key(), l.plan.mode, l.http)
+func (e *entry) config() transport.Config {
+	return e.resolved.options.config(e.resolved.key(), e.resolved.mode, e.http)
 }
 
-func (p *plan) sameService(old *plan) bool {
+func (p *resolved) sameService(old *resolved) bool {
 	return p.mode == old.mode && p.options.baseURL == old.options.baseURL
 }
 
-func (p *plan) sameWay(old *plan) bool {
+func (p *resolved) sameWay(old *resolved) bool {
 	return p.options.baseURL == old.options.baseURL && p.proxy() == old.proxy()
 }
 
 // key is the connection's. It was read before, and so cannot fail.
-func (p *plan) key() string {
+func (p *resolved) key() string {
 	key, _ := p.conn.APIKey.read()
 	return key
 }
 
 // proxy is the one in use, of the connection or of the options.
-func (p *plan) proxy() string {
+func (p *resolved) proxy() string {
 	if p.options.proxy == nil {
 		return ""
 	}
@@ -101,7 +102,7 @@ func (p *plan) proxy() string {
 // the name is taken, and with a *ParamError that names the field at fault, as in
 // JSON. It makes no request.
 func (cs *Connections) Add(c Connection) error {
-	p, err := c.plan(cs.opts, nil)
+	p, err := c.resolve(cs.opts, nil)
 	if err != nil {
 		return err
 	}
@@ -111,9 +112,9 @@ func (cs *Connections) Add(c Connection) error {
 		return connectionError(c.Name, ErrConnectionExists)
 	}
 	if cs.byName == nil {
-		cs.byName = map[string]*live{}
+		cs.byName = map[string]*entry{}
 	}
-	cs.byName[c.Name] = newLive(p)
+	cs.byName[c.Name] = newEntry(p)
 	return nil
 }
 
@@ -129,15 +130,15 @@ func (cs *Connections) Add(c Connection) error {
 func (cs *Connections) Update(c Connection) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	l, err := cs.named(c.Name)
+	e, err := cs.named(c.Name)
 	if err != nil {
 		return err
 	}
-	p, err := c.plan(cs.opts, l.plan)
+	p, err := c.resolve(cs.opts, e.resolved)
 	if err != nil {
 		return err
 	}
-	l.take(p)
+	e.apply(p)
 	return nil
 }
 
@@ -147,16 +148,16 @@ func (cs *Connections) Update(c Connection) error {
 func (cs *Connections) Remove(name string) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	l, err := cs.named(name)
+	e, err := cs.named(name)
 	if err != nil {
 		return err
 	}
 	delete(cs.byName, name)
-	gone := *l.current.Load()
+	gone := *e.current.Load()
 	gone.closed = fmt.Errorf("removed: %w", ErrNoConnection)
-	l.current.Store(&gone)
-	if l.plan.options.httpClient == nil { // else it is the caller's own
-		l.http.CloseIdleConnections()
+	e.current.Store(&gone)
+	if e.resolved.options.httpClient == nil { // else it is the caller's own
+		e.http.CloseIdleConnections()
 	}
 	return nil
 }
@@ -166,11 +167,11 @@ func (cs *Connections) Remove(name string) error {
 func (cs *Connections) Get(name string) (Connection, error) {
 	cs.mu.RLock()
 	defer cs.mu.RUnlock()
-	l, err := cs.named(name)
+	e, err := cs.named(name)
 	if err != nil {
 		return Connection{}, err
 	}
-	return l.plan.conn, nil
+	return e.resolved.conn, nil
 }
 
 // Names are the names of all connections, sorted.
@@ -187,17 +188,17 @@ func (cs *Connections) Names() []string {
 func (cs *Connections) Open(name string) (*Client, error) {
 	cs.mu.RLock()
 	defer cs.mu.RUnlock()
-	l, err := cs.named(name)
+	e, err := cs.named(name)
 	if err != nil {
 		return nil, err
 	}
-	return newClient(&l.current), nil
+	return newClient(&e.current), nil
 }
 
 // named is the connection of a name. The caller holds mu.
-func (cs *Connections) named(name string) (*live, error) {
-	if l := cs.byName[name]; l != nil {
-		return l, nil
+func (cs *Connections) named(name string) (*entry, error) {
+	if e := cs.byName[name]; e != nil {
+		return e, nil
 	}
 	return nil, connectionError(name, ErrNoConnection)
 }

@@ -73,7 +73,7 @@ func TestConnectionsKeepConnectionsByName(t *testing.T) {
 
 	_, get := cs.Get("x")
 	_, open := cs.Open("x")
-	_, test := cs.Test(t.Context(), "x")
+	_, test := cs.Check(t.Context(), "x")
 	for _, err := range []error{get, open, test, cs.Update(connection("x")), cs.Remove("x")} {
 		require.ErrorIs(t, err, stripekit.ErrNoConnection)
 		require.EqualError(t, err, `stripe: connection "x": no such connection`)
@@ -194,7 +194,7 @@ func TestUpdateTakesEffectForOpenClients(t *testing.T) {
 		}
 
 		change(func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret(liveKey) })
-		require.Equal(t, stripekit.Live, client.Mode())
+		require.Equal(t, stripekit.ModeLive, client.Mode())
 		change(func(c *stripekit.Connection) { c.APIVersion = "" })
 		sent, err := call(copied)
 		require.NoError(t, err)
@@ -254,8 +254,7 @@ func TestCallUnderWayEndsOnTheKeyItBeganWith(t *testing.T) {
 			n.requests = nil
 			done := make(chan error)
 			go func() {
-				_, err := client.Check(t.Context())
-				done <- err
+				done <- client.Call(t.Context(), "GET", "/v1/account", nil, nil)
 			}()
 			synctest.Wait() // for the first retry
 			require.NoError(t, end())
@@ -279,7 +278,7 @@ func TestRemovedConnectionRefusesCalls(t *testing.T) {
 	require.ErrorIs(t, err, stripekit.ErrNoConnection)
 	require.EqualError(t, err, `stripe: GET /v1/account: connection "shop": removed: no such connection`)
 	require.Empty(t, n.requests)
-	require.Equal(t, stripekit.Test, client.Mode())
+	require.Equal(t, stripekit.ModeTest, client.Mode())
 }
 
 // TestUpdateKeepsTheKeyAtHome: who may edit a connection, by JSON or in code,
@@ -638,7 +637,7 @@ func TestConnectionsAreSafeForConcurrentUse(t *testing.T) {
 				got, err := cs.Get("shop")
 				errs[3] = err
 				_ = fmt.Sprint(got, cs.Names())
-				_, err = cs.Test(t.Context(), "shop")
+				_, err = cs.Check(t.Context(), "shop")
 				for _, err := range append(errs, err) {
 					if !allowed(err) {
 						failed.Store(err.Error())

@@ -3,6 +3,7 @@ package stripekit
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 )
 
@@ -56,17 +57,14 @@ func (c *Customer) UnmarshalJSON(b []byte) error {
 
 // Discount is a coupon in force.
 type Discount struct {
-	ID     string         `json:"id"`     // empty in old versions
-	Coupon Ref[Coupon]    `json:"coupon"` // in every version
-	Source DiscountSource `json:"source"` // since 2025-09-30
-	Start  UnixTime       `json:"start"`
-	End    UnixTime       `json:"end"` // zero where it does not end
-}
-
-// DiscountSource is where a discount comes from.
-type DiscountSource struct {
-	Coupon Ref[Coupon] `json:"coupon"`
-	Type   string      `json:"type"` // "coupon"
+	ID     string      `json:"id"`     // empty in old versions
+	Coupon Ref[Coupon] `json:"coupon"` // in every version
+	Source struct {    // since 2025-09-30
+		Coupon Ref[Coupon] `json:"coupon"`
+		Type   string      `json:"type"` // "coupon"
+	} `json:"source"`
+	Start UnixTime `json:"start"`
+	End   UnixTime `json:"end"` // zero where it does not end
 }
 
 // UnmarshalJSON reads the coupon from where the version has it.
@@ -92,108 +90,126 @@ type Coupon struct {
 
 // CustomerCreateParams are the parameters of a new customer; none is required.
 type CustomerCreateParams struct {
-	Address             *Address         `form:"address"`
-	Balance             *int64           `form:"balance"` // in the smallest currency unit; negative is credit
-	BusinessName        *string          `form:"business_name"`
-	CashBalance         *CashBalance     `form:"cash_balance"`
-	Description         *string          `form:"description"`
-	Email               *string          `form:"email"` // need not be unique
-	IndividualName      *string          `form:"individual_name"`
-	InvoicePrefix       *string          `form:"invoice_prefix"` // 3 to 12 upper-case letters or digits
-	InvoiceSettings     *InvoiceSettings `form:"invoice_settings"`
-	Metadata            Metadata         `form:"metadata"`
-	Name                *string          `form:"name"`
-	NextInvoiceSequence *int64           `form:"next_invoice_sequence"`
-	PaymentMethod       *string          `form:"payment_method"`
-	Phone               *string          `form:"phone"`             // the customer's own, not the one of Shipping
-	PreferredLocales    []string         `form:"preferred_locales"` // languages, the favourite first; cannot be unset
-	Shipping            *Shipping        `form:"shipping"`
-	Source              *string          `form:"source"` // a token (tok_…) or source
-	Tax                 *CustomerTax     `form:"tax"`
-	TaxExempt           *string          `form:"tax_exempt"` // "none", "exempt" or "reverse"
-	TaxIDData           []TaxIDData      `form:"tax_id_data"`
-	TestClock           *string          `form:"test_clock"`
-	Extra               Extra            `form:"*"`
+	Address             *Address               `form:"address"`
+	Balance             *int64                 `form:"balance"` // in the smallest currency unit; negative is credit
+	BusinessName        *string                `form:"business_name"`
+	CashBalance         *CashBalanceParams     `form:"cash_balance"`
+	Description         *string                `form:"description"`
+	Email               *string                `form:"email"` // need not be unique
+	IndividualName      *string                `form:"individual_name"`
+	InvoicePrefix       *string                `form:"invoice_prefix"` // 3 to 12 upper-case letters or digits
+	InvoiceSettings     *InvoiceSettingsParams `form:"invoice_settings"`
+	Metadata            Metadata               `form:"metadata"`
+	Name                *string                `form:"name"`
+	NextInvoiceSequence *int64                 `form:"next_invoice_sequence"`
+	PaymentMethod       *string                `form:"payment_method"`
+	Phone               *string                `form:"phone"`             // the customer's own, not the one of Shipping
+	PreferredLocales    []string               `form:"preferred_locales"` // languages, the favourite first; cannot be unset
+	Shipping            *Shipping              `form:"shipping"`
+	Source              *string                `form:"source"` // a token (tok_…) or source
+	Tax                 *CustomerTaxParams     `form:"tax"`
+	TaxExempt           *string                `form:"tax_exempt"` // "none", "exempt" or "reverse"
+	TaxIDData           []TaxIDDataParams      `form:"tax_id_data"`
+	TestClock           *string                `form:"test_clock"`
+	Extra               Extra                  `form:"*"`
 }
 
-// CashBalance sets how money that a customer sends is put to invoices.
-type CashBalance struct {
-	Settings CashBalanceSettings `form:"settings"`
+// CashBalanceParams sets how money that a customer sends is put to invoices.
+type CashBalanceParams struct {
+	Settings CashBalanceSettingsParams `form:"settings"`
 }
 
-// CashBalanceSettings is "automatic", "manual" or "merchant_default".
-type CashBalanceSettings struct {
+// CashBalanceSettingsParams is "automatic", "manual" or "merchant_default".
+type CashBalanceSettingsParams struct {
 	ReconciliationMode string `form:"reconciliation_mode"`
 }
 
-// InvoiceSettings are a customer's defaults for invoices.
-type InvoiceSettings struct {
-	CustomFields         []InvoiceCustomField  `form:"custom_fields"`
-	DefaultPaymentMethod *string               `form:"default_payment_method"`
-	Footer               *string               `form:"footer"`
-	RenderingOptions     *InvoiceRenderOptions `form:"rendering_options"`
+// InvoiceSettingsParams are a customer's defaults for invoices.
+type InvoiceSettingsParams struct {
+	CustomFields         []InvoiceCustomFieldParams  `form:"custom_fields"`
+	DefaultPaymentMethod *string                     `form:"default_payment_method"`
+	Footer               *string                     `form:"footer"`
+	RenderingOptions     *InvoiceRenderOptionsParams `form:"rendering_options"`
 }
 
-// InvoiceCustomField is a line of the user's own on invoices.
-type InvoiceCustomField struct {
+func (p *InvoiceSettingsParams) check(extra Extra) error {
+	if p == nil {
+		return nil
+	}
+	for i, field := range p.CustomFields {
+		param := fmt.Sprintf("invoice_settings[custom_fields][%d]", i)
+		if err := firstError(required(param+"[name]", field.Name, extra), required(param+"[value]", field.Value, extra)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// InvoiceCustomFieldParams is a line of the user's own on invoices.
+type InvoiceCustomFieldParams struct {
 	Name  string `form:"name"`
 	Value string `form:"value"`
 }
 
-// InvoiceRenderOptions choose how invoices look.
-type InvoiceRenderOptions struct {
+// InvoiceRenderOptionsParams choose how invoices look.
+type InvoiceRenderOptionsParams struct {
 	AmountTaxDisplay *string `form:"amount_tax_display"` // "exclude_tax" or "include_inclusive_tax"
 	Template         *string `form:"template"`
 }
 
-// CustomerTax is what taxes are computed from.
-type CustomerTax struct {
+// CustomerTaxParams is what taxes are computed from.
+type CustomerTaxParams struct {
 	IPAddress        *string `form:"ip_address"`
 	ValidateLocation *string `form:"validate_location"` // "deferred", "immediately" or "auto"
 }
 
-// TaxIDData is a tax number of a new customer.
-type TaxIDData struct {
+// TaxIDDataParams is a tax number of a new customer.
+type TaxIDDataParams struct {
 	Type  string `form:"type"` // "eu_vat", "us_ein", …
 	Value string `form:"value"`
 }
 
 func (p *CustomerCreateParams) check() error {
-	return firstError(p.Shipping.check(p.Extra), p.Metadata.check())
+	for i, id := range p.TaxIDData {
+		param := fmt.Sprintf("tax_id_data[%d]", i)
+		if err := firstError(required(param+"[type]", id.Type, p.Extra), required(param+"[value]", id.Value, p.Extra)); err != nil {
+			return err
+		}
+	}
+	return firstError(p.InvoiceSettings.check(p.Extra), p.Shipping.check(p.Extra), p.Metadata.check())
 }
 
 // CustomerUpdateParams change a customer; what is nil stays as it is.
 type CustomerUpdateParams struct {
-	Address             *Address         `form:"address"`
-	Balance             *int64           `form:"balance"` // the new balance, in the smallest currency unit; negative is credit
-	BusinessName        *string          `form:"business_name"`
-	CashBalance         *CashBalance     `form:"cash_balance"`
-	DefaultSource       *string          `form:"default_source"` // the id of one that the customer has
-	Description         *string          `form:"description"`
-	Email               *string          `form:"email"`
-	IndividualName      *string          `form:"individual_name"`
-	InvoicePrefix       *string          `form:"invoice_prefix"`
-	InvoiceSettings     *InvoiceSettings `form:"invoice_settings"`
-	Metadata            Metadata         `form:"metadata"`
-	Name                *string          `form:"name"`
-	NextInvoiceSequence *int64           `form:"next_invoice_sequence"`
-	Phone               *string          `form:"phone"`             // the customer's own, not the one of Shipping
-	PreferredLocales    []string         `form:"preferred_locales"` // languages, the favourite first; cannot be unset
-	Shipping            *Shipping        `form:"shipping"`
-	Source              *string          `form:"source"` // a token (tok_…) or source, which becomes the default
-	Tax                 *CustomerTax     `form:"tax"`
-	TaxExempt           *string          `form:"tax_exempt"` // "none", "exempt" or "reverse"
-	Extra               Extra            `form:"*"`
+	Address             *Address               `form:"address"`
+	Balance             *int64                 `form:"balance"` // the new balance, in the smallest currency unit; negative is credit
+	BusinessName        *string                `form:"business_name"`
+	CashBalance         *CashBalanceParams     `form:"cash_balance"`
+	DefaultSource       *string                `form:"default_source"` // the id of one that the customer has
+	Description         *string                `form:"description"`
+	Email               *string                `form:"email"`
+	IndividualName      *string                `form:"individual_name"`
+	InvoicePrefix       *string                `form:"invoice_prefix"`
+	InvoiceSettings     *InvoiceSettingsParams `form:"invoice_settings"`
+	Metadata            Metadata               `form:"metadata"`
+	Name                *string                `form:"name"`
+	NextInvoiceSequence *int64                 `form:"next_invoice_sequence"`
+	Phone               *string                `form:"phone"`             // the customer's own, not the one of Shipping
+	PreferredLocales    []string               `form:"preferred_locales"` // languages, the favourite first; cannot be unset
+	Shipping            *Shipping              `form:"shipping"`
+	Source              *string                `form:"source"` // a token (tok_…) or source, which becomes the default
+	Tax                 *CustomerTaxParams     `form:"tax"`
+	TaxExempt           *string                `form:"tax_exempt"` // "none", "exempt" or "reverse"
+	Extra               Extra                  `form:"*"`
 }
 
 func (p *CustomerUpdateParams) check() error {
-	return firstError(p.Shipping.check(p.Extra), p.Metadata.check())
+	return firstError(p.InvoiceSettings.check(p.Extra), p.Shipping.check(p.Extra), p.Metadata.check())
 }
 
 // CustomerListParams filter a list of customers.
 type CustomerListParams struct {
-	Paging
-	Created   *CreatedRange
+	ListParams
 	Email     *string `form:"email"`      // the whole address, in its case
 	TestClock *string `form:"test_clock"` // nil leaves out the customers of all test clocks
 	Extra     Extra   `form:"*"`
@@ -230,18 +246,18 @@ func (s *CustomersService) Delete(ctx context.Context, id string, opts ...CallOp
 // deleted ones. It requests the next page ahead, the second once half of the
 // first is taken.
 func (s *CustomersService) List(ctx context.Context, p CustomerListParams, opts ...CallOption) iter.Seq2[*Customer, error] {
-	return list[Customer](ctx, s.client, customersPath, p.Paging, p.Created, p, opts)
+	return list[Customer](ctx, s.client, customersPath, p.ListParams, p, opts)
 }
 
 // Page reads one page of customers, without the deleted ones.
 func (s *CustomersService) Page(ctx context.Context, p CustomerListParams, opts ...CallOption) (*Page[Customer], error) {
-	return page[Customer](ctx, s.client, customersPath, p.Paging, p.Created, p, opts)
+	return page[Customer](ctx, s.client, customersPath, p.ListParams, p, opts)
 }
 
 // Where returns a Source of the customers that match p, for a Poller that
 // delivers no others. The filter is part of what a checkpoint belongs to: with
 // another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// ParamError if p.ListParams is set, because a Poller pages and reads
 // by time itself. A customer that matches only after a later change of its
 // email may not be delivered.
 //
@@ -249,7 +265,7 @@ func (s *CustomersService) Page(ctx context.Context, p CustomerListParams, opts 
 // as "default_source", and does not change the checkpoint. WithIdempotencyKey
 // and CaptureResponse are refused.
 func (s *CustomersService) Where(p CustomerListParams, opts ...CallOption) Source[Customer] {
-	return where(s.source(), p.Paging, p.Created, p, opts)
+	return where(s.source(), p.ListParams, p, opts)
 }
 
 // Search iterates over all customers that a query finds, such as
@@ -259,4 +275,10 @@ func (s *CustomersService) Where(p CustomerListParams, opts ...CallOption) Sourc
 // empty query is a ParamError.
 func (s *CustomersService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Customer, error] {
 	return search[Customer](ctx, s.client, customersPath, query, opts)
+}
+
+// SearchPage reads one page of up to 100 customers that a query finds. cursor is
+// the NextPage of the page before, and empty for the first page.
+func (s *CustomersService) SearchPage(ctx context.Context, query, cursor string, opts ...CallOption) (*Page[Customer], error) {
+	return searchPage[Customer](ctx, s.client, customersPath, query, cursor, opts)
 }

@@ -58,10 +58,10 @@ func TestCustomersPageSendsItsFilters(t *testing.T) {
 		query  string
 	}{
 		"none":           {},
-		"limit":          {stripekit.CustomerListParams{Paging: stripekit.Paging{Limit: 1}}, "limit=1"},
-		"starting after": {stripekit.CustomerListParams{Paging: stripekit.Paging{StartingAfter: "cus_1"}}, "starting_after=cus_1"},
-		"ending before":  {stripekit.CustomerListParams{Paging: stripekit.Paging{EndingBefore: "cus_1"}}, "ending_before=cus_1"},
-		"created":        {stripekit.CustomerListParams{Created: &stripekit.CreatedRange{GTE: 5}}, "created[gte]=5"},
+		"limit":          {stripekit.CustomerListParams{ListParams: stripekit.ListParams{Limit: 1}}, "limit=1"},
+		"starting after": {stripekit.CustomerListParams{ListParams: stripekit.ListParams{StartingAfter: "cus_1"}}, "starting_after=cus_1"},
+		"ending before":  {stripekit.CustomerListParams{ListParams: stripekit.ListParams{EndingBefore: "cus_1"}}, "ending_before=cus_1"},
+		"created":        {stripekit.CustomerListParams{ListParams: stripekit.ListParams{Created: &stripekit.CreatedRange{GTE: 5}}}, "created[gte]=5"},
 		"email":          {stripekit.CustomerListParams{Email: new("a+b@c.d")}, "email=a%2Bb%40c.d"},
 		"test clock":     {stripekit.CustomerListParams{TestClock: new("clock_1")}, "test_clock=clock_1"},
 		"extra":          {stripekit.CustomerListParams{Extra: stripekit.Extra{"expand[]": "data.sources"}}, "expand[]=data.sources"},
@@ -100,12 +100,12 @@ func TestCustomersCreateSendsItsParameters(t *testing.T) {
 		"numbers": {stripekit.CustomerCreateParams{Balance: new(int64(-5)), NextInvoiceSequence: new(int64(7))}, "balance=-5&next_invoice_sequence=7"},
 		"zeros":   {stripekit.CustomerCreateParams{Balance: new(int64(0)), Description: new("")}, "balance=0&description="},
 		"cash balance": {stripekit.CustomerCreateParams{
-			CashBalance: &stripekit.CashBalance{Settings: stripekit.CashBalanceSettings{ReconciliationMode: "manual"}},
+			CashBalance: &stripekit.CashBalanceParams{Settings: stripekit.CashBalanceSettingsParams{ReconciliationMode: "manual"}},
 		}, "cash_balance[settings][reconciliation_mode]=manual"},
-		"invoice settings": {stripekit.CustomerCreateParams{InvoiceSettings: &stripekit.InvoiceSettings{
-			CustomFields:         []stripekit.InvoiceCustomField{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}},
+		"invoice settings": {stripekit.CustomerCreateParams{InvoiceSettings: &stripekit.InvoiceSettingsParams{
+			CustomFields:         []stripekit.InvoiceCustomFieldParams{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}},
 			DefaultPaymentMethod: new("pm_1"), Footer: new("F"),
-			RenderingOptions: &stripekit.InvoiceRenderOptions{AmountTaxDisplay: new("exclude_tax"), Template: new("T")},
+			RenderingOptions: &stripekit.InvoiceRenderOptionsParams{AmountTaxDisplay: new("exclude_tax"), Template: new("T")},
 		}}, "invoice_settings[custom_fields][0][name]=a&invoice_settings[custom_fields][0][value]=1&invoice_settings[custom_fields][1][name]=b" +
 			"&invoice_settings[custom_fields][1][value]=2&invoice_settings[default_payment_method]=pm_1&invoice_settings[footer]=F" +
 			"&invoice_settings[rendering_options][amount_tax_display]=exclude_tax&invoice_settings[rendering_options][template]=T"},
@@ -114,8 +114,8 @@ func TestCustomersCreateSendsItsParameters(t *testing.T) {
 		"phones": {stripekit.CustomerCreateParams{Phone: new("1"), Shipping: &stripekit.Shipping{
 			Name: "N", Phone: "2", Address: stripekit.Address{Line1: "L"},
 		}}, "phone=1&shipping[name]=N&shipping[phone]=2&shipping[address][line1]=L"},
-		"tax":    {stripekit.CustomerCreateParams{Tax: &stripekit.CustomerTax{IPAddress: new("I"), ValidateLocation: new("deferred")}}, "tax[ip_address]=I&tax[validate_location]=deferred"},
-		"tax id": {stripekit.CustomerCreateParams{TaxIDData: []stripekit.TaxIDData{{Type: "eu_vat", Value: "V"}}}, "tax_id_data[0][type]=eu_vat&tax_id_data[0][value]=V"},
+		"tax":    {stripekit.CustomerCreateParams{Tax: &stripekit.CustomerTaxParams{IPAddress: new("I"), ValidateLocation: new("deferred")}}, "tax[ip_address]=I&tax[validate_location]=deferred"},
+		"tax id": {stripekit.CustomerCreateParams{TaxIDData: []stripekit.TaxIDDataParams{{Type: "eu_vat", Value: "V"}}}, "tax_id_data[0][type]=eu_vat&tax_id_data[0][value]=V"},
 		"unset": {stripekit.CustomerCreateParams{
 			Address: &stripekit.Address{}, Metadata: stripekit.Metadata{}, Shipping: &stripekit.Shipping{}, TaxExempt: new(""),
 		}, "address=&metadata=&shipping=&tax_exempt="},
@@ -170,12 +170,12 @@ func TestCustomersPageRefusesBeforeAnyRequest(t *testing.T) {
 	client := noRequest(t)
 	for name, test := range refusedPaging() {
 		t.Run(name, func(t *testing.T) {
-			page, err := client.Customers.Page(t.Context(), stripekit.CustomerListParams{Paging: test.paging})
+			page, err := client.Customers.Page(t.Context(), stripekit.CustomerListParams{ListParams: test.paging})
 			require.Nil(t, page)
 			requireRefused(t, test.param, err)
 
 			yields := 0
-			for customer, err := range client.Customers.List(t.Context(), stripekit.CustomerListParams{Paging: test.paging}) {
+			for customer, err := range client.Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: test.paging}) {
 				yields++
 				require.Nil(t, customer)
 				requireRefused(t, test.param, err)

@@ -256,7 +256,7 @@ func errorOf(req *transport.Request, resp *transport.Response) error {
 		e.Message, e.ChargeID = string(b.Message), string(b.Charge)
 		e.DocURL, e.RequestLogURL = string(b.DocURL), string(b.RequestLogURL)
 	}
-	e.OutcomeUnknown = req.Method == http.MethodPost && resp.Sent && !(fromStripe && settles(resp.Status))
+	e.OutcomeUnknown = req.Method == http.MethodPost && resp.MayHaveExecuted && !(fromStripe && settles(resp.Status))
 	return e
 }
 
@@ -296,7 +296,7 @@ func unanswered(req *transport.Request, err error) error {
 	var te *transport.Error
 	if errors.As(err, &te) {
 		e.cause, e.Attempts = te.Err, te.Attempts
-		e.OutcomeUnknown = req.Method == http.MethodPost && te.Sent
+		e.OutcomeUnknown = req.Method == http.MethodPost && te.MayHaveExecuted
 	}
 	return e
 }
@@ -323,4 +323,19 @@ func answered(req *transport.Request, resp *transport.Response) *Error {
 
 func newError(req *transport.Request) *Error {
 	return &Error{Method: req.Method, Path: req.Path, IdempotencyKey: req.IdempotencyKey}
+}
+
+// PanicError is a panic of a user's function that was recovered.
+type PanicError struct {
+	Value any    // what was given to panic
+	Stack []byte // of the goroutine that panicked
+}
+
+// Error tells the panic's value, without the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap is the panic's value where that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/stripetest"
@@ -24,9 +23,9 @@ func ExampleConnections() {
 	if err := connections.Add(c); err != nil {
 		panic(err)
 	}
-	result, err := connections.Test(ctx, "Shop EU")
+	result, err := connections.Check(ctx, "Shop EU")
 	if err != nil {
-		panic(err) // a *TestError, which names the step that failed
+		panic(err) // a *CheckError, which names the step that failed
 	}
 	fmt.Println(result.Mode, result.APIVersion)
 
@@ -51,31 +50,4 @@ func ExampleConnection_Open() {
 	_, err := stripekit.Connection{Name: "shop", APIKey: stripekit.SecretFromEnv("SHOP_KEY")}.Open()
 	fmt.Println(err)
 	// Output: stripe: api_key: the environment variable "SHOP_KEY" is not set
-}
-
-func ExampleSchedule_Run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	schedule := stripekit.Schedule{
-		Every:  time.Millisecond, // 15 minutes by default
-		AtOnce: true,
-		Observe: func(run stripekit.ScheduleRun) {
-			fmt.Println(run.Number, run.Err)
-			if run.Number == 3 {
-				cancel()
-			}
-		},
-	}
-	runs := 0
-	err := schedule.Run(ctx, func(context.Context) error {
-		if runs++; runs == 2 {
-			panic("no such table")
-		}
-		return nil
-	})
-	fmt.Println(err)
-	// Output:
-	// 1 <nil>
-	// 2 panic: no such table
-	// 3 <nil>
-	// <nil>
 }

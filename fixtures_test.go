@@ -122,7 +122,7 @@ func recordedAccount(version, id string) *stripekit.Account {
 		Created:         1234567890,
 		DefaultCurrency: "usd",
 		Email:           "site@stripe.com",
-		Mode:            stripekit.Test,
+		Mode:            stripekit.ModeTest,
 		Type:            "standard",
 	}
 	if version == "2017-08-15" {
@@ -136,8 +136,14 @@ func accountRecordings() map[string]recording {
 		"account": {
 			versions: fixtureVersions,
 			request:  served{method: "GET", path: "/v1/account"},
-			read:     func(ctx context.Context, c *stripekit.Client) (any, error) { return c.Check(ctx) },
-			want:     drawn(recordedAccount),
+			read: func(ctx context.Context, c *stripekit.Client) (any, error) {
+				result, err := c.Check(ctx)
+				if err != nil {
+					return nil, err
+				}
+				return result.Account, nil
+			},
+			want: drawn(recordedAccount),
 		},
 	}
 }
@@ -355,10 +361,8 @@ func recordedInvoiceItem(version string) *stripekit.InvoiceItem {
 		item.ID = "ii_1Pgc6sB7WZ01zgkWrG16hkdl"
 		item.Discounts = []stripekit.Ref[stripekit.Discount]{}
 		item.NetAmount = 708769478
-		item.Parent = &stripekit.InvoiceItemParent{
-			Type:                "subscription_details",
-			SubscriptionDetails: stripekit.InvoiceItemSubscriptionDetails{Subscription: subscription},
-		}
+		item.Parent = &stripekit.InvoiceItemParent{Type: "subscription_details"}
+		item.Parent.SubscriptionDetails.Subscription = subscription
 		item.Period = stripekit.Period{Start: 1721954054, End: 1721954054}
 		item.Pricing = &stripekit.InvoiceItemPricing{Type: "price_details"}
 		item.QuantityDecimal = "174352450"
@@ -432,7 +436,7 @@ func recordedOrder(version string) *stripekit.Order {
 			{ID: "ship_free-shipping", Currency: "usd", Description: "Free shipping"},
 		}
 		order.Status = "canceled"
-		order.StatusTransitions = stripekit.OrderStatusTransitions{Canceled: 1509173265, Paid: 1509173261}
+		order.StatusTransitions.Canceled, order.StatusTransitions.Paid = 1509173265, 1509173261
 	case "2019-09-09":
 		order.ID = "or_1FFSmVLnOvDBaStmBTsF3xW0"
 		order.Items[0].Parent.ID = "sk_1FFSmNLnOvDBaStmfTeLmD4y"

@@ -65,28 +65,21 @@ func (i *InvoiceItem) UnmarshalJSON(b []byte) error {
 
 // InvoiceItemParent is what made an invoice item.
 type InvoiceItemParent struct {
-	Type                string                         `json:"type"` // "subscription_details"
-	SubscriptionDetails InvoiceItemSubscriptionDetails `json:"subscription_details"`
-}
-
-// InvoiceItemSubscriptionDetails names the subscription that made an invoice
-// item.
-type InvoiceItemSubscriptionDetails struct {
-	Subscription     Ref[ObjectID] `json:"subscription"`
-	SubscriptionItem string        `json:"subscription_item"`
+	Type                string   `json:"type"` // "subscription_details"
+	SubscriptionDetails struct { // the subscription that made it
+		Subscription     Ref[ObjectID] `json:"subscription"`
+		SubscriptionItem string        `json:"subscription_item"`
+	} `json:"subscription_details"`
 }
 
 // InvoiceItemPricing is what an invoice item's amount comes from.
 type InvoiceItemPricing struct {
-	Type              string                  `json:"type"` // "price_details"
-	PriceDetails      InvoiceItemPriceDetails `json:"price_details"`
-	UnitAmountDecimal string                  `json:"unit_amount_decimal"`
-}
-
-// InvoiceItemPriceDetails names the price of an invoice item and its product.
-type InvoiceItemPriceDetails struct {
-	Price   Ref[Price]   `json:"price"`
-	Product Ref[Product] `json:"product"`
+	Type         string   `json:"type"` // "price_details"
+	PriceDetails struct { // the price and its product
+		Price   Ref[Price]   `json:"price"`
+		Product Ref[Product] `json:"product"`
+	} `json:"price_details"`
+	UnitAmountDecimal string `json:"unit_amount_decimal"`
 }
 
 // Plan is what recurring prices were before Price.
@@ -122,7 +115,7 @@ type InvoiceItemCreateParams struct {
 	Invoice           *string                   `form:"invoice"` // a draft; nil is the customer's next invoice
 	Metadata          Metadata                  `form:"metadata"`
 	Period            *Period                   `form:"period"`
-	PriceData         *PriceData                `form:"price_data"`
+	PriceData         *PriceDataParams          `form:"price_data"`
 	Pricing           *InvoiceItemPricingParams `form:"pricing"`
 	Quantity          *int64                    `form:"quantity"`         // not negative
 	QuantityDecimal   *string                   `form:"quantity_decimal"` // with up to 12 decimals
@@ -141,14 +134,24 @@ type DiscountParams struct {
 	PromotionCode *string `form:"promotion_code"`
 }
 
-// PriceData makes a price for one item. Currency, Product and one of the
+// PriceDataParams makes a price for one item. Currency, Product and one of the
 // amounts are required.
-type PriceData struct {
+type PriceDataParams struct {
 	Currency          string  `form:"currency"`
 	Product           string  `form:"product"`
 	TaxBehavior       *string `form:"tax_behavior"`
 	UnitAmount        *int64  `form:"unit_amount"` // in the smallest currency unit
 	UnitAmountDecimal *string `form:"unit_amount_decimal"`
+}
+
+func (p *PriceDataParams) check(extra Extra) error {
+	if p == nil {
+		return nil
+	}
+	if p.UnitAmount == nil && blank(p.UnitAmountDecimal) && !extra.has("price_data[unit_amount]", "price_data[unit_amount_decimal]") {
+		return &ParamError{Param: "price_data[unit_amount]", Reason: "unit_amount or unit_amount_decimal is required"}
+	}
+	return firstError(required("price_data[currency]", p.Currency, extra), required("price_data[product]", p.Product, extra))
 }
 
 // InvoiceItemPricingParams chooses a price that exists.
@@ -160,7 +163,7 @@ func (p *InvoiceItemCreateParams) check() error {
 	if blank(p.Customer) && blank(p.CustomerAccount) && !p.Extra.has("customer", "customer_account") {
 		return &ParamError{Param: "customer", Reason: "customer or customer_account is required"}
 	}
-	return p.Metadata.check()
+	return firstError(p.PriceData.check(p.Extra), p.Metadata.check())
 }
 
 // InvoiceItemUpdateParams change an invoice item; what is nil stays as it is.
@@ -171,7 +174,7 @@ type InvoiceItemUpdateParams struct {
 	Discounts         []DiscountParams          `form:"discounts"`
 	Metadata          Metadata                  `form:"metadata"`
 	Period            *Period                   `form:"period"`
-	PriceData         *PriceData                `form:"price_data"`
+	PriceData         *PriceDataParams          `form:"price_data"`
 	Pricing           *InvoiceItemPricingParams `form:"pricing"`
 	Quantity          *int64                    `form:"quantity"`
 	QuantityDecimal   *string                   `form:"quantity_decimal"`
@@ -182,17 +185,18 @@ type InvoiceItemUpdateParams struct {
 	Extra             Extra                     `form:"*"`
 }
 
-func (p *InvoiceItemUpdateParams) check() error { return p.Metadata.check() }
+func (p *InvoiceItemUpdateParams) check() error {
+	return firstError(p.PriceData.check(p.Extra), p.Metadata.check())
+}
 
 // InvoiceItemListParams filter a list of invoice items.
 type InvoiceItemListParams struct {
-	Paging
-	Created         *CreatedRange // of Date
-	Customer        *string       `form:"customer"`
-	CustomerAccount *string       `form:"customer_account"`
-	Invoice         *string       `form:"invoice"`
-	Pending         *bool         `form:"pending"` // true: waiting for an invoice; false: on one
-	Extra           Extra         `form:"*"`
+	ListParams
+	Customer        *string `form:"customer"`
+	CustomerAccount *string `form:"customer_account"`
+	Invoice         *string `form:"invoice"`
+	Pending         *bool   `form:"pending"` // true: waiting for an invoice; false: on one
+	Extra           Extra   `form:"*"`
 }
 
 // InvoiceItemsService creates, reads, changes and deletes invoice items. Stripe
@@ -226,18 +230,18 @@ func (s *InvoiceItemsService) Delete(ctx context.Context, id string, opts ...Cal
 // List iterates over all invoice items that p allows, newest first. It requests
 // the next page ahead, the second once half of the first is taken.
 func (s *InvoiceItemsService) List(ctx context.Context, p InvoiceItemListParams, opts ...CallOption) iter.Seq2[*InvoiceItem, error] {
-	return list[InvoiceItem](ctx, s.client, invoiceItemsPath, p.Paging, p.Created, p, opts)
+	return list[InvoiceItem](ctx, s.client, invoiceItemsPath, p.ListParams, p, opts)
 }
 
 // Page reads one page of invoice items.
 func (s *InvoiceItemsService) Page(ctx context.Context, p InvoiceItemListParams, opts ...CallOption) (*Page[InvoiceItem], error) {
-	return page[InvoiceItem](ctx, s.client, invoiceItemsPath, p.Paging, p.Created, p, opts)
+	return page[InvoiceItem](ctx, s.client, invoiceItemsPath, p.ListParams, p, opts)
 }
 
 // Where returns a Source of the invoice items that match p, for a Poller that
 // delivers no others. The filter is part of what a checkpoint belongs to: with
 // another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// ParamError if p.ListParams is set, because a Poller pages and reads
 // by time itself. An invoice item that matches only after a later change,
 // because it was put on an invoice say, may not be delivered.
 //
@@ -245,5 +249,5 @@ func (s *InvoiceItemsService) Page(ctx context.Context, p InvoiceItemListParams,
 // such as "customer", and does not change the checkpoint. WithIdempotencyKey
 // and CaptureResponse are refused.
 func (s *InvoiceItemsService) Where(p InvoiceItemListParams, opts ...CallOption) Source[InvoiceItem] {
-	return where(s.source(), p.Paging, p.Created, p, opts)
+	return where(s.source(), p.ListParams, p, opts)
 }

@@ -12,7 +12,7 @@ func fullInvoiceItem(t *testing.T) (stripekit.InvoiceItemCreateParams, stripekit
 		Amount: new(int64(-5)), Currency: new("usd"), Customer: new("cus_1"), CustomerAccount: new("acct_1"), Description: new("d"),
 		Discountable: new(false), Discounts: []stripekit.DiscountParams{{Coupon: new("c10"), Discount: new("di_1"), PromotionCode: new("promo_1")}},
 		Invoice: new("in_1"), Metadata: stripekit.Metadata{"k": "v"}, Period: &stripekit.Period{Start: 1, End: 2},
-		PriceData: &stripekit.PriceData{
+		PriceData: &stripekit.PriceDataParams{
 			Currency: "usd", Product: "prod_1", TaxBehavior: new("inclusive"), UnitAmount: new(int64(3)), UnitAmountDecimal: new("3.5"),
 		},
 		Pricing: &stripekit.InvoiceItemPricingParams{Price: new("price_1")}, Quantity: new(int64(0)), QuantityDecimal: new("1.5"),
@@ -30,9 +30,7 @@ func fullInvoiceItem(t *testing.T) (stripekit.InvoiceItemCreateParams, stripekit
 
 func TestInvoiceItemsSendEveryParameter(t *testing.T) {
 	create, update := fullInvoiceItem(t)
-	filter := full(t, stripekit.InvoiceItemListParams{
-		Created: &someCreated, Customer: new("cus_1"), CustomerAccount: new("acct_1"), Invoice: new("in_1"), Pending: new(false), Extra: stripekit.Extra{"x": 1},
-	})
+	filter := full(t, stripekit.InvoiceItemListParams{ListParams: stripekit.ListParams{Created: &someCreated}, Customer: new("cus_1"), CustomerAccount: new("acct_1"), Invoice: new("in_1"), Pending: new(false), Extra: stripekit.Extra{"x": 1}})
 	const (
 		discounts = "description=d&discountable=false&discounts[0][coupon]=c10&discounts[0][discount]=di_1&discounts[0][promotion_code]=promo_1"
 		pricing   = "metadata[k]=v&period[start]=1&period[end]=2&price_data[currency]=usd&price_data[product]=prod_1&price_data[tax_behavior]=inclusive" +
@@ -91,6 +89,13 @@ func TestInvoiceItemDecodesAlikeInEveryVersion(t *testing.T) {
 	read := func(c *stripekit.Client) (*stripekit.InvoiceItem, error) {
 		return c.InvoiceItems.Get(t.Context(), "ii_1")
 	}
+	discount := &stripekit.Discount{ID: "di_2", Coupon: stripekit.Ref[stripekit.Coupon]{ID: "c20"}}
+	discount.Source.Coupon.ID, discount.Source.Type = "c20", "coupon"
+	parent := &stripekit.InvoiceItemParent{Type: "subscription_details"}
+	parent.SubscriptionDetails.Subscription.ID = "sub_1"
+	parent.SubscriptionDetails.SubscriptionItem = "si_1"
+	pricing := &stripekit.InvoiceItemPricing{Type: "price_details", UnitAmountDecimal: "500"}
+	pricing.PriceDetails.Price.ID, pricing.PriceDetails.Product.ID = "price_1", "prod_1"
 	tests := map[string]struct {
 		answer string
 		want   stripekit.InvoiceItem
@@ -103,18 +108,10 @@ func TestInvoiceItemDecodesAlikeInEveryVersion(t *testing.T) {
 			"unit_amount_decimal":"500"},"proration":true,"quantity":2,"quantity_decimal":"2","tax_rates":[],"test_clock":null}`,
 			stripekit.InvoiceItem{
 				ID: "ii_1", Amount: 1000, Currency: "usd", Customer: stripekit.Ref[stripekit.Customer]{ID: "cus_1"}, Date: 5, Discountable: true,
-				Discounts: []stripekit.Ref[stripekit.Discount]{{ID: "di_1"}, {ID: "di_2", Object: &stripekit.Discount{
-					ID: "di_2", Coupon: stripekit.Ref[stripekit.Coupon]{ID: "c20"},
-					Source: stripekit.DiscountSource{Coupon: stripekit.Ref[stripekit.Coupon]{ID: "c20"}, Type: "coupon"},
-				}}},
-				Metadata: stripekit.Metadata{}, NetAmount: 900,
-				Parent: &stripekit.InvoiceItemParent{Type: "subscription_details", SubscriptionDetails: stripekit.InvoiceItemSubscriptionDetails{
-					Subscription: stripekit.Ref[stripekit.ObjectID]{ID: "sub_1"}, SubscriptionItem: "si_1",
-				}},
-				Period: stripekit.Period{Start: 1, End: 2},
-				Pricing: &stripekit.InvoiceItemPricing{Type: "price_details", UnitAmountDecimal: "500", PriceDetails: stripekit.InvoiceItemPriceDetails{
-					Price: stripekit.Ref[stripekit.Price]{ID: "price_1"}, Product: stripekit.Ref[stripekit.Product]{ID: "prod_1"},
-				}},
+				Discounts: []stripekit.Ref[stripekit.Discount]{{ID: "di_1"}, {ID: "di_2", Object: discount}},
+				Metadata:  stripekit.Metadata{}, NetAmount: 900,
+				Parent: parent,
+				Period: stripekit.Period{Start: 1, End: 2}, Pricing: pricing,
 				Proration: true, Quantity: 2, QuantityDecimal: "2",
 				// What the answer has elsewhere:
 				Price: stripekit.Ref[stripekit.Price]{ID: "price_1"}, Subscription: stripekit.Ref[stripekit.ObjectID]{ID: "sub_1"},

@@ -14,8 +14,9 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Paging chooses a page of a list. Lists are newest first.
-type Paging struct {
+// ListParams are the parameters of every list: the page, and when the objects were
+// created. Lists are newest first.
+type ListParams struct {
 	// Limit is the number of objects on a page, 1 to 100. Zero is the
 	// service's default of 10 for Page, and 100 for List.
 	Limit int
@@ -25,9 +26,12 @@ type Paging struct {
 	// EndingBefore is an id: the page holds the objects right before it, the
 	// newer ones, still newest first.
 	EndingBefore string
+	// Created limits the list to objects that were created in a range of time. If
+	// it is nil, there is no limit.
+	Created *CreatedRange
 }
 
-func (p Paging) check() error {
+func (p ListParams) check() error {
 	switch {
 	case p.Limit < 0 || p.Limit > listing.PageSize:
 		return &ParamError{Param: "limit", Reason: "must be 1 to 100, or 0 for the default"}
@@ -66,6 +70,9 @@ type Page[T any] struct {
 	// direction of the paging.
 	HasMore bool   `json:"has_more"`
 	URL     string `json:"url"`
+	// NextPage is the cursor of the next page of a search; empty in a list, and
+	// on the last page.
+	NextPage string `json:"next_page"`
 }
 
 // dated is what the objects of a list are to the iteration.
@@ -75,11 +82,11 @@ type dated[T any] interface {
 }
 
 // page fetches one page. params are the list's other filters.
-func page[T any](ctx context.Context, c *Client, path string, p Paging, created *CreatedRange, params any, opts []CallOption) (*Page[T], error) {
+func page[T any](ctx context.Context, c *Client, path string, p ListParams, params any, opts []CallOption) (*Page[T], error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	filter, query, err := encodeFilters(path, created, params)
+	filter, query, err := encodeFilters(path, p.Created, params)
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +118,12 @@ func joined(a, b []byte) []byte {
 
 // fetchPage makes the request for a page, which read reads in the body.
 func fetchPage[T any](ctx context.Context, c *Client, path string, query []byte, opts []CallOption, read func(body []byte) (*Page[T], error)) (page *Page[T], err error) {
-	req, co, err := c.request(http.MethodGet, path, query, opts)
+	current := c.current.Load()
+	req, co, err := c.request(current, http.MethodGet, path, query, opts)
 	if err != nil {
 		return nil, err
 	}
-	err = c.do(ctx, req, co, func(resp *transport.Response) (err error) {
+	err = current.do(ctx, req, co, func(resp *transport.Response) (err error) {
 		page, err = read(resp.Body)
 		return err
 	})
@@ -138,15 +146,15 @@ func decodePage[T any](body []byte) (*Page[T], error) {
 
 // list iterates over all pages. The filters are encoded here and now, so that
 // a later change of what they point to changes nothing.
-func list[T any, P dated[T]](ctx context.Context, c *Client, path string, p Paging, created *CreatedRange, params any, opts []CallOption) iter.Seq2[*T, error] {
-	filter, query, err := encodeFilters(path, created, params)
+func list[T any, P dated[T]](ctx context.Context, c *Client, path string, p ListParams, params any, opts []CallOption) iter.Seq2[*T, error] {
+	filter, query, err := encodeFilters(path, p.Created, params)
 	if err := firstError(p.check(), err); err != nil {
 		return failed[T](err)
 	}
 	w := newWalk[T, P](c, path, query, opts)
 	w.limit = cmp.Or(p.Limit, listing.PageSize)
-	if created != nil {
-		w.filter, w.created = filter, new(*created)
+	if p.Created != nil {
+		w.filter, w.created = filter, new(*p.Created)
 	}
 	w.cursor = p.StartingAfter
 	if p.EndingBefore != "" {
@@ -155,10 +163,21 @@ func list[T any, P dated[T]](ctx context.Context, c *Client, path string, p Pagi
 	return w.all(ctx)
 }
 
+// searchPage fetches one page of a search.
+func searchPage[T any](ctx context.Context, c *Client, collection, query, cursor string, opts []CallOption) (*Page[T], error) {
+	if strings.TrimSpace(query) == "" {
+		return nil, errEmptyQuery
+	}
+	params := listing.Query{Limit: listing.PageSize, Page: cursor}.Append(form.AppendPair(nil, "query", query))
+	return fetchPage[T](ctx, c, collection+"/search", params, opts, decodePage[T])
+}
+
+var errEmptyQuery = &ParamError{Param: "query", Reason: "is empty"}
+
 // search iterates over all that a query finds.
 func search[T any, P dated[T]](ctx context.Context, c *Client, collection, query string, opts []CallOption) iter.Seq2[*T, error] {
 	if strings.TrimSpace(query) == "" {
-		return failed[T](&ParamError{Param: "query", Reason: "is empty"})
+		return failed[T](errEmptyQuery)
 	}
 	w := newWalk[T, P](c, collection+"/search", form.AppendPair(nil, "query", query), opts)
 	w.limit, w.direction = listing.PageSize, along

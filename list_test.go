@@ -66,21 +66,21 @@ func TestListReadsAllPagesInBothDirections(t *testing.T) {
 	oldestFirst := slices.Clone(ids)
 	slices.Reverse(oldestFirst)
 	for name, test := range map[string]struct {
-		paging   stripekit.Paging
+		paging   stripekit.ListParams
 		want     []string
 		requests int
 	}{
-		"all":           {stripekit.Paging{}, ids, 3},
-		"in tens":       {stripekit.Paging{Limit: 10}, ids, 25},
-		"from a cursor": {stripekit.Paging{StartingAfter: ids[19]}, ids[20:], 3},
-		"upward":        {stripekit.Paging{EndingBefore: ids[249]}, oldestFirst[1:], 3},
-		"upward in 60s": {stripekit.Paging{EndingBefore: ids[200], Limit: 60}, oldestFirst[50:], 4},
-		"behind oldest": {stripekit.Paging{StartingAfter: ids[249]}, nil, 1},
-		"above newest":  {stripekit.Paging{EndingBefore: ids[0]}, nil, 1},
+		"all":           {stripekit.ListParams{}, ids, 3},
+		"in tens":       {stripekit.ListParams{Limit: 10}, ids, 25},
+		"from a cursor": {stripekit.ListParams{StartingAfter: ids[19]}, ids[20:], 3},
+		"upward":        {stripekit.ListParams{EndingBefore: ids[249]}, oldestFirst[1:], 3},
+		"upward in 60s": {stripekit.ListParams{EndingBefore: ids[200], Limit: 60}, oldestFirst[50:], 4},
+		"behind oldest": {stripekit.ListParams{StartingAfter: ids[249]}, nil, 1},
+		"above newest":  {stripekit.ListParams{EndingBefore: ids[0]}, nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := len(listed(server))
-			got, err := gather(t, c.Customers.List(t.Context(), stripekit.CustomerListParams{Paging: test.paging}))
+			got, err := gather(t, c.Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: test.paging}))
 			require.NoError(t, err)
 			require.Equal(t, test.want, got)
 			require.Len(t, listed(server), before+test.requests)
@@ -118,7 +118,7 @@ func TestListIsLazy(t *testing.T) {
 
 func TestListCanBeRangedOverAgain(t *testing.T) {
 	_, c, ids := stocked(t, 120)
-	customers := c.Customers.List(t.Context(), stripekit.CustomerListParams{Paging: stripekit.Paging{Limit: 50}})
+	customers := c.Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: stripekit.ListParams{Limit: 50}})
 	for range 2 {
 		got, err := gather(t, customers)
 		require.NoError(t, err)
@@ -129,7 +129,7 @@ func TestListCanBeRangedOverAgain(t *testing.T) {
 func TestListCopiesItsParams(t *testing.T) {
 	server, c, _ := stocked(t, 1)
 	email, created, extra := "a@example.com", stripekit.CreatedRange{GTE: 5}, stripekit.Extra{"created": map[string]any{"lt": 9}}
-	p := stripekit.CustomerListParams{Email: &email, Created: &created, Extra: extra, Paging: stripekit.Paging{Limit: 3}}
+	p := stripekit.CustomerListParams{ListParams: stripekit.ListParams{Created: &created, Limit: 3}, Email: &email, Extra: extra}
 	customers := c.Customers.List(t.Context(), p)
 	email, created.GTE, p.Limit = "changed", 6, 4
 	extra["created"].(map[string]any)["lt"] = 10
@@ -140,9 +140,7 @@ func TestListCopiesItsParams(t *testing.T) {
 
 func TestListSendsFiltersAndOptionsWithEveryPage(t *testing.T) {
 	server, c, ids := stocked(t, 3)
-	got, err := gather(t, c.Customers.List(t.Context(), stripekit.CustomerListParams{
-		Email: new("a@example.com"), Paging: stripekit.Paging{Limit: 2},
-	}, stripekit.WithExpand("data.default_source")))
+	got, err := gather(t, c.Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: stripekit.ListParams{Limit: 2}, Email: new("a@example.com")}, stripekit.WithExpand("data.default_source")))
 	require.NoError(t, err)
 	require.Equal(t, ids, got)
 	const filters = "email=a%40example.com&expand%5B0%5D=data.default_source&limit=2"
@@ -151,8 +149,8 @@ func TestListSendsFiltersAndOptionsWithEveryPage(t *testing.T) {
 
 func TestPagingIsChecked(t *testing.T) {
 	server, c, _ := stocked(t, 0)
-	for _, paging := range []stripekit.Paging{{Limit: -1}, {Limit: 101}, {StartingAfter: "cus_1", EndingBefore: "cus_2"}} {
-		p := stripekit.CustomerListParams{Paging: paging}
+	for _, paging := range []stripekit.ListParams{{Limit: -1}, {Limit: 101}, {StartingAfter: "cus_1", EndingBefore: "cus_2"}} {
+		p := stripekit.CustomerListParams{ListParams: paging}
 		_, err := gather(t, c.Customers.List(t.Context(), p))
 		require.ErrorIs(t, err, stripekit.ErrInvalidRequest)
 		page, err := c.Customers.Page(t.Context(), p)
@@ -171,7 +169,7 @@ func TestPageReadsOnePage(t *testing.T) {
 	require.Len(t, page.Data, 10)
 	require.True(t, page.HasMore)
 	require.Equal(t, "/v1/customers", page.URL)
-	page, err = c.Customers.Page(t.Context(), stripekit.CustomerListParams{Paging: stripekit.Paging{EndingBefore: ids[4], Limit: 3}})
+	page, err = c.Customers.Page(t.Context(), stripekit.CustomerListParams{ListParams: stripekit.ListParams{EndingBefore: ids[4], Limit: 3}})
 	require.NoError(t, err)
 	require.Equal(t, ids[1], page.Data[0].ID, "newest first, upward too")
 	require.Equal(t, ids[3], page.Data[2].ID)
@@ -187,7 +185,7 @@ func TestListEndsAtTheFirstError(t *testing.T) {
 	require.Len(t, n.requests, 2)
 
 	_, c, _ := stocked(t, 1)
-	_, err = gather(t, c.Customers.List(t.Context(), stripekit.CustomerListParams{Paging: stripekit.Paging{StartingAfter: "cus_gone"}}))
+	_, err = gather(t, c.Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: stripekit.ListParams{StartingAfter: "cus_gone"}}))
 	require.ErrorIs(t, err, stripekit.ErrNotFound)
 }
 
@@ -234,10 +232,10 @@ func TestListThatWouldNeverEndEndsWithAnError(t *testing.T) {
 		"not a page":         {replies(200, `[]`), 1},
 		"object that breaks": {replies(200, `{"data":[{"id":"a"},{"id":7}]}`), 1},
 	} {
-		for _, paging := range []stripekit.Paging{{}, {StartingAfter: "z"}, {EndingBefore: "z"}} {
+		for _, paging := range []stripekit.ListParams{{}, {StartingAfter: "z"}, {EndingBefore: "z"}} {
 			t.Run(fmt.Sprintf("%s/%v", name, paging), func(t *testing.T) {
 				test.n.requests = nil
-				got, err := gather(t, clientOver(t, test.n).Customers.List(t.Context(), stripekit.CustomerListParams{Paging: paging}))
+				got, err := gather(t, clientOver(t, test.n).Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: paging}))
 				require.ErrorIs(t, err, stripekit.ErrAPI)
 				require.LessOrEqual(t, len(test.n.requests), test.requests)
 				slices.Sort(got)
@@ -248,9 +246,9 @@ func TestListThatWouldNeverEndEndsWithAnError(t *testing.T) {
 }
 
 func TestListEndsOnACursorThatComesBack(t *testing.T) {
-	for _, paging := range []stripekit.Paging{{StartingAfter: "a"}, {EndingBefore: "b"}} {
+	for _, paging := range []stripekit.ListParams{{StartingAfter: "a"}, {EndingBefore: "b"}} {
 		n := replies(200, `{"has_more":true,"data":[{"id":"b"},{"id":"a"}]}`)
-		got, err := gather(t, clientOver(t, n).Customers.List(t.Context(), stripekit.CustomerListParams{Paging: paging}))
+		got, err := gather(t, clientOver(t, n).Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: paging}))
 		require.ErrorIs(t, err, stripekit.ErrAPI)
 		var e *stripekit.Error
 		require.False(t, errors.As(err, &e), "the answer itself was a success")

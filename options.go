@@ -1,6 +1,7 @@
 package stripekit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -271,7 +272,7 @@ func (o *options) config(key string, mode Mode, httpClient *http.Client) transpo
 		HTTP:        httpClient,
 		BaseURL:     o.baseURL,
 		Key:         key,
-		UserAgent:   "stripekit/" + Version + " go/" + strings.TrimPrefix(runtime.Version(), "go"),
+		UserAgent:   "stripekit/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go"),
 		Timeout:     o.timeout,
 		MaxRetries:  o.maxRetries,
 		MaxBody:     o.maxBody,
@@ -290,7 +291,7 @@ func (o *options) limits(mode Mode) transport.Limits {
 		return transport.Limits{}
 	}
 	total := 25.0
-	if mode == Live {
+	if mode == ModeLive {
 		total = 100
 	}
 	return transport.Limits{Total: total, Endpoint: 25, Search: 20}
@@ -303,9 +304,6 @@ type callOptions struct {
 	idempotencyKey string
 	expand         []string
 	capture        *Response
-
-	core     *core        // the call is made with
-	identity *keyIdentity // the key must be; nil for any
 }
 
 // maxIdempotencyKey is Stripe's limit.
@@ -339,18 +337,19 @@ func WithExpand(fields ...string) CallOption {
 	}
 }
 
-// Response is what CaptureResponse tells of an answer.
+// Response is the HTTP response of a call, for CaptureResponse.
 type Response struct {
 	Status             int
 	RequestID          string
-	IdempotentReplayed bool // the answer of an earlier request with the same idempotency key
+	IdempotentReplayed bool // it is the response of an earlier request with the same idempotency key
 	Attempts           int
 	Header             http.Header
+	Body               []byte // as the service sent it
 }
 
-// CaptureResponse fills in r with the answer's status and headers once the call
-// has one, an error answer too. Of several pages it is that of the page whose
-// objects come, and none is requested ahead.
+// CaptureResponse fills in r with the response of the call, also if that is an
+// error. In a list or a search, r is the response that the present object came
+// with, and no page is requested ahead.
 func CaptureResponse(r *Response) CallOption {
 	return func(o *callOptions) error {
 		if r == nil {
@@ -363,7 +362,8 @@ func CaptureResponse(r *Response) CallOption {
 
 func responseOf(r *transport.Response) Response {
 	return Response{
-		Status: r.Status, RequestID: r.Header.Get("Request-Id"), Attempts: r.Attempts, Header: r.Header,
+		Status: r.Status, RequestID: r.Header.Get("Request-Id"), Attempts: r.Attempts,
+		Header: r.Header, Body: bytes.Clone(r.Body),
 		IdempotentReplayed: r.Header.Get("Idempotent-Replayed") == "true",
 	}
 }

@@ -139,7 +139,7 @@ func TestRetriesAndTimeoutAreSettable(t *testing.T) {
 			{[]stripekit.Option{stripekit.WithTimeout(time.Second), stripekit.WithMaxRetries(1)}, 2, 2 * time.Second},
 		} {
 			start := time.Now()
-			_, err := clientOver(t, silent, test.opts...).Check(t.Context())
+			_, err := clientOver(t, silent, test.opts...).Charges.Get(t.Context(), "ch_1")
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			var e *stripekit.Error
 			require.ErrorAs(t, err, &e)
@@ -179,9 +179,9 @@ func TestProxyIsUsed(t *testing.T) {
 	c, err := stripekit.New(goodKey, stripekit.WithBaseURL("http://127.0.0.1:9"),
 		stripekit.WithProxy(strings.Replace(proxy.URL, "//", "//user:passw0rd@", 1)))
 	require.NoError(t, err)
-	account, err := c.Check(t.Context())
+	result, err := c.Check(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, "acct_1", account.ID)
+	require.Equal(t, "acct_1", result.Account.ID)
 	require.Equal(t, "http://127.0.0.1:9/v1/account", asked.Load().RequestURI)
 	require.Equal(t, "Basic dXNlcjpwYXNzdzByZA==", asked.Load().Header.Get("Proxy-Authorization"))
 }
@@ -228,10 +228,10 @@ func TestLoggerIsToldOfRetriesAlone(t *testing.T) {
 		var out strings.Builder
 		logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		c := clientOver(t, inTurn(replies(200, "{}"), replies(500, "{}"), replies(200, "{}")), stripekit.WithLogger(logger))
-		_, err := c.Check(t.Context())
+		_, err := c.Charges.Get(t.Context(), "ch_1")
 		require.NoError(t, err)
 		require.Empty(t, out.String())
-		_, err = c.Check(t.Context())
+		_, err = c.Charges.Get(t.Context(), "ch_1")
 		require.NoError(t, err)
 		require.Equal(t, 1, strings.Count(out.String(), "\n"))
 		require.Contains(t, out.String(), "level=WARN")

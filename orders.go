@@ -11,28 +11,34 @@ import (
 // requests are pinned to OrdersAPIVersion. Amounts are in the smallest unit of
 // the currency.
 type Order struct {
-	ID                     string                 `json:"id"` // "or_…"
-	Amount                 int64                  `json:"amount"`
-	AmountReturned         int64                  `json:"amount_returned"`
-	Application            string                 `json:"application"`
-	ApplicationFee         int64                  `json:"application_fee"` // an amount, where a charge of old has an id
-	Charge                 Ref[Charge]            `json:"charge"`          // empty until it is paid
-	Created                UnixTime               `json:"created"`
-	Currency               string                 `json:"currency"`
-	Customer               Ref[Customer]          `json:"customer"`
-	Email                  string                 `json:"email"`
-	ExternalCouponCode     string                 `json:"external_coupon_code"`
-	Items                  []OrderItem            `json:"items"` // what was bought, and tax, shipping and discounts
-	Livemode               bool                   `json:"livemode"`
-	Metadata               Metadata               `json:"metadata"`
-	Returns                *Page[OrderReturn]     `json:"returns"`                  // the latest; Returns of the service lists all
-	SelectedShippingMethod string                 `json:"selected_shipping_method"` // the ID of one of ShippingMethods
-	Shipping               *Shipping              `json:"shipping"`
-	ShippingMethods        []OrderShippingMethod  `json:"shipping_methods"`
-	Status                 string                 `json:"status"` // "created", "paid", "canceled", "fulfilled" or "returned"
-	StatusTransitions      OrderStatusTransitions `json:"status_transitions"`
-	Updated                UnixTime               `json:"updated"`
-	UpstreamID             string                 `json:"upstream_id"` // the user's own id of the order
+	ID                     string                `json:"id"` // "or_…"
+	Amount                 int64                 `json:"amount"`
+	AmountReturned         int64                 `json:"amount_returned"`
+	Application            string                `json:"application"`
+	ApplicationFee         int64                 `json:"application_fee"` // an amount, where a charge of old has an id
+	Charge                 Ref[Charge]           `json:"charge"`          // empty until it is paid
+	Created                UnixTime              `json:"created"`
+	Currency               string                `json:"currency"`
+	Customer               Ref[Customer]         `json:"customer"`
+	Email                  string                `json:"email"`
+	ExternalCouponCode     string                `json:"external_coupon_code"`
+	Items                  []OrderItem           `json:"items"` // what was bought, and tax, shipping and discounts
+	Livemode               bool                  `json:"livemode"`
+	Metadata               Metadata              `json:"metadata"`
+	Returns                *Page[OrderReturn]    `json:"returns"`                  // the latest; Returns of the service lists all
+	SelectedShippingMethod string                `json:"selected_shipping_method"` // the ID of one of ShippingMethods
+	Shipping               *Shipping             `json:"shipping"`
+	ShippingMethods        []OrderShippingMethod `json:"shipping_methods"`
+	Status                 string                `json:"status"` // "created", "paid", "canceled", "fulfilled" or "returned"
+	// StatusTransitions is when the order came to each status; zero if it did not.
+	StatusTransitions struct {
+		Canceled  UnixTime `json:"canceled"`
+		Fulfilled UnixTime `json:"fulfiled"` // so spelled by the service, in responses alone
+		Paid      UnixTime `json:"paid"`
+		Returned  UnixTime `json:"returned"`
+	} `json:"status_transitions"`
+	Updated    UnixTime `json:"updated"`
+	UpstreamID string   `json:"upstream_id"` // the user's own id of the order
 }
 
 func (o *Order) at() UnixTime { return o.Created }
@@ -49,28 +55,16 @@ type OrderItem struct {
 
 // OrderShippingMethod is a way that an order can be shipped.
 type OrderShippingMethod struct {
-	ID               string            `json:"id"`
-	Amount           int64             `json:"amount"`
-	Currency         string            `json:"currency"`
-	DeliveryEstimate *DeliveryEstimate `json:"delivery_estimate"`
-	Description      string            `json:"description"`
-}
-
-// DeliveryEstimate is a day, or a range of days, as YYYY-MM-DD.
-type DeliveryEstimate struct {
-	Type     string `json:"type"`     // "exact" or "range"
-	Date     string `json:"date"`     // of "exact"
-	Earliest string `json:"earliest"` // of "range"
-	Latest   string `json:"latest"`   // of "range"
-}
-
-// OrderStatusTransitions is when an order came to each status; zero where it
-// did not.
-type OrderStatusTransitions struct {
-	Canceled  UnixTime `json:"canceled"`
-	Fulfilled UnixTime `json:"fulfiled"` // so spelled by the service, in answers alone
-	Paid      UnixTime `json:"paid"`
-	Returned  UnixTime `json:"returned"`
+	ID               string   `json:"id"`
+	Amount           int64    `json:"amount"`
+	Currency         string   `json:"currency"`
+	DeliveryEstimate struct { // a day, or a range of days, as YYYY-MM-DD
+		Type     string `json:"type"`     // "exact" or "range"
+		Date     string `json:"date"`     // of "exact"
+		Earliest string `json:"earliest"` // of "range"
+		Latest   string `json:"latest"`   // of "range"
+	} `json:"delivery_estimate"`
+	Description string `json:"description"`
 }
 
 // OrderReturn is items of an order that came back.
@@ -128,24 +122,24 @@ func (p *OrderCreateParams) check() error {
 
 // OrderUpdateParams change an order; what is nil stays as it is.
 type OrderUpdateParams struct {
-	Coupon                 *string        `form:"coupon"` // one more, of duration "once"
-	Metadata               Metadata       `form:"metadata"`
-	SelectedShippingMethod *string        `form:"selected_shipping_method"` // the ID of one of ShippingMethods
-	Shipping               *OrderTracking `form:"shipping"`
-	Status                 *string        `form:"status"` // "canceled", "fulfilled", …
-	Extra                  Extra          `form:"*"`
+	Coupon                 *string              `form:"coupon"` // one more, of duration "once"
+	Metadata               Metadata             `form:"metadata"`
+	SelectedShippingMethod *string              `form:"selected_shipping_method"` // the ID of one of ShippingMethods
+	Shipping               *OrderTrackingParams `form:"shipping"`
+	Status                 *string              `form:"status"` // "canceled", "fulfilled", …
+	Extra                  Extra                `form:"*"`
 }
 
-// OrderTracking is how the goods of an order are on their way. Both fields are
+// OrderTrackingParams is how the goods of an order are on their way. Both fields are
 // required. The address of an order cannot be changed.
-type OrderTracking struct {
+type OrderTrackingParams struct {
 	Carrier        string `form:"carrier"` // "USPS", "UPS", "FedEx", …
 	TrackingNumber string `form:"tracking_number"`
 }
 
-func (t *OrderTracking) check(extra Extra) error {
+func (t *OrderTrackingParams) check(extra Extra) error {
 	switch {
-	case t == nil || *t == OrderTracking{}:
+	case t == nil || *t == OrderTrackingParams{}:
 		return nil
 	case t.Carrier == "" && !extra.has("shipping[carrier]"):
 		return &ParamError{Param: "shipping[carrier]", Reason: "is required with shipping"}
@@ -191,18 +185,17 @@ func (p *OrderReturnParams) check() error { return checkItems(len(p.Items)) }
 
 // OrderListParams filter a list of orders.
 type OrderListParams struct {
-	Paging
-	Created           *CreatedRange
-	Customer          *string                 `form:"customer"`
-	IDs               []string                `form:"ids"`
-	Status            *string                 `form:"status"`
-	StatusTransitions *StatusTransitionRanges `form:"status_transitions"`
-	UpstreamIDs       []string                `form:"upstream_ids"`
-	Extra             Extra                   `form:"*"`
+	ListParams
+	Customer          *string                       `form:"customer"`
+	IDs               []string                      `form:"ids"`
+	Status            *string                       `form:"status"`
+	StatusTransitions *OrderStatusTransitionsParams `form:"status_transitions"`
+	UpstreamIDs       []string                      `form:"upstream_ids"`
+	Extra             Extra                         `form:"*"`
 }
 
-// StatusTransitionRanges filter orders by when they came to a status.
-type StatusTransitionRanges struct {
+// OrderStatusTransitionsParams filter orders by when they came to a status.
+type OrderStatusTransitionsParams struct {
 	Canceled  *CreatedRange `form:"canceled"`
 	Fulfilled *CreatedRange `form:"fulfilled"` // spelled right here, unlike in an Order
 	Paid      *CreatedRange `form:"paid"`
@@ -211,10 +204,9 @@ type StatusTransitionRanges struct {
 
 // OrderReturnListParams filter a list of returns.
 type OrderReturnListParams struct {
-	Paging
-	Created *CreatedRange
-	Order   *string `form:"order"`
-	Extra   Extra   `form:"*"`
+	ListParams
+	Order *string `form:"order"`
+	Extra Extra   `form:"*"`
 }
 
 // OrdersService creates, reads, changes, pays and returns orders, with the API
@@ -244,31 +236,31 @@ func (s *OrdersService) Update(ctx context.Context, id string, p OrderUpdatePara
 // Pay charges for an order, whose Status is then "paid" and whose Charge is
 // set. A declined card is an ErrCardDeclined.
 func (s *OrdersService) Pay(ctx context.Context, id string, p OrderPayParams, opts ...CallOption) (*Order, error) {
-	return act[Order](ctx, s.client, ordersPath, id, "pay", &p, opts)
+	return postAction[Order](ctx, s.client, ordersPath, id, "pay", &p, opts)
 }
 
 // Return takes an order back, all or part of it, and refunds it. The order must
 // be paid or fulfilled. Once all of it is back, a paid order is canceled and a
 // fulfilled one is returned.
 func (s *OrdersService) Return(ctx context.Context, id string, p OrderReturnParams, opts ...CallOption) (*OrderReturn, error) {
-	return act[OrderReturn](ctx, s.client, ordersPath, id, "returns", &p, opts)
+	return postAction[OrderReturn](ctx, s.client, ordersPath, id, "returns", &p, opts)
 }
 
 // List iterates over all orders that p allows, newest first. It requests the next
 // page ahead, the second once half of the first is taken.
 func (s *OrdersService) List(ctx context.Context, p OrderListParams, opts ...CallOption) iter.Seq2[*Order, error] {
-	return list[Order](ctx, s.client, ordersPath, p.Paging, p.Created, p, opts)
+	return list[Order](ctx, s.client, ordersPath, p.ListParams, p, opts)
 }
 
 // Page reads one page of orders.
 func (s *OrdersService) Page(ctx context.Context, p OrderListParams, opts ...CallOption) (*Page[Order], error) {
-	return page[Order](ctx, s.client, ordersPath, p.Paging, p.Created, p, opts)
+	return page[Order](ctx, s.client, ordersPath, p.ListParams, p, opts)
 }
 
 // Where returns a Source of the orders that match p, for a Poller that delivers
 // no others. The filter is part of what a checkpoint belongs to: with another
 // filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// ParamError if p.ListParams is set, because a Poller pages and reads
 // by time itself. An order that matches only after a later change, of its
 // status say, may not be delivered.
 //
@@ -276,17 +268,17 @@ func (s *OrdersService) Page(ctx context.Context, p OrderListParams, opts ...Cal
 // as "customer", and does not change the checkpoint. WithIdempotencyKey and
 // CaptureResponse are refused.
 func (s *OrdersService) Where(p OrderListParams, opts ...CallOption) Source[Order] {
-	return where(s.source(), p.Paging, p.Created, p, opts)
+	return where(s.source(), p.ListParams, p, opts)
 }
 
 // Returns iterates over all returns that p allows, of one order or of all,
 // newest first. It requests the next page ahead, the second once half of the
 // first is taken.
 func (s *OrdersService) Returns(ctx context.Context, p OrderReturnListParams, opts ...CallOption) iter.Seq2[*OrderReturn, error] {
-	return list[OrderReturn](ctx, s.client, orderReturnsPath, p.Paging, p.Created, p, opts)
+	return list[OrderReturn](ctx, s.client, orderReturnsPath, p.ListParams, p, opts)
 }
 
 // ReturnsPage reads one page of returns.
 func (s *OrdersService) ReturnsPage(ctx context.Context, p OrderReturnListParams, opts ...CallOption) (*Page[OrderReturn], error) {
-	return page[OrderReturn](ctx, s.client, orderReturnsPath, p.Paging, p.Created, p, opts)
+	return page[OrderReturn](ctx, s.client, orderReturnsPath, p.ListParams, p, opts)
 }

@@ -20,7 +20,7 @@ func TestOrdersSendEveryParameter(t *testing.T) {
 	})
 	update := full(t, stripekit.OrderUpdateParams{
 		Coupon: new("c10"), Metadata: stripekit.Metadata{"k": "v"}, SelectedShippingMethod: new("ship_1"),
-		Shipping: &stripekit.OrderTracking{Carrier: "DHL", TrackingNumber: "T1"}, Status: new("fulfilled"), Extra: stripekit.Extra{"x": 1},
+		Shipping: &stripekit.OrderTrackingParams{Carrier: "DHL", TrackingNumber: "T1"}, Status: new("fulfilled"), Extra: stripekit.Extra{"x": 1},
 	})
 	pay := full(t, stripekit.OrderPayParams{
 		ApplicationFee: new(int64(3)), Customer: new("cus_1"), Email: new("a@b.c"), Metadata: stripekit.Metadata{"k": "v"}, Source: new("tok_visa"),
@@ -65,12 +65,8 @@ func TestOrdersSendEveryParameter(t *testing.T) {
 }
 
 func TestOrderListsSendEveryFilter(t *testing.T) {
-	filter := full(t, stripekit.OrderListParams{
-		Created: &someCreated, Customer: new("cus_1"), IDs: []string{"or_1"}, Status: new("paid"),
-		StatusTransitions: &stripekit.StatusTransitionRanges{Canceled: &someCreated, Fulfilled: &someCreated, Paid: &someCreated, Returned: &someCreated},
-		UpstreamIDs:       []string{"a", "b"}, Extra: stripekit.Extra{"x": 1},
-	})
-	returns := full(t, stripekit.OrderReturnListParams{Created: &someCreated, Order: new("or_1"), Extra: stripekit.Extra{"x": 1}})
+	filter := full(t, stripekit.OrderListParams{ListParams: stripekit.ListParams{Created: &someCreated}, Customer: new("cus_1"), IDs: []string{"or_1"}, Status: new("paid"), StatusTransitions: &stripekit.OrderStatusTransitionsParams{Canceled: &someCreated, Fulfilled: &someCreated, Paid: &someCreated, Returned: &someCreated}, UpstreamIDs: []string{"a", "b"}, Extra: stripekit.Extra{"x": 1}})
+	returns := full(t, stripekit.OrderReturnListParams{ListParams: stripekit.ListParams{Created: &someCreated}, Order: new("or_1"), Extra: stripekit.Extra{"x": 1}})
 	transitions := ""
 	for _, status := range []string{"canceled", "fulfilled", "paid", "returned"} {
 		in := "&status_transitions[" + status + "]"
@@ -111,8 +107,8 @@ func TestIncompleteOrderIsRefusedBeforeARequest(t *testing.T) {
 		"26 items":               {"items", create(stripekit.OrderCreateParams{Currency: "usd", Items: make([]stripekit.OrderItemParams, 26)})},
 		"shipping to nobody":     {"shipping[name]", create(stripekit.OrderCreateParams{Currency: "usd", Shipping: &stripekit.Shipping{Phone: "5"}})},
 		"shipping to nowhere":    {"shipping[address][line1]", create(stripekit.OrderCreateParams{Currency: "usd", Shipping: &stripekit.Shipping{Name: "Ann"}})},
-		"tracking of no carrier": {"shipping[carrier]", update(stripekit.OrderUpdateParams{Shipping: &stripekit.OrderTracking{TrackingNumber: "T1"}})},
-		"carrier, no tracking":   {"shipping[tracking_number]", update(stripekit.OrderUpdateParams{Shipping: &stripekit.OrderTracking{Carrier: "DHL"}})},
+		"tracking of no carrier": {"shipping[carrier]", update(stripekit.OrderUpdateParams{Shipping: &stripekit.OrderTrackingParams{TrackingNumber: "T1"}})},
+		"carrier, no tracking":   {"shipping[tracking_number]", update(stripekit.OrderUpdateParams{Shipping: &stripekit.OrderTrackingParams{Carrier: "DHL"}})},
 		"return of 26 items": {"items", func(ctx context.Context, c *stripekit.Client) error {
 			return done(c.Orders.Return(ctx, "or_1", stripekit.OrderReturnParams{Items: make([]stripekit.OrderReturnItemParams, 26)}))
 		}},
@@ -153,6 +149,11 @@ func TestOrdersPinTheLastVersionThatHasThem(t *testing.T) {
 
 func TestOrderDecodesInEveryVersion(t *testing.T) {
 	read := func(c *stripekit.Client) (*stripekit.Order, error) { return c.Orders.Get(t.Context(), "or_1") }
+	shipping := stripekit.OrderShippingMethod{ID: "ship_1", Amount: 5, Currency: "usd", Description: "d"}
+	shipping.DeliveryEstimate.Type = "range"
+	shipping.DeliveryEstimate.Earliest, shipping.DeliveryEstimate.Latest = "2019-01-01", "2019-01-03"
+	var reached stripekit.Order
+	reached.StatusTransitions.Fulfilled, reached.StatusTransitions.Paid, reached.StatusTransitions.Returned = 3, 4, 5
 	tests := map[string]struct {
 		answer string
 		want   stripekit.Order
@@ -186,11 +187,8 @@ func TestOrderDecodesInEveryVersion(t *testing.T) {
 				}}},
 				SelectedShippingMethod: "ship_1",
 				Shipping:               &stripekit.Shipping{Name: "Ann", Phone: "55", Address: stripekit.Address{Line1: "1 Way"}, Carrier: "DHL"},
-				ShippingMethods: []stripekit.OrderShippingMethod{{
-					ID: "ship_1", Amount: 5, Currency: "usd", Description: "d",
-					DeliveryEstimate: &stripekit.DeliveryEstimate{Type: "range", Earliest: "2019-01-01", Latest: "2019-01-03"},
-				}},
-				Status: "returned", StatusTransitions: stripekit.OrderStatusTransitions{Fulfilled: 3, Paid: 4, Returned: 5}, Updated: 6, UpstreamID: "u1",
+				ShippingMethods:        []stripekit.OrderShippingMethod{shipping},
+				Status:                 "returned", StatusTransitions: reached.StatusTransitions, Updated: 6, UpstreamID: "u1",
 			},
 		},
 		"new, all null": {

@@ -15,9 +15,9 @@ func TestChargesSendEveryParameter(t *testing.T) {
 	create := full(t, stripekit.ChargeCreateParams{
 		Amount: 2000, Currency: "usd", ApplicationFeeAmount: new(int64(1)), Capture: new(false), Customer: new("cus_1"),
 		Description: new("d"), Metadata: stripekit.Metadata{"k": "v"}, OnBehalfOf: new("acct_1"),
-		RadarOptions: &stripekit.RadarOptions{Session: "rse_1"}, ReceiptEmail: new("a@b.c"), Shipping: &someShipping, Source: new("tok_visa"),
+		RadarOptions: &stripekit.RadarOptionsParams{Session: "rse_1"}, ReceiptEmail: new("a@b.c"), Shipping: &someShipping, Source: new("tok_visa"),
 		StatementDescriptor: new("SD"), StatementDescriptorSuffix: new("SUF"),
-		TransferData:  &stripekit.ChargeTransferData{Amount: new(int64(5)), Description: new("td"), Destination: "acct_2"},
+		TransferData:  &stripekit.ChargeTransferDataParams{Amount: new(int64(5)), Description: new("td"), Destination: "acct_2"},
 		TransferGroup: new("g"), Extra: stripekit.Extra{"level3": "x"},
 	})
 	update := full(t, stripekit.ChargeUpdateParams{
@@ -27,12 +27,10 @@ func TestChargesSendEveryParameter(t *testing.T) {
 	})
 	capture := full(t, stripekit.ChargeCaptureParams{
 		Amount: new(int64(1500)), ApplicationFeeAmount: new(int64(1)), ReceiptEmail: new("a@b.c"), StatementDescriptor: new("SD"),
-		StatementDescriptorSuffix: new("SUF"), TransferData: &stripekit.ChargeCaptureTransferData{Amount: new(int64(5))},
+		StatementDescriptorSuffix: new("SUF"), TransferData: &stripekit.ChargeCaptureTransferDataParams{Amount: new(int64(5))},
 		TransferGroup: new("g"), Extra: stripekit.Extra{"x": 1},
 	})
-	filter := full(t, stripekit.ChargeListParams{
-		Created: &someCreated, Customer: new("cus_1"), PaymentIntent: new("pi_1"), TransferGroup: new("g"), Extra: stripekit.Extra{"x": 1},
-	})
+	filter := full(t, stripekit.ChargeListParams{ListParams: stripekit.ListParams{Created: &someCreated}, Customer: new("cus_1"), PaymentIntent: new("pi_1"), TransferGroup: new("g"), Extra: stripekit.Extra{"x": 1}})
 	const sentFilter = sentCreated + "&customer=cus_1&payment_intent=pi_1&transfer_group=g&x=1"
 
 	requireOperations(t, map[string]operation{
@@ -85,17 +83,17 @@ func TestChargesSendEveryParameter(t *testing.T) {
 }
 
 func fullCustomer(t *testing.T) (stripekit.CustomerCreateParams, stripekit.CustomerUpdateParams) {
-	settings := &stripekit.InvoiceSettings{
-		CustomFields: []stripekit.InvoiceCustomField{{Name: "PO", Value: "7"}}, DefaultPaymentMethod: new("pm_1"), Footer: new("f"),
-		RenderingOptions: &stripekit.InvoiceRenderOptions{AmountTaxDisplay: new("exclude_tax"), Template: new("inrtem_1")},
+	settings := &stripekit.InvoiceSettingsParams{
+		CustomFields: []stripekit.InvoiceCustomFieldParams{{Name: "PO", Value: "7"}}, DefaultPaymentMethod: new("pm_1"), Footer: new("f"),
+		RenderingOptions: &stripekit.InvoiceRenderOptionsParams{AmountTaxDisplay: new("exclude_tax"), Template: new("inrtem_1")},
 	}
-	cash := &stripekit.CashBalance{Settings: stripekit.CashBalanceSettings{ReconciliationMode: "manual"}}
-	tax := &stripekit.CustomerTax{IPAddress: new("1.2.3.4"), ValidateLocation: new("deferred")}
+	cash := &stripekit.CashBalanceParams{Settings: stripekit.CashBalanceSettingsParams{ReconciliationMode: "manual"}}
+	tax := &stripekit.CustomerTaxParams{IPAddress: new("1.2.3.4"), ValidateLocation: new("deferred")}
 	create := full(t, stripekit.CustomerCreateParams{
 		Address: &someAddress, Balance: new(int64(-5)), BusinessName: new("bn"), CashBalance: cash, Description: new("d"), Email: new("a@b.c"),
 		IndividualName: new("in"), InvoicePrefix: new("ABC"), InvoiceSettings: settings, Metadata: stripekit.Metadata{"k": "v"}, Name: new("Ann"),
 		NextInvoiceSequence: new(int64(2)), PaymentMethod: new("pm_1"), Phone: new("66"), PreferredLocales: []string{"de"}, Shipping: &someShipping,
-		Source: new("tok_visa"), Tax: tax, TaxExempt: new("none"), TaxIDData: []stripekit.TaxIDData{{Type: "eu_vat", Value: "DE1"}},
+		Source: new("tok_visa"), Tax: tax, TaxExempt: new("none"), TaxIDData: []stripekit.TaxIDDataParams{{Type: "eu_vat", Value: "DE1"}},
 		TestClock: new("clock_1"), Extra: stripekit.Extra{"x": 1},
 	})
 	update := full(t, stripekit.CustomerUpdateParams{
@@ -110,7 +108,7 @@ func fullCustomer(t *testing.T) (stripekit.CustomerCreateParams, stripekit.Custo
 
 func TestCustomersSendEveryParameter(t *testing.T) {
 	create, update := fullCustomer(t)
-	filter := full(t, stripekit.CustomerListParams{Created: &someCreated, Email: new("a@b.c"), TestClock: new("clock_1"), Extra: stripekit.Extra{"x": 1}})
+	filter := full(t, stripekit.CustomerListParams{ListParams: stripekit.ListParams{Created: &someCreated}, Email: new("a@b.c"), TestClock: new("clock_1"), Extra: stripekit.Extra{"x": 1}})
 	const (
 		head     = sentAddress + "&balance=-5&business_name=bn&cash_balance[settings][reconciliation_mode]=manual"
 		settings = "invoice_settings[custom_fields][0][name]=PO&invoice_settings[custom_fields][0][value]=7&invoice_settings[default_payment_method]=pm_1" +
@@ -176,7 +174,7 @@ func TestEmptyParametersAreSentToUnset(t *testing.T) {
 		"customer": {
 			func(ctx context.Context, c *stripekit.Client) error {
 				return done(c.Customers.Update(ctx, "cus_1", stripekit.CustomerUpdateParams{
-					Address: &stripekit.Address{}, Email: new(""), InvoiceSettings: &stripekit.InvoiceSettings{CustomFields: []stripekit.InvoiceCustomField{}},
+					Address: &stripekit.Address{}, Email: new(""), InvoiceSettings: &stripekit.InvoiceSettingsParams{CustomFields: []stripekit.InvoiceCustomFieldParams{}},
 					Metadata: stripekit.Metadata{}, PreferredLocales: []string{}, Shipping: &stripekit.Shipping{},
 				}))
 			},
@@ -200,7 +198,7 @@ func TestEmptyParametersAreSentToUnset(t *testing.T) {
 		"order": {
 			func(ctx context.Context, c *stripekit.Client) error {
 				return done(c.Orders.Update(ctx, "or_1", stripekit.OrderUpdateParams{
-					Coupon: new(""), Metadata: stripekit.Metadata{}, Shipping: &stripekit.OrderTracking{},
+					Coupon: new(""), Metadata: stripekit.Metadata{}, Shipping: &stripekit.OrderTrackingParams{},
 				}))
 			},
 			sentRequest{"POST", "/v1/orders/or_1", "coupon=&metadata=&shipping="},
@@ -368,7 +366,9 @@ func TestMetadataBeyondItsLimitsIsRefusedEverywhere(t *testing.T) {
 	}
 	requireParamErrors(t, map[string]refusal{"in a default price": {"default_price_data[metadata]", func(ctx context.Context, c *stripekit.Client) error {
 		return done(c.Products.Create(ctx, stripekit.ProductCreateParams{
-			Name: "shirt", DefaultPriceData: &stripekit.DefaultPriceData{Currency: "usd", Metadata: stripekit.Metadata{"": "v"}},
+			Name: "shirt", DefaultPriceData: &stripekit.DefaultPriceDataParams{
+				Currency: "usd", UnitAmount: new(int64(5)), Metadata: stripekit.Metadata{"": "v"},
+			},
 		}))
 	}}})
 }
@@ -432,4 +432,50 @@ func TestIDCannotLeaveItsPath(t *testing.T) {
 		require.NoError(t, call(t.Context(), client, "my shirt: blue"))
 		require.Contains(t, tp.sent[0].Path, "/my%20shirt:%20blue", name)
 	}
+}
+
+func TestNestedParametersAreCheckedBeforeARequest(t *testing.T) {
+	charge := func(data stripekit.ChargeTransferDataParams, extra stripekit.Extra) func(context.Context, *stripekit.Client) error {
+		return func(ctx context.Context, c *stripekit.Client) error {
+			return done(c.Charges.Create(ctx, stripekit.ChargeCreateParams{Amount: 5, Currency: "usd", Source: new("tok_visa"), TransferData: &data, Extra: extra}))
+		}
+	}
+	customer := func(p stripekit.CustomerCreateParams) func(context.Context, *stripekit.Client) error {
+		return func(ctx context.Context, c *stripekit.Client) error { return done(c.Customers.Create(ctx, p)) }
+	}
+	customFields := func(fields ...stripekit.InvoiceCustomFieldParams) *stripekit.InvoiceSettingsParams {
+		return &stripekit.InvoiceSettingsParams{CustomFields: fields}
+	}
+	item := func(data stripekit.PriceDataParams) func(context.Context, *stripekit.Client) error {
+		return func(ctx context.Context, c *stripekit.Client) error {
+			return done(c.InvoiceItems.Create(ctx, stripekit.InvoiceItemCreateParams{Customer: new("cus_1"), PriceData: &data}))
+		}
+	}
+	product := func(data stripekit.DefaultPriceDataParams) func(context.Context, *stripekit.Client) error {
+		return func(ctx context.Context, c *stripekit.Client) error {
+			return done(c.Products.Create(ctx, stripekit.ProductCreateParams{Name: "shirt", DefaultPriceData: &data}))
+		}
+	}
+	requireParamErrors(t, map[string]refusal{
+		"transfer to nobody":    {"transfer_data[destination]", charge(stripekit.ChargeTransferDataParams{Amount: new(int64(5))}, nil)},
+		"tax id without a type": {"tax_id_data[1][type]", customer(stripekit.CustomerCreateParams{TaxIDData: []stripekit.TaxIDDataParams{{Type: "eu_vat", Value: "v"}, {Value: "v"}}})},
+		"tax id without value":  {"tax_id_data[0][value]", customer(stripekit.CustomerCreateParams{TaxIDData: []stripekit.TaxIDDataParams{{Type: "eu_vat"}}})},
+		"field without a name":  {"invoice_settings[custom_fields][0][name]", customer(stripekit.CustomerCreateParams{InvoiceSettings: customFields(stripekit.InvoiceCustomFieldParams{Value: "v"})})},
+		"field without a value": {"invoice_settings[custom_fields][1][value]", func(ctx context.Context, c *stripekit.Client) error {
+			fields := customFields(stripekit.InvoiceCustomFieldParams{Name: "n", Value: "v"}, stripekit.InvoiceCustomFieldParams{Name: "n"})
+			return done(c.Customers.Update(ctx, "cus_1", stripekit.CustomerUpdateParams{InvoiceSettings: fields}))
+		}},
+		"price of no currency": {"price_data[currency]", item(stripekit.PriceDataParams{Product: "prod_1", UnitAmount: new(int64(5))})},
+		"price of no product":  {"price_data[product]", item(stripekit.PriceDataParams{Currency: "usd", UnitAmount: new(int64(5))})},
+		"price without amount": {"price_data[unit_amount]", item(stripekit.PriceDataParams{Currency: "usd", Product: "prod_1"})},
+		"price in an update": {"price_data[product]", func(ctx context.Context, c *stripekit.Client) error {
+			return done(c.InvoiceItems.Update(ctx, "ii_1", stripekit.InvoiceItemUpdateParams{PriceData: &stripekit.PriceDataParams{Currency: "usd", UnitAmountDecimal: new("0.5")}}))
+		}},
+		"default price of no currency": {"default_price_data[currency]", product(stripekit.DefaultPriceDataParams{UnitAmount: new(int64(5))})},
+		"default price without amount": {"default_price_data[unit_amount]", product(stripekit.DefaultPriceDataParams{Currency: "usd"})},
+	})
+	tp, client := newTape(t)
+	require.NoError(t, charge(stripekit.ChargeTransferDataParams{}, stripekit.Extra{"transfer_data[destination]": "acct_1"})(t.Context(), client))
+	require.NoError(t, product(stripekit.DefaultPriceDataParams{Currency: "usd", CustomUnitAmount: &stripekit.CustomUnitAmountParams{Enabled: true}})(t.Context(), client))
+	require.Len(t, tp.sent, 2)
 }

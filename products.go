@@ -95,51 +95,51 @@ type PriceRecurring struct {
 // Those called legacy are refused by the API version this library pins: they
 // are for a client with an older one, by WithAPIVersion.
 type ProductCreateParams struct {
-	Name                string             `form:"name"`
-	Active              *bool              `form:"active"`        // nil is true
-	Attributes          []string           `form:"attributes"`    // legacy
-	Caption             *string            `form:"caption"`       // legacy
-	DeactivateOn        []string           `form:"deactivate_on"` // legacy
-	DefaultPriceData    *DefaultPriceData  `form:"default_price_data"`
-	Description         *string            `form:"description"`
-	ID                  *string            `form:"id"`                 // nil has Stripe make one
-	Images              []string           `form:"images"`             // URLs, up to 8
-	MarketingFeatures   []MarketingFeature `form:"marketing_features"` // up to 15
-	Metadata            Metadata           `form:"metadata"`
-	PackageDimensions   *PackageDimensions `form:"package_dimensions"`
-	Shippable           *bool              `form:"shippable"`
-	StatementDescriptor *string            `form:"statement_descriptor"` // up to 22 characters
-	TaxCode             *string            `form:"tax_code"`
-	Type                *string            `form:"type"`       // legacy: "good" or "service"
-	UnitLabel           *string            `form:"unit_label"` // up to 12 characters
-	URL                 *string            `form:"url"`
-	Extra               Extra              `form:"*"`
+	Name                string                  `form:"name"`
+	Active              *bool                   `form:"active"`        // nil is true
+	Attributes          []string                `form:"attributes"`    // legacy
+	Caption             *string                 `form:"caption"`       // legacy
+	DeactivateOn        []string                `form:"deactivate_on"` // legacy
+	DefaultPriceData    *DefaultPriceDataParams `form:"default_price_data"`
+	Description         *string                 `form:"description"`
+	ID                  *string                 `form:"id"`                 // nil has Stripe make one
+	Images              []string                `form:"images"`             // URLs, up to 8
+	MarketingFeatures   []MarketingFeature      `form:"marketing_features"` // up to 15
+	Metadata            Metadata                `form:"metadata"`
+	PackageDimensions   *PackageDimensions      `form:"package_dimensions"`
+	Shippable           *bool                   `form:"shippable"`
+	StatementDescriptor *string                 `form:"statement_descriptor"` // up to 22 characters
+	TaxCode             *string                 `form:"tax_code"`
+	Type                *string                 `form:"type"`       // legacy: "good" or "service"
+	UnitLabel           *string                 `form:"unit_label"` // up to 12 characters
+	URL                 *string                 `form:"url"`
+	Extra               Extra                   `form:"*"`
 }
 
-// DefaultPriceData makes the default price of a new product. Currency and, of
+// DefaultPriceDataParams makes the default price of a new product. Currency and, of
 // UnitAmount, UnitAmountDecimal and CustomUnitAmount, one is required.
-type DefaultPriceData struct {
-	Currency          string                         `form:"currency"`
-	CurrencyOptions   map[string]PriceCurrencyOption `form:"currency_options"` // by currency
-	CustomUnitAmount  *CustomUnitAmount              `form:"custom_unit_amount"`
-	Metadata          Metadata                       `form:"metadata"`
-	Recurring         *PriceRecurring                `form:"recurring"`           // nil is paid once
-	TaxBehavior       *string                        `form:"tax_behavior"`        // "inclusive", "exclusive" or "unspecified"
-	UnitAmount        *int64                         `form:"unit_amount"`         // in the smallest currency unit
-	UnitAmountDecimal *string                        `form:"unit_amount_decimal"` // the same, with up to 12 decimals
+type DefaultPriceDataParams struct {
+	Currency          string                               `form:"currency"`
+	CurrencyOptions   map[string]PriceCurrencyOptionParams `form:"currency_options"` // by currency
+	CustomUnitAmount  *CustomUnitAmountParams              `form:"custom_unit_amount"`
+	Metadata          Metadata                             `form:"metadata"`
+	Recurring         *PriceRecurring                      `form:"recurring"`           // nil is paid once
+	TaxBehavior       *string                              `form:"tax_behavior"`        // "inclusive", "exclusive" or "unspecified"
+	UnitAmount        *int64                               `form:"unit_amount"`         // in the smallest currency unit
+	UnitAmountDecimal *string                              `form:"unit_amount_decimal"` // the same, with up to 12 decimals
 }
 
-// PriceCurrencyOption is a price in another currency.
-type PriceCurrencyOption struct {
-	CustomUnitAmount  *CustomUnitAmount `form:"custom_unit_amount"`
-	TaxBehavior       *string           `form:"tax_behavior"`
-	Tiers             []PriceTier       `form:"tiers"`
-	UnitAmount        *int64            `form:"unit_amount"`
-	UnitAmountDecimal *string           `form:"unit_amount_decimal"`
+// PriceCurrencyOptionParams is a price in another currency.
+type PriceCurrencyOptionParams struct {
+	CustomUnitAmount  *CustomUnitAmountParams `form:"custom_unit_amount"`
+	TaxBehavior       *string                 `form:"tax_behavior"`
+	Tiers             []PriceTierParams       `form:"tiers"`
+	UnitAmount        *int64                  `form:"unit_amount"`
+	UnitAmountDecimal *string                 `form:"unit_amount_decimal"`
 }
 
-// PriceTier is the price up to a quantity.
-type PriceTier struct {
+// PriceTierParams is the price up to a quantity.
+type PriceTierParams struct {
 	UpTo              string  `form:"up_to"` // the last quantity, or "inf"
 	FlatAmount        *int64  `form:"flat_amount"`
 	FlatAmountDecimal *string `form:"flat_amount_decimal"`
@@ -147,24 +147,31 @@ type PriceTier struct {
 	UnitAmountDecimal *string `form:"unit_amount_decimal"`
 }
 
-// CustomUnitAmount lets the customer choose the price. Amounts are in the
+// CustomUnitAmountParams lets the customer choose the price. Amounts are in the
 // smallest currency unit.
-type CustomUnitAmount struct {
+type CustomUnitAmountParams struct {
 	Enabled bool   `form:"enabled"` // must be true
 	Maximum *int64 `form:"maximum"`
 	Minimum *int64 `form:"minimum"`
 	Preset  *int64 `form:"preset"`
 }
 
+func (p *DefaultPriceDataParams) check(extra Extra) error {
+	switch {
+	case p == nil:
+		return nil
+	case p.UnitAmount == nil && blank(p.UnitAmountDecimal) && p.CustomUnitAmount == nil &&
+		!extra.has("default_price_data[unit_amount]", "default_price_data[unit_amount_decimal]", "default_price_data[custom_unit_amount]"):
+		return &ParamError{Param: "default_price_data[unit_amount]", Reason: "unit_amount, unit_amount_decimal or custom_unit_amount is required"}
+	}
+	return firstError(required("default_price_data[currency]", p.Currency, extra), p.Metadata.checkAs("default_price_data[metadata]"))
+}
+
 func (p *ProductCreateParams) check() error {
 	if p.Name == "" && !p.Extra.has("name") {
 		return &ParamError{Param: "name", Reason: "is required"}
 	}
-	var price Metadata
-	if p.DefaultPriceData != nil {
-		price = p.DefaultPriceData.Metadata
-	}
-	return firstError(checkImages(p.Images), p.Metadata.check(), price.checkAs("default_price_data[metadata]"))
+	return firstError(checkImages(p.Images), p.DefaultPriceData.check(p.Extra), p.Metadata.check())
 }
 
 // maxImages is what Stripe allows on a product.
@@ -205,9 +212,8 @@ func (p *ProductUpdateParams) check() error {
 
 // ProductListParams filter a list of products.
 type ProductListParams struct {
-	Paging
-	Active    *bool `form:"active"`
-	Created   *CreatedRange
+	ListParams
+	Active    *bool    `form:"active"`
 	IDs       []string `form:"ids"` // up to 100, which are one page: the service refuses them with a cursor
 	Shippable *bool    `form:"shippable"`
 	URL       *string  `form:"url"`
@@ -244,18 +250,18 @@ func (s *ProductsService) Delete(ctx context.Context, id string, opts ...CallOpt
 // List iterates over all products that p allows, newest first. It requests the
 // next page ahead, the second once half of the first is taken.
 func (s *ProductsService) List(ctx context.Context, p ProductListParams, opts ...CallOption) iter.Seq2[*Product, error] {
-	return list[Product](ctx, s.client, productsPath, p.Paging, p.Created, p, opts)
+	return list[Product](ctx, s.client, productsPath, p.ListParams, p, opts)
 }
 
 // Page reads one page of products.
 func (s *ProductsService) Page(ctx context.Context, p ProductListParams, opts ...CallOption) (*Page[Product], error) {
-	return page[Product](ctx, s.client, productsPath, p.Paging, p.Created, p, opts)
+	return page[Product](ctx, s.client, productsPath, p.ListParams, p, opts)
 }
 
 // Where returns a Source of the products that match p, for a Poller that
 // delivers no others. The filter is part of what a checkpoint belongs to: with
 // another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// ParamError if p.ListParams is set, because a Poller pages and reads
 // by time itself. It refuses p.IDs too: Stripe does not take them together with
 // the cursors that a Poller sends. A product that matches only after a later
 // change, because it was made active say, may not be delivered.
@@ -264,7 +270,7 @@ func (s *ProductsService) Page(ctx context.Context, p ProductListParams, opts ..
 // as "default_price", and does not change the checkpoint. WithIdempotencyKey
 // and CaptureResponse are refused.
 func (s *ProductsService) Where(p ProductListParams, opts ...CallOption) Source[Product] {
-	return where(s.source(), p.Paging, p.Created, p, opts)
+	return where(s.source(), p.ListParams, p, opts)
 }
 
 // Search iterates over all products that a query finds, such as
@@ -274,4 +280,10 @@ func (s *ProductsService) Where(p ProductListParams, opts ...CallOption) Source[
 // taken. An empty query is a ParamError.
 func (s *ProductsService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Product, error] {
 	return search[Product](ctx, s.client, productsPath, query, opts)
+}
+
+// SearchPage reads one page of up to 100 products that a query finds. cursor is
+// the NextPage of the page before, and empty for the first page.
+func (s *ProductsService) SearchPage(ctx context.Context, query, cursor string, opts ...CallOption) (*Page[Product], error) {
+	return searchPage[Product](ctx, s.client, productsPath, query, cursor, opts)
 }

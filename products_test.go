@@ -12,14 +12,14 @@ import (
 )
 
 func fullProduct(t *testing.T) (stripekit.ProductCreateParams, stripekit.ProductUpdateParams) {
-	custom := &stripekit.CustomUnitAmount{Enabled: true, Maximum: new(int64(9)), Minimum: new(int64(1)), Preset: new(int64(5))}
+	custom := &stripekit.CustomUnitAmountParams{Enabled: true, Maximum: new(int64(9)), Minimum: new(int64(1)), Preset: new(int64(5))}
 	create := full(t, stripekit.ProductCreateParams{
 		Name: "shirt", Active: new(false), Attributes: []string{"size"}, Caption: new("c"), DeactivateOn: []string{"ca_1"},
-		DefaultPriceData: &stripekit.DefaultPriceData{
+		DefaultPriceData: &stripekit.DefaultPriceDataParams{
 			Currency: "usd",
-			CurrencyOptions: map[string]stripekit.PriceCurrencyOption{"eur": {
+			CurrencyOptions: map[string]stripekit.PriceCurrencyOptionParams{"eur": {
 				CustomUnitAmount: custom, TaxBehavior: new("exclusive"), UnitAmount: new(int64(3)), UnitAmountDecimal: new("3.5"),
-				Tiers: []stripekit.PriceTier{{
+				Tiers: []stripekit.PriceTierParams{{
 					UpTo: "inf", FlatAmount: new(int64(1)), FlatAmountDecimal: new("1.5"), UnitAmount: new(int64(2)), UnitAmountDecimal: new("2.5"),
 				}},
 			}},
@@ -43,9 +43,7 @@ func fullProduct(t *testing.T) (stripekit.ProductCreateParams, stripekit.Product
 
 func TestProductsSendEveryParameter(t *testing.T) {
 	create, update := fullProduct(t)
-	filter := full(t, stripekit.ProductListParams{
-		Active: new(false), Created: &someCreated, IDs: []string{"prod_1", "prod_2"}, Shippable: new(true), URL: new("u"), Extra: stripekit.Extra{"x": 1},
-	})
+	filter := full(t, stripekit.ProductListParams{ListParams: stripekit.ListParams{Created: &someCreated}, Active: new(false), IDs: []string{"prod_1", "prod_2"}, Shippable: new(true), URL: new("u"), Extra: stripekit.Extra{"x": 1}})
 	const (
 		legacy     = "active=false&attributes[0]=size&caption=c&deactivate_on[0]=ca_1"
 		option     = "default_price_data[currency_options][eur]"

@@ -149,7 +149,7 @@ func TestConnectionGoesThroughItsProxyWithTLSBehindIt(t *testing.T) {
 			server, p := secure(t), newProxy(t, start)
 			cs := stripekit.NewConnections()
 			client := opened(t, cs, through(p.url(), server))
-			got, err := cs.Test(t.Context(), "shop")
+			got, err := cs.Check(t.Context(), "shop")
 			require.NoError(t, err)
 			require.NotEmpty(t, got.Account.ID)
 			require.Equal(t, stripekit.APIVersion, got.APIVersion)
@@ -174,7 +174,7 @@ func TestConnectionGoesThroughASOCKSProxy(t *testing.T) {
 		p := newSOCKS(t)
 		cs := stripekit.NewConnections()
 		require.NoError(t, cs.Add(through(scheme+"://"+proxyLogin+"@"+p.address, server)))
-		_, err := cs.Test(t.Context(), "shop")
+		_, err := cs.Check(t.Context(), "shop")
 		require.NoError(t, err)
 		require.EqualValues(t, strings.TrimPrefix(server.URL, "https://"), <-p.tunnels)
 	}
@@ -272,14 +272,14 @@ func TestTestNamesTheProxyWhereItFails(t *testing.T) {
 
 // requireStep has a test of a connection fail at a step, without a secret in the
 // error, its causes, the log, or the error of a plain call.
-func requireStep(ctx context.Context, t *testing.T, c stripekit.Connection, step stripekit.TestStep) *stripekit.TestError {
+func requireStep(ctx context.Context, t *testing.T, c stripekit.Connection, step stripekit.CheckStep) *stripekit.CheckError {
 	t.Helper()
 	var log bytes.Buffer
 	cs := stripekit.NewConnections(stripekit.WithMaxRetries(0),
 		stripekit.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	client := opened(t, cs, c)
-	_, err := cs.Test(ctx, c.Name)
-	var e *stripekit.TestError
+	_, err := cs.Check(ctx, c.Name)
+	var e *stripekit.CheckError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, step, e.Step, err)
 	require.NotContains(t, err.Error(), "\n")
@@ -310,7 +310,7 @@ func TestTestTellsTheServiceBehindTheProxyFromTheProxy(t *testing.T) {
 	silent, heard := silentServer(t)
 	for name, test := range map[string]struct {
 		change func(*stripekit.Connection)
-		step   stripekit.TestStep
+		step   stripekit.CheckStep
 		reason string
 	}{
 		"another's certificate": {
@@ -341,8 +341,8 @@ func TestTestTellsTheServiceBehindTheProxyFromTheProxy(t *testing.T) {
 				if name == "silence" {
 					ctx = untilHeard(t, heard)
 				}
-				_, err := cs.Test(ctx, "shop")
-				var e *stripekit.TestError
+				_, err := cs.Check(ctx, "shop")
+				var e *stripekit.CheckError
 				require.ErrorAs(t, err, &e)
 				require.Equal(t, test.step, e.Step, err)
 				require.Contains(t, e.Reason, test.reason)

@@ -65,9 +65,8 @@ func (p *RefundUpdateParams) check() error { return p.Metadata.check() }
 
 // RefundListParams filter a list of refunds.
 type RefundListParams struct {
-	Paging
+	ListParams
 	Charge        *string `form:"charge"`
-	Created       *CreatedRange
 	PaymentIntent *string `form:"payment_intent"`
 	Extra         Extra   `form:"*"`
 }
@@ -98,29 +97,29 @@ func (s *RefundsService) Update(ctx context.Context, id string, p RefundUpdatePa
 // Cancel stops a refund whose Status is "requires_action"; another is an
 // ErrInvalidRequest. Refunds to cards are never in that state.
 func (s *RefundsService) Cancel(ctx context.Context, id string, opts ...CallOption) (*Refund, error) {
-	return act[Refund](ctx, s.client, refundsPath, id, "cancel", none{}, opts)
+	return postAction[Refund](ctx, s.client, refundsPath, id, "cancel", noParams{}, opts)
 }
 
 // List iterates over all refunds that p allows, newest first. It requests the
 // next page ahead, the second once half of the first is taken.
 func (s *RefundsService) List(ctx context.Context, p RefundListParams, opts ...CallOption) iter.Seq2[*Refund, error] {
-	return list[Refund](ctx, s.client, refundsPath, p.Paging, p.Created, p, opts)
+	return list[Refund](ctx, s.client, refundsPath, p.ListParams, p, opts)
 }
 
 // Page reads one page of refunds.
 func (s *RefundsService) Page(ctx context.Context, p RefundListParams, opts ...CallOption) (*Page[Refund], error) {
-	return page[Refund](ctx, s.client, refundsPath, p.Paging, p.Created, p, opts)
+	return page[Refund](ctx, s.client, refundsPath, p.ListParams, p, opts)
 }
 
 // Where returns a Source of the refunds that match p, for a Poller that
 // delivers no others. The filter is part of what a checkpoint belongs to: with
 // another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.Paging or p.Created is set, because a Poller pages and reads
+// ParamError if p.ListParams is set, because a Poller pages and reads
 // by time itself.
 //
 // Of the options, WithExpand is allowed. It names fields as in a refund, such
 // as "charge", and does not change the checkpoint. WithIdempotencyKey and
 // CaptureResponse are refused.
 func (s *RefundsService) Where(p RefundListParams, opts ...CallOption) Source[Refund] {
-	return where(s.source(), p.Paging, p.Created, p, opts)
+	return where(s.source(), p.ListParams, p, opts)
 }

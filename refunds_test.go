@@ -14,7 +14,7 @@ func TestRefundsSendEveryParameter(t *testing.T) {
 		RefundApplicationFee: new(true), ReverseTransfer: new(false), Extra: stripekit.Extra{"x": 1},
 	})
 	update := full(t, stripekit.RefundUpdateParams{Metadata: stripekit.Metadata{"k": "v"}, Extra: stripekit.Extra{"x": 1}})
-	filter := full(t, stripekit.RefundListParams{Charge: new("ch_1"), Created: &someCreated, PaymentIntent: new("pi_1"), Extra: stripekit.Extra{"x": 1}})
+	filter := full(t, stripekit.RefundListParams{ListParams: stripekit.ListParams{Created: &someCreated}, Charge: new("ch_1"), PaymentIntent: new("pi_1"), Extra: stripekit.Extra{"x": 1}})
 	const sentFilter = sentCreated + "&charge=ch_1&payment_intent=pi_1&x=1"
 
 	requireOperations(t, map[string]operation{

@@ -138,21 +138,21 @@ func TestSearchThatWouldNotEndIsAnError(t *testing.T) {
 // TestListThatWouldNotEndIsAnError: lists are walked by the same steps.
 func TestListThatWouldNotEndIsAnError(t *testing.T) {
 	tests := map[string]struct {
-		paging   stripekit.Paging
+		paging   stripekit.ListParams
 		pages    []string
 		requests int
 	}{
-		"the same page for ever":   {stripekit.Paging{}, []string{found("", true, "a", "b")}, 2},
-		"the same page at the end": {stripekit.Paging{}, []string{found("", true, "a", "b"), found("", false, "a", "b")}, 2},
-		"the cursor's own page":    {stripekit.Paging{StartingAfter: "b"}, []string{found("", true, "a", "b")}, 1},
-		"upward, the same page":    {stripekit.Paging{EndingBefore: "c"}, []string{found("", true, "a", "b")}, 2},
-		"has_more on nothing":      {stripekit.Paging{}, []string{found("", true)}, 1},
+		"the same page for ever":   {stripekit.ListParams{}, []string{found("", true, "a", "b")}, 2},
+		"the same page at the end": {stripekit.ListParams{}, []string{found("", true, "a", "b"), found("", false, "a", "b")}, 2},
+		"the cursor's own page":    {stripekit.ListParams{StartingAfter: "b"}, []string{found("", true, "a", "b")}, 1},
+		"upward, the same page":    {stripekit.ListParams{EndingBefore: "c"}, []string{found("", true, "a", "b")}, 2},
+		"has_more on nothing":      {stripekit.ListParams{}, []string{found("", true)}, 1},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			tp, client := newTape(t)
 			tp.play = playing(tt.pages...)
-			err := drained(client.Refunds.List(t.Context(), stripekit.RefundListParams{Paging: tt.paging}))
+			err := drained(client.Refunds.List(t.Context(), stripekit.RefundListParams{ListParams: tt.paging}))
 			require.ErrorIs(t, err, stripekit.ErrAPI)
 			require.ErrorContains(t, err, "GET /v1/refunds: the list cannot be read to its end")
 			require.Len(t, tp.sent, tt.requests)
@@ -162,19 +162,19 @@ func TestListThatWouldNotEndIsAnError(t *testing.T) {
 
 func TestListWalksEitherWay(t *testing.T) {
 	tests := map[string]struct {
-		paging stripekit.Paging
+		paging stripekit.ListParams
 		pages  []string
 		ids    []string
 		sent   []string
 	}{
 		"down": {
-			stripekit.Paging{Limit: 2},
+			stripekit.ListParams{Limit: 2},
 			[]string{found("", true, "d", "c"), found("", false, "b", "a")},
 			[]string{"d", "c", "b", "a"},
 			[]string{"limit=2", "limit=2&starting_after=c"},
 		},
 		"up": {
-			stripekit.Paging{Limit: 2, EndingBefore: "a"},
+			stripekit.ListParams{Limit: 2, EndingBefore: "a"},
 			[]string{found("", true, "c", "b"), found("", false, "d")},
 			[]string{"b", "c", "d"},
 			[]string{"limit=2&ending_before=a", "limit=2&ending_before=c"},
@@ -184,7 +184,7 @@ func TestListWalksEitherWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tp, client := newTape(t)
 			tp.play = playing(tt.pages...)
-			all := client.Orders.List(t.Context(), stripekit.OrderListParams{Paging: tt.paging})
+			all := client.Orders.List(t.Context(), stripekit.OrderListParams{ListParams: tt.paging})
 			ids, err := walked(all, func(o *stripekit.Order) string { return o.ID })
 			require.NoError(t, err)
 			require.Equal(t, tt.ids, ids)
@@ -208,4 +208,50 @@ func TestEmptySearchIsRefusedBeforeARequest(t *testing.T) {
 		}
 	}
 	requireParamErrors(t, calls)
+}
+
+func TestSearchPageReadsOnePage(t *testing.T) {
+	pages := map[string]func(context.Context, *stripekit.Client, string, string) (ids []string, next string, err error){
+		"/v1/charges/search": func(ctx context.Context, c *stripekit.Client, query, cursor string) ([]string, string, error) {
+			return onePage(c.Charges.SearchPage(ctx, query, cursor))(func(o *stripekit.Charge) string { return o.ID })
+		},
+		"/v1/customers/search": func(ctx context.Context, c *stripekit.Client, query, cursor string) ([]string, string, error) {
+			return onePage(c.Customers.SearchPage(ctx, query, cursor))(func(o *stripekit.Customer) string { return o.ID })
+		},
+		"/v1/products/search": func(ctx context.Context, c *stripekit.Client, query, cursor string) ([]string, string, error) {
+			return onePage(c.Products.SearchPage(ctx, query, cursor))(func(o *stripekit.Product) string { return o.ID })
+		},
+	}
+	for path, page := range pages {
+		t.Run(path, func(t *testing.T) {
+			tp, client := newTape(t)
+			tp.play = playing(found("p2", true, "a", "b"), found("", false, "c"))
+			ids, next, err := page(t.Context(), client, "amount>1", "")
+			require.NoError(t, err)
+			require.Equal(t, []string{"a", "b"}, ids)
+			ids, last, err := page(t.Context(), client, "amount>1", next)
+			require.NoError(t, err)
+			require.Equal(t, []string{"c"}, ids)
+			require.Empty(t, last)
+			require.Empty(t, cmp.Diff([]sentRequest{
+				{"GET", path, "query=amount>1&limit=100"}, {"GET", path, "query=amount>1&limit=100&page=p2"},
+			}, tp.sent))
+			_, _, err = page(t.Context(), client, " ", "")
+			require.ErrorIs(t, err, stripekit.ErrInvalidRequest)
+			require.Len(t, tp.sent, 2)
+		})
+	}
+}
+
+// onePage are the ids of a page, and its NextPage.
+func onePage[T any](page *stripekit.Page[T], err error) func(id func(*T) string) ([]string, string, error) {
+	return func(id func(*T) string) (ids []string, next string, _ error) {
+		if err != nil {
+			return nil, "", err
+		}
+		for _, object := range page.Data {
+			ids = append(ids, id(object))
+		}
+		return ids, page.NextPage, nil
+	}
 }

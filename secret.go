@@ -13,9 +13,9 @@ import (
 type Secret struct {
 	// reveal is a func since nothing that prints or encodes values by
 	// reflection, be it unexported fields, looks into one.
-	reveal func() (string, error)
-	env    string // the variable that it is read from
-	home   string // where alone it may be sent; empty for anywhere
+	reveal        func() (string, error)
+	env           string // the variable that it is read from
+	allowedOrigin string // where alone it may be sent; empty for anywhere
 }
 
 // NewSecret holds a key. An empty one is the zero value.
@@ -59,7 +59,7 @@ func (s Secret) String() string {
 }
 
 // unread tells that the key is still in the environment.
-func (s Secret) unread() bool { return s.env != "" && s.home == "" }
+func (s Secret) unread() bool { return s.env != "" && s.allowedOrigin == "" }
 
 // Format prints String for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
@@ -90,7 +90,7 @@ func (s Secret) read() (string, error) {
 	return s.reveal()
 }
 
-// kept is the key as a connection keeps it: read, and to be sent to home alone.
-func (s Secret) kept(key, home string) Secret {
-	return Secret{reveal: func() (string, error) { return key, nil }, env: s.env, home: home}
+// kept is the key as a connection keeps it: read, and to be sent to allowedOrigin alone.
+func (s Secret) kept(key, allowedOrigin string) Secret {
+	return Secret{reveal: func() (string, error) { return key, nil }, env: s.env, allowedOrigin: allowedOrigin}
 }

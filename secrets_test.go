@@ -147,7 +147,7 @@ func TestConnectionShowsNoSecret(t *testing.T) {
 		"decoded":                        decoded, "named": named, "kept": kept, "kept, named": keptNamed, "pointer": &kept,
 		"in a struct": struct{ c stripekit.Connection }{kept}, "decoded in a struct": struct{ c stripekit.Connection }{decoded},
 		"several": []stripekit.Connection{decoded, named, kept}, "connections": cs, "client": opened, "client value": *opened,
-		"literal": &literal, "result": stripekit.TestResult{Mode: stripekit.Test},
+		"literal": &literal, "result": stripekit.CheckResult{Mode: stripekit.ModeTest},
 	} {
 		requireShowsNoSecret(t, what, v)
 	}

@@ -132,7 +132,7 @@ func full[T any](t *testing.T, params T) T {
 
 func requireFull(t *testing.T, name string, v reflect.Value) {
 	t.Helper()
-	if v.Type() == reflect.TypeFor[stripekit.Extra]() || v.Type() == reflect.TypeFor[stripekit.Paging]() {
+	if v.Type() == reflect.TypeFor[stripekit.Extra]() || v.Type() == reflect.TypeFor[stripekit.ListParams]() {
 		return
 	}
 	require.Falsef(t, v.IsZero(), "%s is not set", name)

@@ -29,7 +29,7 @@ var columns = []string{"id", "created", "amount", "amount_refunded", "currency",
 func csvRow(w io.Writer, c *stripekit.Charge) error {
 	return csvLine(w, []string{
 		c.ID, c.Created.String(), strconv.FormatInt(c.Amount, 10), strconv.FormatInt(c.AmountRefunded, 10),
-		c.Currency, c.Status, c.Customer.ID, c.PaymentIntent.ID, c.FailureCode,
+		c.Currency, string(c.Status), c.Customer.ID, c.PaymentIntent.ID, c.FailureCode,
 	})
 }
 

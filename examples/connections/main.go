@@ -77,8 +77,8 @@ func run(ctx context.Context, out io.Writer, server *stripetest.Server, every, d
 
 // test tells in a line whether a connection is good.
 func test(ctx context.Context, connections *stripekit.Connections, name string) string {
-	result, err := connections.Test(ctx, name)
-	if failure, ok := errors.AsType[*stripekit.TestError](err); ok {
+	result, err := connections.Check(ctx, name)
+	if failure, ok := errors.AsType[*stripekit.CheckError](err); ok {
 		return fmt.Sprintf("failed at the %s: %s", failure.Step, failure.Reason)
 	}
 	if err != nil {

@@ -45,7 +45,7 @@ Triggers on source, for 9.999999999s:
 Refused:
   stripe: POST /v1/customers: connection "source": read-only, refuses writes
   stripe: POST /v1/customers: connection "paused": disabled
-`, owner.ID), hourlyAtRandom.ReplaceAllString(out.String(), "every 1h0m0s     3 calls"))
+`, owner.Account.ID), hourlyAtRandom.ReplaceAllString(out.String(), "every 1h0m0s     3 calls"))
 		require.Zero(t, server.Count("POST /v1/customers"))
 	})
 }

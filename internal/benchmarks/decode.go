@@ -44,7 +44,7 @@ func decodeClient(l layout) func(options) (pair, error) {
 		var buffer into
 
 		ourPage := func() (*stripekit.Page[stripekit.Charge], error) {
-			return ours.Charges.Page(ctx, stripekit.ChargeListParams{Paging: stripekit.Paging{Limit: pageSize}})
+			return ours.Charges.Page(ctx, stripekit.ChargeListParams{ListParams: stripekit.ListParams{Limit: pageSize}})
 		}
 		theirPage := func() ([]*stripe.Charge, error) {
 			list := theirs.V1Charges.List(ctx, &stripe.ChargeListParams{ListParams: stripe.ListParams{Limit: new(int64(pageSize))}})

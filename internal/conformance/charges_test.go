@@ -72,7 +72,7 @@ func chargeCreate() stripekit.ChargeCreateParams {
 		Description:          new("a description"),
 		Metadata:             stripekit.Metadata{"order": "6735"},
 		OnBehalfOf:           new("acct_123"),
-		RadarOptions:         &stripekit.RadarOptions{Session: "rse_123"},
+		RadarOptions:         &stripekit.RadarOptionsParams{Session: "rse_123"},
 		ReceiptEmail:         new("jenny@example.com"),
 		Shipping: &stripekit.Shipping{
 			Name: "Jenny", Phone: "+49", Address: address(), Carrier: "DHL", TrackingNumber: "1",
@@ -80,7 +80,7 @@ func chargeCreate() stripekit.ChargeCreateParams {
 		Source:                    new("tok_visa"),
 		StatementDescriptor:       new("SHOP"),
 		StatementDescriptorSuffix: new("ORDER"),
-		TransferData: &stripekit.ChargeTransferData{
+		TransferData: &stripekit.ChargeTransferDataParams{
 			Amount: new(int64(10)), Description: new("a transfer"), Destination: "acct_123",
 		},
 		TransferGroup: new("group"),
@@ -108,7 +108,7 @@ func chargeCapture() stripekit.ChargeCaptureParams {
 		ReceiptEmail:              new("jenny@example.com"),
 		StatementDescriptor:       new("SHOP"),
 		StatementDescriptorSuffix: new("ORDER"),
-		TransferData:              &stripekit.ChargeCaptureTransferData{Amount: new(int64(10))},
+		TransferData:              &stripekit.ChargeCaptureTransferDataParams{Amount: new(int64(10))},
 		TransferGroup:             new("group"),
 		Extra:                     stripekit.Extra{"expand": []string{"customer"}},
 	}
@@ -116,8 +116,7 @@ func chargeCapture() stripekit.ChargeCaptureParams {
 
 func chargeList() stripekit.ChargeListParams {
 	return stripekit.ChargeListParams{
-		Paging:        paging(),
-		Created:       created(),
+		ListParams:    listParams(),
 		Customer:      new("cus_123"),
 		PaymentIntent: new("pi_123"),
 		TransferGroup: new("group"),

@@ -69,16 +69,16 @@ func customerCreate() stripekit.CustomerCreateParams {
 		Address:        new(address()),
 		Balance:        new(int64(-100)),
 		BusinessName:   new("a business"),
-		CashBalance:    &stripekit.CashBalance{Settings: stripekit.CashBalanceSettings{ReconciliationMode: "manual"}},
+		CashBalance:    &stripekit.CashBalanceParams{Settings: stripekit.CashBalanceSettingsParams{ReconciliationMode: "manual"}},
 		Description:    new("a description"),
 		Email:          new("jenny@example.com"),
 		IndividualName: new("Jenny"),
 		InvoicePrefix:  new("PREFIX"),
-		InvoiceSettings: &stripekit.InvoiceSettings{
-			CustomFields:         []stripekit.InvoiceCustomField{{Name: "order", Value: "6735"}, {Name: "shop", Value: "1"}},
+		InvoiceSettings: &stripekit.InvoiceSettingsParams{
+			CustomFields:         []stripekit.InvoiceCustomFieldParams{{Name: "order", Value: "6735"}, {Name: "shop", Value: "1"}},
 			DefaultPaymentMethod: new("pm_123"),
 			Footer:               new("a footer"),
-			RenderingOptions: &stripekit.InvoiceRenderOptions{
+			RenderingOptions: &stripekit.InvoiceRenderOptionsParams{
 				AmountTaxDisplay: new("exclude_tax"), Template: new("inrtem_123"),
 			},
 		},
@@ -90,9 +90,9 @@ func customerCreate() stripekit.CustomerCreateParams {
 		PreferredLocales:    []string{"en", "de"},
 		Shipping:            shipping,
 		Source:              new("tok_visa"),
-		Tax:                 &stripekit.CustomerTax{IPAddress: new("203.0.113.1"), ValidateLocation: new("immediately")},
+		Tax:                 &stripekit.CustomerTaxParams{IPAddress: new("203.0.113.1"), ValidateLocation: new("immediately")},
 		TaxExempt:           new("none"),
-		TaxIDData:           []stripekit.TaxIDData{{Type: "eu_vat", Value: "DE123456789"}},
+		TaxIDData:           []stripekit.TaxIDDataParams{{Type: "eu_vat", Value: "DE123456789"}},
 		TestClock:           new("clock_123"),
 		Extra:               stripekit.Extra{"expand": []string{"default_source"}},
 	}
@@ -118,7 +118,7 @@ func customerUpdate() stripekit.CustomerUpdateParams {
 		PreferredLocales:    from.PreferredLocales,
 		Shipping:            from.Shipping,
 		Source:              from.Source,
-		Tax:                 &stripekit.CustomerTax{IPAddress: new("203.0.113.1"), ValidateLocation: new("auto")},
+		Tax:                 &stripekit.CustomerTaxParams{IPAddress: new("203.0.113.1"), ValidateLocation: new("auto")},
 		TaxExempt:           from.TaxExempt,
 		Extra:               from.Extra,
 	}
@@ -126,10 +126,9 @@ func customerUpdate() stripekit.CustomerUpdateParams {
 
 func customerList() stripekit.CustomerListParams {
 	return stripekit.CustomerListParams{
-		Paging:    paging(),
-		Created:   created(),
-		Email:     new("jenny@example.com"),
-		TestClock: new("clock_123"),
-		Extra:     stripekit.Extra{"expand": []string{"data.default_source"}},
+		ListParams: listParams(),
+		Email:      new("jenny@example.com"),
+		TestClock:  new("clock_123"),
+		Extra:      stripekit.Extra{"expand": []string{"data.default_source"}},
 	}
 }

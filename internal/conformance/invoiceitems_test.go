@@ -81,8 +81,8 @@ func invoiceItemCreate() stripekit.InvoiceItemCreateParams {
 	}
 }
 
-func priceData() *stripekit.PriceData {
-	return &stripekit.PriceData{
+func priceData() *stripekit.PriceDataParams {
+	return &stripekit.PriceDataParams{
 		Currency: "usd", Product: "prod_123", TaxBehavior: new("inclusive"), UnitAmount: new(int64(10)), UnitAmountDecimal: new("10.5"),
 	}
 }
@@ -110,8 +110,7 @@ func invoiceItemUpdate() stripekit.InvoiceItemUpdateParams {
 
 func invoiceItemList() stripekit.InvoiceItemListParams {
 	return stripekit.InvoiceItemListParams{
-		Paging:          paging(),
-		Created:         created(),
+		ListParams:      listParams(),
 		Customer:        new("cus_123"),
 		CustomerAccount: new("acct_123"),
 		Invoice:         new("in_123"),

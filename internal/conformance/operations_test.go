@@ -64,12 +64,15 @@ func (o operation) fieldsOf(version string) []string {
 	return slices.DeleteFunc(all, func(field string) bool { return o.versionOf(field) != version })
 }
 
-func paging() stripekit.Paging {
-	return stripekit.Paging{Limit: 3, StartingAfter: "id_1", EndingBefore: "id_2"}
-}
-
 func created() *stripekit.CreatedRange {
 	return &stripekit.CreatedRange{GT: 1, GTE: 2, LT: 4, LTE: 3}
+}
+
+func listParams() stripekit.ListParams {
+	return stripekit.ListParams{
+		Limit: 3, StartingAfter: "id_1", EndingBefore: "id_2",
+		Created: created(),
+	}
 }
 
 func address() stripekit.Address {

@@ -191,22 +191,20 @@ func TestOldStripeGoStoryOfManyOrders(t *testing.T) {
 		down := &stripe72.OrderListParams{}
 		down.Limit = new(int64(limit))
 		require.Empty(t, cmp.Diff(all, f.list(t, down)))
-		requireSameList(t, all, f.ours.Orders.List(t.Context(), stripekit.OrderListParams{Paging: stripekit.Paging{Limit: limit}}))
+		requireSameList(t, all, f.ours.Orders.List(t.Context(), stripekit.OrderListParams{ListParams: stripekit.ListParams{Limit: limit}}))
 
 		up := &stripe72.OrderListParams{}
 		up.Limit, up.EndingBefore = new(int64(limit)), &all[6].ID
 		newer := f.list(t, up)
 		require.Len(t, newer, 6)
 		require.Equal(t, all[5].ID, newer[0].ID, "upward is oldest first")
-		requireSameList(t, newer, f.ours.Orders.List(t.Context(), stripekit.OrderListParams{
-			Paging: stripekit.Paging{Limit: limit, EndingBefore: all[6].ID},
-		}))
+		requireSameList(t, newer, f.ours.Orders.List(t.Context(), stripekit.OrderListParams{ListParams: stripekit.ListParams{Limit: limit, EndingBefore: all[6].ID}}))
 
 		returns := &stripe72.OrderReturnListParams{}
 		returns.Limit = new(int64(limit))
 		returned := f.listReturns(t, returns)
 		require.Len(t, returned, len(paid))
-		requireSameList(t, returned, f.ours.Orders.Returns(t.Context(), stripekit.OrderReturnListParams{Paging: stripekit.Paging{Limit: limit}}))
+		requireSameList(t, returned, f.ours.Orders.Returns(t.Context(), stripekit.OrderReturnListParams{ListParams: stripekit.ListParams{Limit: limit}}))
 	}
 	byStatus := f.list(t, &stripe72.OrderListParams{Status: new("paid"), Customer: &customer})
 	require.Len(t, byStatus, len(paid))

@@ -104,7 +104,7 @@ func orderUpdate() stripekit.OrderUpdateParams {
 		Coupon:                 new("coupon"),
 		Metadata:               stripekit.Metadata{"order": "6735"},
 		SelectedShippingMethod: new("ship_123"),
-		Shipping:               &stripekit.OrderTracking{Carrier: "DHL", TrackingNumber: "1"},
+		Shipping:               &stripekit.OrderTrackingParams{Carrier: "DHL", TrackingNumber: "1"},
 		Status:                 new("fulfilled"),
 		Extra:                  stripekit.Extra{"expand": []string{"charge"}},
 	}
@@ -136,12 +136,11 @@ func orderReturn() stripekit.OrderReturnParams {
 
 func orderList() stripekit.OrderListParams {
 	return stripekit.OrderListParams{
-		Paging:   paging(),
-		Created:  created(),
-		Customer: new("cus_123"),
-		IDs:      []string{"or_1", "or_2"},
-		Status:   new("paid"),
-		StatusTransitions: &stripekit.StatusTransitionRanges{
+		ListParams: listParams(),
+		Customer:   new("cus_123"),
+		IDs:        []string{"or_1", "or_2"},
+		Status:     new("paid"),
+		StatusTransitions: &stripekit.OrderStatusTransitionsParams{
 			Canceled: created(), Fulfilled: created(), Paid: created(), Returned: created(),
 		},
 		UpstreamIDs: []string{"up_1", "up_2"},
@@ -151,9 +150,8 @@ func orderList() stripekit.OrderListParams {
 
 func orderReturnList() stripekit.OrderReturnListParams {
 	return stripekit.OrderReturnListParams{
-		Paging:  paging(),
-		Created: created(),
-		Order:   new("or_123"),
-		Extra:   stripekit.Extra{"expand": []string{"data.refund"}},
+		ListParams: listParams(),
+		Order:      new("or_123"),
+		Extra:      stripekit.Extra{"expand": []string{"data.refund"}},
 	}
 }

@@ -88,14 +88,14 @@ func productCreate() stripekit.ProductCreateParams {
 	}
 }
 
-func defaultPrice() *stripekit.DefaultPriceData {
-	custom := &stripekit.CustomUnitAmount{Enabled: true, Maximum: new(int64(900)), Minimum: new(int64(100)), Preset: new(int64(500))}
-	return &stripekit.DefaultPriceData{
+func defaultPrice() *stripekit.DefaultPriceDataParams {
+	custom := &stripekit.CustomUnitAmountParams{Enabled: true, Maximum: new(int64(900)), Minimum: new(int64(100)), Preset: new(int64(500))}
+	return &stripekit.DefaultPriceDataParams{
 		Currency: "usd",
-		CurrencyOptions: map[string]stripekit.PriceCurrencyOption{"eur": {
+		CurrencyOptions: map[string]stripekit.PriceCurrencyOptionParams{"eur": {
 			CustomUnitAmount: custom,
 			TaxBehavior:      new("inclusive"),
-			Tiers: []stripekit.PriceTier{
+			Tiers: []stripekit.PriceTierParams{
 				{
 					UpTo: "10", FlatAmount: new(int64(1)), FlatAmountDecimal: new("1.5"),
 					UnitAmount: new(int64(2)), UnitAmountDecimal: new("2.5"),
@@ -139,12 +139,11 @@ func productUpdate() stripekit.ProductUpdateParams {
 
 func productList() stripekit.ProductListParams {
 	return stripekit.ProductListParams{
-		Paging:    paging(),
-		Active:    new(false),
-		Created:   created(),
-		IDs:       []string{"prod_1", "prod_2"},
-		Shippable: new(true),
-		URL:       new("https://example.com"),
-		Extra:     stripekit.Extra{"expand": []string{"data.default_price"}},
+		ListParams: listParams(),
+		Active:     new(false),
+		IDs:        []string{"prod_1", "prod_2"},
+		Shippable:  new(true),
+		URL:        new("https://example.com"),
+		Extra:      stripekit.Extra{"expand": []string{"data.default_price"}},
 	}
 }

@@ -82,9 +82,8 @@ func refundUpdate() stripekit.RefundUpdateParams {
 
 func refundList() stripekit.RefundListParams {
 	return stripekit.RefundListParams{
-		Paging:        paging(),
+		ListParams:    listParams(),
 		Charge:        new("ch_123"),
-		Created:       created(),
 		PaymentIntent: new("pi_123"),
 		Extra:         stripekit.Extra{"expand": []string{"data.charge"}},
 	}

@@ -26,14 +26,12 @@ func ourOrder(o *stripe72.Order) *stripekit.Order {
 		Returns:            ourReturns(o.Returns),
 		Shipping:           ourOrderShipping(o.Shipping),
 		Status:             o.Status,
-		StatusTransitions: stripekit.OrderStatusTransitions{
-			Canceled: stripekit.UnixTime(o.StatusTransitions.Canceled),
-			Paid:     stripekit.UnixTime(o.StatusTransitions.Paid),
-			Returned: stripekit.UnixTime(o.StatusTransitions.Returned),
-		},
 		Updated:    stripekit.UnixTime(o.Updated),
 		UpstreamID: o.UpstreamID,
 	}
+	ours.StatusTransitions.Canceled = stripekit.UnixTime(o.StatusTransitions.Canceled)
+	ours.StatusTransitions.Paid = stripekit.UnixTime(o.StatusTransitions.Paid)
+	ours.StatusTransitions.Returned = stripekit.UnixTime(o.StatusTransitions.Returned)
 	if o.Charge != nil {
 		ours.Charge.ID = o.Charge.ID
 	}

@@ -80,7 +80,7 @@ func ourCharge(c *stripe.Charge) *stripekit.Charge {
 		Shipping:                  ourShipping(c.Shipping),
 		StatementDescriptor:       c.StatementDescriptor,
 		StatementDescriptorSuffix: c.StatementDescriptorSuffix,
-		Status:                    string(c.Status),
+		Status:                    stripekit.ChargeStatus(c.Status),
 		TransferGroup:             c.TransferGroup,
 	}
 	if c.BalanceTransaction != nil {

@@ -83,15 +83,13 @@ func TestStripeGoStoryOfManyPages(t *testing.T) {
 		size := stripe.ListParams{Limit: new(int64(limit))}
 		down := theirList(t, f.theirs.V1Products.List(ctx, &stripe.ProductListParams{ListParams: size}).All(ctx), ourProduct)
 		require.Empty(t, cmp.Diff(all, down))
-		requireSameList(t, down, f.ours.Products.List(ctx, stripekit.ProductListParams{Paging: stripekit.Paging{Limit: limit}}))
+		requireSameList(t, down, f.ours.Products.List(ctx, stripekit.ProductListParams{ListParams: stripekit.ListParams{Limit: limit}}))
 
 		size.EndingBefore = &all[6].ID
 		up := theirList(t, f.theirs.V1Products.List(ctx, &stripe.ProductListParams{ListParams: size}).All(ctx), ourProduct)
 		require.Len(t, up, 6)
 		require.Equal(t, "product 1", up[0].Name, "upward is oldest first")
-		requireSameList(t, up, f.ours.Products.List(ctx, stripekit.ProductListParams{
-			Paging: stripekit.Paging{Limit: limit, EndingBefore: all[6].ID},
-		}))
+		requireSameList(t, up, f.ours.Products.List(ctx, stripekit.ProductListParams{ListParams: stripekit.ListParams{Limit: limit, EndingBefore: all[6].ID}}))
 	}
 }
 

@@ -213,7 +213,7 @@ func TestStripeGoAndOursSeeTheSameErrors(t *testing.T) {
 		params := &stripe.ChargeListParams{}
 		params.StartingAfter = new("ch_missing")
 		theirs := f.theirs.V1Charges.List(t.Context(), params).Err()
-		_, ours := f.ours.Charges.Page(t.Context(), stripekit.ChargeListParams{Paging: stripekit.Paging{StartingAfter: "ch_missing"}})
+		_, ours := f.ours.Charges.Page(t.Context(), stripekit.ChargeListParams{ListParams: stripekit.ListParams{StartingAfter: "ch_missing"}})
 		requireSameFailure(t, failure{400, "invalid_request_error", "resource_missing", "", "starting_after", "No such charge: 'ch_missing'"}, theirs, ours)
 	})
 	t.Run("unknown parameter", func(t *testing.T) {
@@ -252,25 +252,25 @@ func TestStripeGoAndOursPageAlike(t *testing.T) {
 	require.Len(t, seconds, 4)
 
 	for _, limit := range []int{1, 2, 3, 5, 13, 100} {
-		down := stripekit.Paging{Limit: limit}
+		down := stripekit.ListParams{Limit: limit}
 		require.Equal(t, ids, theirIDs(t, f, down), "limit %d", limit)
 		require.Equal(t, ids, ourIDs(t, f, down), "limit %d", limit)
-		page, err := f.ours.Customers.Page(t.Context(), stripekit.CustomerListParams{Paging: down})
+		page, err := f.ours.Customers.Page(t.Context(), stripekit.CustomerListParams{ListParams: down})
 		require.NoError(t, err)
 		require.Len(t, page.Data, min(limit, len(ids)))
 		require.Equal(t, limit < len(ids), page.HasMore, "limit %d", limit)
 
-		middle := stripekit.Paging{Limit: limit, StartingAfter: ids[5]}
+		middle := stripekit.ListParams{Limit: limit, StartingAfter: ids[5]}
 		require.Equal(t, ids[6:], theirIDs(t, f, middle), "limit %d", limit)
 		require.Equal(t, ids[6:], ourIDs(t, f, middle), "limit %d", limit)
 
 		for _, cursor := range []int{len(ids) - 1, 6, 1} { // upward, oldest first
 			newer := slices.Clone(ids[:cursor])
 			slices.Reverse(newer)
-			up := stripekit.Paging{Limit: limit, EndingBefore: ids[cursor]}
+			up := stripekit.ListParams{Limit: limit, EndingBefore: ids[cursor]}
 			require.Equal(t, newer, theirIDs(t, f, up), "limit %d, cursor %d", limit, cursor)
 			require.Equal(t, newer, ourIDs(t, f, up), "limit %d, cursor %d", limit, cursor)
-			page, err := f.ours.Customers.Page(t.Context(), stripekit.CustomerListParams{Paging: up})
+			page, err := f.ours.Customers.Page(t.Context(), stripekit.CustomerListParams{ListParams: up})
 			require.NoError(t, err)
 			require.Len(t, page.Data, min(limit, cursor))
 			require.Equal(t, limit < cursor, page.HasMore, "limit %d, cursor %d", limit, cursor)
@@ -304,18 +304,14 @@ func TestStripeGoAndOursFilterAlike(t *testing.T) {
 	require.Len(t, want, 2)
 
 	var got []*stripekit.Charge
-	for charge, err := range f.ours.Charges.List(t.Context(), stripekit.ChargeListParams{
-		Paging:        stripekit.Paging{Limit: 1},
-		Created:       &stripekit.CreatedRange{GT: 1700000000, LTE: 1700000001},
-		TransferGroup: new("a"),
-	}) {
+	for charge, err := range f.ours.Charges.List(t.Context(), stripekit.ChargeListParams{ListParams: stripekit.ListParams{Limit: 1, Created: &stripekit.CreatedRange{GT: 1700000000, LTE: 1700000001}}, TransferGroup: new("a")}) {
 		require.NoError(t, err)
 		got = append(got, charge)
 	}
 	require.Empty(t, cmp.Diff(want, got))
 }
 
-func theirIDs(t *testing.T, f *fake, p stripekit.Paging) []string {
+func theirIDs(t *testing.T, f *fake, p stripekit.ListParams) []string {
 	t.Helper()
 	params := &stripe.CustomerListParams{}
 	params.Limit = new(int64(p.Limit))
@@ -333,10 +329,10 @@ func theirIDs(t *testing.T, f *fake, p stripekit.Paging) []string {
 	return ids
 }
 
-func ourIDs(t *testing.T, f *fake, p stripekit.Paging) []string {
+func ourIDs(t *testing.T, f *fake, p stripekit.ListParams) []string {
 	t.Helper()
 	var ids []string
-	for customer, err := range f.ours.Customers.List(t.Context(), stripekit.CustomerListParams{Paging: p}) {
+	for customer, err := range f.ours.Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: p}) {
 		require.NoError(t, err)
 		ids = append(ids, customer.ID)
 	}

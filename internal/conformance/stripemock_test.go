@@ -153,7 +153,7 @@ func TestStripeMockRefusesUnknownNestedParameters(t *testing.T) {
 	client, _ := newClient(t, mock.Key, server.URL)
 	_, err := client.Charges.Create(t.Context(), stripekit.ChargeCreateParams{
 		Amount: 100, Currency: "usd", Source: new("tok_visa"),
-		TransferData: &stripekit.ChargeTransferData{Destination: "acct_123"},
+		TransferData: &stripekit.ChargeTransferDataParams{Destination: "acct_123"},
 		Extra:        stripekit.Extra{"transfer_data[nonsense]": "1"},
 	})
 	require.ErrorIs(t, err, stripekit.ErrInvalidRequest)
@@ -174,7 +174,7 @@ func TestStripeMockAcceptsWhatUnsets(t *testing.T) {
 	_, err := client.Customers.Create(t.Context(), stripekit.CustomerCreateParams{
 		Address:         &stripekit.Address{},
 		Description:     new(""),
-		InvoiceSettings: &stripekit.InvoiceSettings{CustomFields: []stripekit.InvoiceCustomField{}},
+		InvoiceSettings: &stripekit.InvoiceSettingsParams{CustomFields: []stripekit.InvoiceCustomFieldParams{}},
 		Metadata:        stripekit.Metadata{},
 		Shipping:        &stripekit.Shipping{},
 		TaxExempt:       new(""),
@@ -229,11 +229,11 @@ func TestStripeMockTakesTheKeyAsBasicUserName(t *testing.T) {
 	server := startMock(t, mock.Description{})
 	for _, key := range []string{"sk_test_123", "rk_test_123"} {
 		client, wire := newClient(t, key, server.URL)
-		account, err := client.Check(t.Context())
+		result, err := client.Check(t.Context())
 		require.NoError(t, err, key)
-		require.Regexp(t, `^acct_`, account.ID)
-		require.Equal(t, "US", account.Country)
-		require.Equal(t, stripekit.Test, account.Mode)
+		require.Regexp(t, `^acct_`, result.Account.ID)
+		require.Equal(t, "US", result.Account.Country)
+		require.Equal(t, stripekit.ModeTest, result.Mode)
 
 		user, password, ok := (&http.Request{Header: wire.header}).BasicAuth()
 		require.True(t, ok)

@@ -46,7 +46,7 @@ func (r *retrier) around(next step) step {
 			}
 			if err := sleep(ctx, wait); err != nil {
 				err = fmt.Errorf("%w while waiting to retry after: %v", err, last)
-				return nil, &Error{Err: err, Attempts: attempt, Sent: sent}
+				return nil, &Error{Err: err, Attempts: attempt, MayHaveExecuted: sent}
 			}
 		}
 	}
@@ -126,7 +126,7 @@ func mayHaveActed(resp *Response, err error) bool {
 
 func finish(resp *Response, err error, attempts int, sent bool) (*Response, error) {
 	if err == nil {
-		resp.Attempts, resp.Sent = attempts, sent
+		resp.Attempts, resp.MayHaveExecuted = attempts, sent
 		return resp, nil
 	}
 	var te *Error
@@ -136,7 +136,7 @@ func finish(resp *Response, err error, attempts int, sent bool) (*Response, erro
 			attempts--
 		}
 	}
-	return nil, &Error{Err: err, Attempts: attempts, Sent: sent}
+	return nil, &Error{Err: err, Attempts: attempts, MayHaveExecuted: sent}
 }
 
 func lastFailure(resp *Response, err error) error {

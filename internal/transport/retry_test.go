@@ -275,7 +275,7 @@ func TestCancelledContextMakesNoRequest(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	var te *Error
 	require.ErrorAs(t, err, &te)
-	require.False(t, te.Sent)
+	require.False(t, te.MayHaveExecuted)
 	require.Zero(t, te.Attempts)
 	require.Empty(t, *times)
 }
@@ -322,7 +322,7 @@ func TestSentTellsWhetherTheServiceMayHaveActed(t *testing.T) {
 				_, err := chain(test.network).Do(t.Context(), post("/v1/charges", ""))
 				var te *Error
 				require.ErrorAs(t, err, &te)
-				require.Equal(t, test.sent, te.Sent)
+				require.Equal(t, test.sent, te.MayHaveExecuted)
 			})
 		})
 	}
@@ -343,7 +343,7 @@ func TestSentTellsWhetherTheServiceMayHaveActed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				resp, err := chain(test.network).Do(t.Context(), post("/v1/charges", ""))
 				require.NoError(t, err)
-				require.Equal(t, test.sent, resp.Sent)
+				require.Equal(t, test.sent, resp.MayHaveExecuted)
 			})
 		})
 	}
@@ -362,7 +362,7 @@ func TestRefusedPortIsNotSent(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	var te *Error
 	require.ErrorAs(t, err, &te)
-	require.False(t, te.Sent)
+	require.False(t, te.MayHaveExecuted)
 }
 
 func TestRetriesAreLogged(t *testing.T) {

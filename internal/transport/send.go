@@ -156,12 +156,12 @@ func withoutSecrets(req *Request, err error) error {
 // clock reads the service's clock off an answer to a request of the moment
 // start. The Date header cuts off the part of a second, and the service wrote it
 // before the answer was here, so that the time it took and a part of a second
-// are what Asked can be off, always towards the past.
+// are what ServerTimeAtSend can be off, always towards the past.
 func (r *Response) clock(start time.Time) {
-	r.AskedAt = start
+	r.SentAt = start
 	date, err := http.ParseTime(r.Header.Get("Date"))
 	if err != nil {
 		return
 	}
-	r.Date, r.Asked = date, date.Add(-time.Since(start)).Truncate(time.Second)
+	r.Date, r.ServerTimeAtSend = date, date.Add(-time.Since(start)).Truncate(time.Second)
 }

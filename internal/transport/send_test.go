@@ -317,7 +317,7 @@ func TestMalformedURLIsNotQuoted(t *testing.T) {
 	require.NotContains(t, err.Error(), "jenny")
 	var te *Error
 	require.ErrorAs(t, err, &te)
-	require.False(t, te.Sent)
+	require.False(t, te.MayHaveExecuted)
 }
 
 func TestObserverSeesEveryAttempt(t *testing.T) {
@@ -373,10 +373,10 @@ func TestAskedIsNeverLaterThanTheAsking(t *testing.T) {
 				resp, err := chain(network).Do(t.Context(), get("/v1/charges"))
 				require.NoError(t, err)
 				if test.want == "" {
-					require.True(t, resp.Asked.IsZero())
+					require.True(t, resp.ServerTimeAtSend.IsZero())
 					return
 				}
-				require.Equal(t, "2023-11-14T"+test.want+"Z", resp.Asked.Format(time.RFC3339))
+				require.Equal(t, "2023-11-14T"+test.want+"Z", resp.ServerTimeAtSend.Format(time.RFC3339))
 			})
 		})
 	}
@@ -386,6 +386,6 @@ func TestAskedCountsTheLastAttemptAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resp, err := chain(sequence(answer(503), answer(200, "Date", "Tue, 14 Nov 2023 22:13:20 GMT"))).Do(t.Context(), get("/v1/charges"))
 		require.NoError(t, err)
-		require.Equal(t, "22:13:20", resp.Asked.Format(time.TimeOnly))
+		require.Equal(t, "22:13:20", resp.ServerTimeAtSend.Format(time.TimeOnly))
 	})
 }

@@ -38,18 +38,18 @@ type Response struct {
 
 	// Date is the service's clock when it answered. Zero where it did not say.
 	Date time.Time
-	// Asked is the service's clock when the request was sent, at the latest:
+	// ServerTimeAtSend is the service's clock when the request was sent, at the latest:
 	// the Date less the time the answer took. Zero without a Date.
-	Asked time.Time
-	// AskedAt is when that was by the local clock: its monotonic reading tells
+	ServerTimeAtSend time.Time
+	// SentAt is when that was by the local clock: its monotonic reading tells
 	// how much time lies between two answers.
-	AskedAt time.Time
+	SentAt time.Time
 	// Attempts is how many requests it took.
 	Attempts int
-	// Sent tells that the service may have acted without saying how it ended:
+	// MayHaveExecuted tells that the service may have acted without saying how it ended:
 	// on this attempt or one before it. A 429 after a connection that broke
 	// does not tell what came of the first request.
-	Sent bool
+	MayHaveExecuted bool
 
 	buf *buffer
 }
@@ -66,9 +66,9 @@ func (r *Response) Release() {
 type Error struct {
 	Err      error
 	Attempts int // requests made; 0 where the wait for the first was cut short
-	// Sent tells that the service may have acted: this attempt or one before
+	// MayHaveExecuted tells that the service may have acted: this attempt or one before
 	// it may have reached it.
-	Sent bool
+	MayHaveExecuted bool
 
 	tried bool // a request was begun, as opposed to refused on the way
 }

@@ -40,7 +40,7 @@ func (r *recorder) record(ctx context.Context, key string, opts ...stripekit.Opt
 	if err != nil {
 		return err
 	}
-	if client.Mode() != stripekit.Test {
+	if client.Mode() != stripekit.ModeTest {
 		return errors.New("STRIPE_API_KEY is a live key: only test data is recorded")
 	}
 	r.client = client

@@ -1,12 +1,15 @@
-package stripekit
+// Package schedule runs a function at fixed times: the job that a connector
+// repeats every so often.
+package schedule
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/stripekit/stripekit"
 )
 
 // Schedule runs a function again and again at fixed times: after Every, twice
@@ -17,33 +20,18 @@ type Schedule struct {
 	Every time.Duration
 	// AtOnce has the first run start with Run, instead of Every later.
 	AtOnce bool
-	// Observe is called after every run, on the goroutine of Run; nil is not,
-	// and then nothing tells of errors and panics. It must not block.
-	Observe func(ScheduleRun)
+	// Observe is called after every run, on the goroutine that called Schedule.Run,
+	// and must not block. If it is nil, errors and panics go unnoticed.
+	Observe func(Run)
 }
 
-// ScheduleRun is one run of a Schedule and its end.
-type ScheduleRun struct {
+// Run describes one run of a Schedule, after its end.
+type Run struct {
 	Number   int           // from 1
 	At       time.Time     // the start it was scheduled for
 	Duration time.Duration // from the actual start
 	Missed   int           // starts since the run before that fell into it, and were left out
-	Err      error         // of the function; a *PanicError if it panicked
-}
-
-// PanicError is a panic that was contained.
-type PanicError struct {
-	Value any    // what was given to panic
-	Stack []byte // of the goroutine that panicked
-}
-
-// Error tells the panic's value, without the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// Unwrap is the panic's value where that is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
+	Err      error         // of the function; a *stripekit.PanicError if it panicked
 }
 
 // Run calls f until ctx is cancelled, and returns nil then, at once or as soon
@@ -61,7 +49,7 @@ func (s Schedule) Run(ctx context.Context, f func(context.Context) error) error 
 	}
 	timer := time.NewTimer(every * time.Duration(tick))
 	defer timer.Stop()
-	for run := (ScheduleRun{Number: 1}); ; run.Number++ {
+	for run := (Run{Number: 1}); ; run.Number++ {
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -88,7 +76,7 @@ func (s Schedule) Run(ctx context.Context, f func(context.Context) error) error 
 func contained(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
+			err = &stripekit.PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
 	return f(ctx)

@@ -185,7 +185,7 @@ func TestPollerRunPanicsWithAPanicError(t *testing.T) {
 				panicked, ok := (<-done).(*stripekit.PanicError)
 				require.True(t, ok)
 				require.Equal(t, value, panicked.Value)
-				require.Contains(t, string(panicked.Stack), "poll_end_test.go")
+				require.Contains(t, string(panicked.Stack), "poller_end_test.go")
 				if value == errPoisoned {
 					require.ErrorIs(t, panicked, errPoisoned)
 				}

@@ -10,10 +10,10 @@ import (
 // params is what the parameter structs of writes are: they know their rules.
 type params interface{ check() error }
 
-// none is the parameters of a write that takes none.
-type none struct{}
+// noParams is the parameters of a write that takes none.
+type noParams struct{}
 
-func (none) check() error { return nil }
+func (noParams) check() error { return nil }
 
 // create sends checked parameters to a collection.
 func create[T any](ctx context.Context, c *Client, collection string, p params, opts []CallOption) (*T, error) {
@@ -32,8 +32,8 @@ func update[T any](ctx context.Context, c *Client, collection, id string, p para
 	return create[T](ctx, c, path, p, opts)
 }
 
-// act sends checked parameters to an action on one object: its capture, say.
-func act[T any](ctx context.Context, c *Client, collection, id, action string, p params, opts []CallOption) (*T, error) {
+// postAction sends checked parameters to an action on one object: its capture, say.
+func postAction[T any](ctx context.Context, c *Client, collection, id, action string, p params, opts []CallOption) (*T, error) {
 	path, err := itemPath(collection, id, action)
 	if err != nil {
 		return nil, err
@@ -43,16 +43,16 @@ func act[T any](ctx context.Context, c *Client, collection, id, action string, p
 
 // get reads one object of a collection.
 func get[T any](ctx context.Context, c *Client, collection, id string, opts []CallOption) (*T, error) {
-	return item[T](ctx, c, http.MethodGet, collection, id, opts)
+	return sendItem[T](ctx, c, http.MethodGet, collection, id, opts)
 }
 
 // remove deletes one object of a collection. The answer is what is left of it:
 // its id and Deleted.
 func remove[T any](ctx context.Context, c *Client, collection, id string, opts []CallOption) (*T, error) {
-	return item[T](ctx, c, http.MethodDelete, collection, id, opts)
+	return sendItem[T](ctx, c, http.MethodDelete, collection, id, opts)
 }
 
-func item[T any](ctx context.Context, c *Client, method, collection, id string, opts []CallOption) (*T, error) {
+func sendItem[T any](ctx context.Context, c *Client, method, collection, id string, opts []CallOption) (*T, error) {
 	path, err := itemPath(collection, id)
 	if err != nil {
 		return nil, err
@@ -68,8 +68,16 @@ func call[T any](ctx context.Context, c *Client, method, path string, params any
 	return out, nil
 }
 
-// blank tells whether a parameter is nil or empty.
+// blank reports whether a parameter is nil or empty.
 func blank(s *string) bool { return s == nil || *s == "" }
+
+// required returns an error unless a parameter is given: in its field or in extra.
+func required(param, value string, extra Extra) error {
+	if value != "" || extra.has(param) {
+		return nil
+	}
+	return &ParamError{Param: param, Reason: "is required"}
+}
 
 func firstError(errs ...error) error {
 	for _, err := range errs {

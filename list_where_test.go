@@ -28,14 +28,14 @@ func sourceParts[T any](t *testing.T, of, service Source[T]) (filter, params str
 		require.Nil(t, s.opts)
 		return "", "", s.err
 	}
-	req, _, err := s.client.request(http.MethodGet, s.path, s.query, s.opts)
+	req, _, err := s.client.request(s.client.current.Load(), http.MethodGet, s.path, s.query, s.opts)
 	require.NoError(t, err)
 	return string(s.query), string(req.Params), nil
 }
 
 func TestWhereEncodesFilterOfEachService(t *testing.T) {
 	c := whereClient(t)
-	transitions := &StatusTransitionRanges{Paid: &CreatedRange{GTE: 5}}
+	transitions := &OrderStatusTransitionsParams{Paid: &CreatedRange{GTE: 5}}
 	for name, test := range map[string]struct {
 		parts func() (filter, params string, err error)
 		want  string
@@ -84,7 +84,7 @@ func TestWhereEncodesEqualFiltersEqually(t *testing.T) {
 			{Extra: Extra{"status": "paid", "customer": "cus_1"}},
 		}},
 		"nested": {"a[x]=1&a[y]=2&b=3&status_transitions[paid][gt]=1&status_transitions[paid][lt]=2", []OrderListParams{
-			{StatusTransitions: &StatusTransitionRanges{Paid: &CreatedRange{LT: 2, GT: 1}}, Extra: Extra{"b": 3, "a": map[string]int{"y": 2, "x": 1}}},
+			{StatusTransitions: &OrderStatusTransitionsParams{Paid: &CreatedRange{LT: 2, GT: 1}}, Extra: Extra{"b": 3, "a": map[string]int{"y": 2, "x": 1}}},
 			{Extra: Extra{
 				"status_transitions": map[string]any{"paid": map[string]any{"lt": 2, "gt": 1}},
 				"a[y]":               "2", "a[x]": "1", "b": "3",
@@ -116,11 +116,11 @@ func TestWhereRefusesWhatThePollerSets(t *testing.T) {
 		params ChargeListParams
 		param  string
 	}{
-		"limit":             {ChargeListParams{Paging: Paging{Limit: 10}}, "limit"},
-		"starting_after":    {ChargeListParams{Paging: Paging{StartingAfter: "ch_1"}}, "starting_after"},
-		"ending_before":     {ChargeListParams{Paging: Paging{EndingBefore: "ch_1"}}, "ending_before"},
-		"created":           {ChargeListParams{Created: &CreatedRange{GTE: 1}}, "created"},
-		"created, empty":    {ChargeListParams{Created: &CreatedRange{}}, "created"},
+		"limit":             {ChargeListParams{ListParams: ListParams{Limit: 10}}, "limit"},
+		"starting_after":    {ChargeListParams{ListParams: ListParams{StartingAfter: "ch_1"}}, "starting_after"},
+		"ending_before":     {ChargeListParams{ListParams: ListParams{EndingBefore: "ch_1"}}, "ending_before"},
+		"created":           {ChargeListParams{ListParams: ListParams{Created: &CreatedRange{GTE: 1}}}, "created"},
+		"created, empty":    {ChargeListParams{ListParams: ListParams{Created: &CreatedRange{}}}, "created"},
 		"Extra limit":       {ChargeListParams{Extra: Extra{"limit": 10}}, "limit"},
 		"Extra empty limit": {ChargeListParams{Extra: Extra{"limit": nil}}, "limit"},
 		"Extra cursor":      {ChargeListParams{Extra: Extra{"starting_after": "ch_1"}}, "starting_after"},
@@ -143,14 +143,14 @@ func TestWhereRefusesWhatThePollerSets(t *testing.T) {
 
 func TestWhereRefusesInEachService(t *testing.T) {
 	c := whereClient(t)
-	paging, created := Paging{Limit: 1}, &CreatedRange{GTE: 1}
+	paging, created := ListParams{Limit: 1}, &CreatedRange{GTE: 1}
 	refusals := map[string][2]error{
-		"charges":       {c.Charges.Where(ChargeListParams{Paging: paging}).source().err, c.Charges.Where(ChargeListParams{Created: created}).source().err},
-		"customers":     {c.Customers.Where(CustomerListParams{Paging: paging}).source().err, c.Customers.Where(CustomerListParams{Created: created}).source().err},
-		"products":      {c.Products.Where(ProductListParams{Paging: paging}).source().err, c.Products.Where(ProductListParams{Created: created}).source().err},
-		"refunds":       {c.Refunds.Where(RefundListParams{Paging: paging}).source().err, c.Refunds.Where(RefundListParams{Created: created}).source().err},
-		"orders":        {c.Orders.Where(OrderListParams{Paging: paging}).source().err, c.Orders.Where(OrderListParams{Created: created}).source().err},
-		"invoice items": {c.InvoiceItems.Where(InvoiceItemListParams{Paging: paging}).source().err, c.InvoiceItems.Where(InvoiceItemListParams{Created: created}).source().err},
+		"charges":       {c.Charges.Where(ChargeListParams{ListParams: paging}).source().err, c.Charges.Where(ChargeListParams{ListParams: ListParams{Created: created}}).source().err},
+		"customers":     {c.Customers.Where(CustomerListParams{ListParams: paging}).source().err, c.Customers.Where(CustomerListParams{ListParams: ListParams{Created: created}}).source().err},
+		"products":      {c.Products.Where(ProductListParams{ListParams: paging}).source().err, c.Products.Where(ProductListParams{ListParams: ListParams{Created: created}}).source().err},
+		"refunds":       {c.Refunds.Where(RefundListParams{ListParams: paging}).source().err, c.Refunds.Where(RefundListParams{ListParams: ListParams{Created: created}}).source().err},
+		"orders":        {c.Orders.Where(OrderListParams{ListParams: paging}).source().err, c.Orders.Where(OrderListParams{ListParams: ListParams{Created: created}}).source().err},
+		"invoice items": {c.InvoiceItems.Where(InvoiceItemListParams{ListParams: paging}).source().err, c.InvoiceItems.Where(InvoiceItemListParams{ListParams: ListParams{Created: created}}).source().err},
 	}
 	for name, errs := range refusals {
 		for i, param := range []string{"limit", "created"} {

@@ -153,3 +153,11 @@ func FuzzDecodeObjects(f *testing.F) {
 		}
 	})
 }
+
+func TestUnixTimeOfIsTheSecond(t *testing.T) {
+	at := time.Date(2026, 11, 26, 7, 0, 0, 999_999_999, time.FixedZone("", 3600))
+	require.Equal(t, stripekit.UnixTime(at.Unix()), stripekit.UnixTimeOf(at))
+	require.True(t, stripekit.UnixTimeOf(at).Time().Equal(at.Truncate(time.Second)))
+	require.Zero(t, stripekit.UnixTimeOf(time.Time{}))
+	require.EqualValues(t, -1, stripekit.UnixTimeOf(time.Unix(0, -1)), "down, before 1970 too")
+}

@@ -218,7 +218,7 @@ func TestPollerContainsAPanicOfTheDecodingOfItsType(t *testing.T) {
 				panicked, ok := errors.AsType[*stripekit.PanicError](e.DecodeErr)
 				require.True(t, ok)
 				require.Equal(t, "no threes", panicked.Value)
-				require.Contains(t, string(panicked.Stack), "poll_decode_test.go")
+				require.Contains(t, string(panicked.Stack), "poller_decode_test.go")
 				require.Nil(t, e.Object)
 			case 5, 7:
 				require.ErrorIs(t, e.DecodeErr, errTouchy)

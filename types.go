@@ -23,6 +23,14 @@ func (t UnixTime) Time() time.Time {
 	return time.Unix(int64(t), 0).UTC()
 }
 
+// UnixTimeOf returns t in seconds, rounded down; zero for the zero time.Time.
+func UnixTimeOf(t time.Time) UnixTime {
+	if t.IsZero() {
+		return 0
+	}
+	return UnixTime(t.Unix())
+}
+
 // String is t in RFC 3339; empty where t is zero.
 func (t UnixTime) String() string {
 	if t == 0 {

@@ -125,7 +125,7 @@ func (l *slowList) client(t *testing.T) *Client {
 }
 
 func (l *slowList) things(ctx context.Context, t *testing.T, opts ...CallOption) iter.Seq2[*thing, error] {
-	return list[thing](ctx, l.client(t), "/v1/things", Paging{}, nil, nil, opts)
+	return list[thing](ctx, l.client(t), "/v1/things", ListParams{}, nil, opts)
 }
 
 // read reads to the end or to an error, and takes a while for each object.
@@ -370,7 +370,7 @@ func TestListOfARangeRequestsNoPageBehindIt(t *testing.T) {
 		l := newSlowList(4)
 		l.pages[1] = strings.Replace(l.pages[1], `}],`, `},{"id":"x","created":1}],`, 1)
 		l.slowly(2)
-		things := list[thing](t.Context(), l.client(t), "/v1/things", Paging{}, &CreatedRange{GTE: 981}, nil, nil)
+		things := list[thing](t.Context(), l.client(t), "/v1/things", ListParams{Created: &CreatedRange{GTE: 981}}, nil, nil)
 		n, err := read(things, 10*time.Millisecond)
 		require.NoError(t, err)
 		require.Equal(t, 20, n)

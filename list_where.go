@@ -9,8 +9,8 @@ import (
 // where returns the source s, limited to the objects that match the filter and
 // fetched with the options. Both are encoded here and now, so that a later
 // change of what they point to changes nothing. NewPoller returns the error.
-func where[T any](s source[T], p Paging, created *CreatedRange, params any, opts []CallOption) Source[T] {
-	if s.err = checkUnset(p, created); s.err != nil {
+func where[T any](s source[T], p ListParams, params any, opts []CallOption) Source[T] {
+	if s.err = checkUnset(p); s.err != nil {
 		return s
 	}
 	query, err := sourceQuery(s.path, params)
@@ -28,7 +28,7 @@ func where[T any](s source[T], p Paging, created *CreatedRange, params any, opts
 }
 
 // checkUnset refuses what the reader of a source sets itself.
-func checkUnset(p Paging, created *CreatedRange) error {
+func checkUnset(p ListParams) error {
 	for _, param := range []struct {
 		name string
 		set  bool
@@ -36,7 +36,7 @@ func checkUnset(p Paging, created *CreatedRange) error {
 		{"limit", p.Limit != 0},
 		{"starting_after", p.StartingAfter != ""},
 		{"ending_before", p.EndingBefore != ""},
-		{"created", created != nil},
+		{"created", p.Created != nil},
 	} {
 		if param.set {
 			return checkFilter("", param.name)

@@ -32,11 +32,11 @@ func TestTestTellsWhoseConnectionItIs(t *testing.T) {
 				c := connection("shop")
 				set(&c)
 				require.NoError(t, cs.Add(c))
-				got, err := cs.Test(t.Context(), "shop")
+				got, err := cs.Check(t.Context(), "shop")
 				require.NoError(t, err)
-				want := &stripekit.TestResult{
-					Account: &stripekit.Account{ID: "acct_1", Mode: stripekit.Test},
-					Mode:    stripekit.Test, APIVersion: "2020-08-27", Duration: 70 * time.Millisecond,
+				want := &stripekit.CheckResult{
+					Account: &stripekit.Account{ID: "acct_1", Mode: stripekit.ModeTest},
+					Mode:    stripekit.ModeTest, APIVersion: "2020-08-27", Duration: 70 * time.Millisecond,
 				}
 				want.Account.BusinessProfile.Name = "Shop"
 				require.Empty(t, cmp.Diff(want, got))
@@ -48,7 +48,7 @@ func TestTestTellsWhoseConnectionItIs(t *testing.T) {
 func TestTestTakesARestrictedKeyThatMayNotReadItsAccount(t *testing.T) {
 	const message = `The provided key 'rk_test_***' does not have the required permissions for this endpoint%s. Having the 'rak_x' permission would allow this request to continue.`
 	for on, want := range map[string]*stripekit.Account{
-		" on account 'acct_1'": {ID: "acct_1", Mode: stripekit.Test},
+		" on account 'acct_1'": {ID: "acct_1", Mode: stripekit.ModeTest},
 		"":                     nil,
 	} {
 		n := replies(403, `{"error":{"type":"invalid_request_error","message":"`+fmt.Sprintf(message, on)+`"}}`, "Stripe-Version", "v")
@@ -56,10 +56,10 @@ func TestTestTakesARestrictedKeyThatMayNotReadItsAccount(t *testing.T) {
 		c := connection("shop")
 		c.APIKey = stripekit.NewSecret("rk_test_0123456789abcdef")
 		require.NoError(t, cs.Add(c))
-		got, err := cs.Test(t.Context(), "shop")
+		got, err := cs.Check(t.Context(), "shop")
 		require.NoError(t, err)
 		require.Equal(t, want, got.Account)
-		require.Equal(t, stripekit.Test, got.Mode)
+		require.Equal(t, stripekit.ModeTest, got.Mode)
 		require.Equal(t, "v", got.APIVersion)
 	}
 }
@@ -68,7 +68,7 @@ func TestTestNamesTheStepThatFailed(t *testing.T) {
 	answers := func(status int, body string) http.RoundTripper { return replies(status, body) }
 	for name, test := range map[string]struct {
 		network http.RoundTripper
-		step    stripekit.TestStep
+		step    stripekit.CheckStep
 		reason  string
 	}{
 		"bad key": {
@@ -95,9 +95,9 @@ func TestTestNamesTheStepThatFailed(t *testing.T) {
 			n := &counted{network: test.network}
 			cs := connectionsOver(n)
 			require.NoError(t, cs.Add(connection("shop")))
-			_, err := cs.Test(t.Context(), "shop")
+			_, err := cs.Check(t.Context(), "shop")
 			require.EqualError(t, err, fmt.Sprintf(`stripe: connection "shop": %s: %s`, test.step, test.reason))
-			var e *stripekit.TestError
+			var e *stripekit.CheckError
 			require.ErrorAs(t, err, &e)
 			require.Equal(t, "shop", e.Connection)
 			require.Equal(t, test.step, e.Step)
@@ -129,12 +129,12 @@ func TestTestEndsWithItsContextAndItsTimeout(t *testing.T) {
 		c.Timeout = 5 * time.Second
 		require.NoError(t, cs.Add(c))
 		start := time.Now()
-		_, err := cs.Test(t.Context(), "shop")
+		_, err := cs.Check(t.Context(), "shop")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, 5*time.Second, time.Since(start))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err = cs.Test(ctx, "shop")
+		_, err = cs.Check(ctx, "shop")
 		require.ErrorIs(t, err, context.Canceled)
 		require.Contains(t, err.Error(), string(stripekit.StepService))
 	})
@@ -146,7 +146,7 @@ func TestTestCountsTowardsTheRateLimits(t *testing.T) {
 		require.NoError(t, cs.Add(connection("shop")))
 		start := time.Now()
 		for range 51 {
-			_, err := cs.Test(t.Context(), "shop")
+			_, err := cs.Check(t.Context(), "shop")
 			require.NoError(t, err)
 		}
 		require.Equal(t, 2*time.Second, time.Since(start).Round(time.Millisecond))

@@ -116,20 +116,23 @@ func (p *listed) objects(timeField string) ([][]byte, error) {
 // client's key has another identity. passed, if it is not nil, is called when
 // the request has passed the client's limits.
 func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing.Query, passed func(), last *lastPage, read func(*listed) error) error {
-	opts := append([]CallOption{only(identity)}, s.opts...)
-	req, co, err := s.client.request(http.MethodGet, s.path, joined(q.Append(nil), s.query), opts)
+	current, err := s.client.withKey(identity)
+	if err != nil {
+		return err
+	}
+	req, co, err := s.client.request(current, http.MethodGet, s.path, joined(q.Append(nil), s.query), s.opts)
 	if err != nil {
 		return err
 	}
 	req.Poll, req.Passed = true, passed
-	return s.client.do(ctx, req, co, func(resp *transport.Response) error {
+	return current.do(ctx, req, co, func(resp *transport.Response) error {
 		page, err := last.read(resp.Body, s.timeField)
 		if err != nil {
 			return err
 		}
-		page.At, page.Received = resp.AskedAt, time.Now()
+		page.At, page.Received = resp.SentAt, time.Now()
 		if !resp.Date.IsZero() {
-			page.Date, page.date = resp.Asked.Unix(), resp.Date
+			page.Date, page.date = resp.ServerTimeAtSend.Unix(), resp.Date
 		}
 		return read(page)
 	})

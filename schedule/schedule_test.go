@@ -1,4 +1,4 @@
-package stripekit_test
+package schedule_test
 
 import (
 	"context"
@@ -12,18 +12,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/schedule"
 )
+
+// pass lets time pass in the bubble.
+func pass(d time.Duration) { <-time.After(d) }
 
 // week ends right before a scheduled start.
 const week = 7*24*time.Hour - 1
 
 // runs lets a schedule run for a time, and returns what it observed. f is given
 // the number of the run.
-func runs(t *testing.T, s stripekit.Schedule, during time.Duration, f func(ctx context.Context, number int) error) (seen []stripekit.ScheduleRun) {
+func runs(t *testing.T, s schedule.Schedule, during time.Duration, f func(ctx context.Context, number int) error) (seen []schedule.Run) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), during)
 	defer cancel()
-	s.Observe = func(r stripekit.ScheduleRun) { seen = append(seen, r) }
+	s.Observe = func(r schedule.Run) { seen = append(seen, r) }
 	number, running := 0, false
 	require.NoError(t, s.Run(ctx, func(ctx context.Context) error {
 		require.False(t, running, "runs overlap")
@@ -38,22 +42,22 @@ func runs(t *testing.T, s stripekit.Schedule, during time.Duration, f func(ctx c
 
 func TestScheduleKeepsItsTimesForAWeek(t *testing.T) {
 	for name, test := range map[string]struct {
-		schedule stripekit.Schedule
+		schedule schedule.Schedule
 		takes    time.Duration
 		first    time.Duration
 		number   int
 		spacing  time.Duration
 		missed   int // before every run but the first
 	}{
-		"zero value":        {stripekit.Schedule{}, 0, 15 * time.Minute, 7*24*4 - 1, 15 * time.Minute, 0},
-		"at once":           {stripekit.Schedule{AtOnce: true}, 0, 0, 7 * 24 * 4, 15 * time.Minute, 0},
-		"every hour":        {stripekit.Schedule{Every: time.Hour}, 0, time.Hour, 7*24 - 1, time.Hour, 0},
-		"slow":              {stripekit.Schedule{}, 14 * time.Minute, 15 * time.Minute, 7*24*4 - 1, 15 * time.Minute, 0},
-		"as slow as can be": {stripekit.Schedule{}, 15 * time.Minute, 15 * time.Minute, 7*24*4 - 1, 15 * time.Minute, 0},
-		"too slow":          {stripekit.Schedule{}, 15*time.Minute + 1, 15 * time.Minute, 7 * 24 * 2, 30 * time.Minute, 1},
-		"too slow by far":   {stripekit.Schedule{AtOnce: true}, 50 * time.Minute, 0, 7 * 24, time.Hour, 3},
-		"slow, every 10 s":  {stripekit.Schedule{Every: 10 * time.Second}, 25 * time.Second, 10 * time.Second, 7 * 24 * 120, 30 * time.Second, 2},
-		"quick, every 10 s": {stripekit.Schedule{Every: 10 * time.Second}, time.Millisecond, 10 * time.Second, 7*24*360 - 1, 10 * time.Second, 0},
+		"zero value":        {schedule.Schedule{}, 0, 15 * time.Minute, 7*24*4 - 1, 15 * time.Minute, 0},
+		"at once":           {schedule.Schedule{AtOnce: true}, 0, 0, 7 * 24 * 4, 15 * time.Minute, 0},
+		"every hour":        {schedule.Schedule{Every: time.Hour}, 0, time.Hour, 7*24 - 1, time.Hour, 0},
+		"slow":              {schedule.Schedule{}, 14 * time.Minute, 15 * time.Minute, 7*24*4 - 1, 15 * time.Minute, 0},
+		"as slow as can be": {schedule.Schedule{}, 15 * time.Minute, 15 * time.Minute, 7*24*4 - 1, 15 * time.Minute, 0},
+		"too slow":          {schedule.Schedule{}, 15*time.Minute + 1, 15 * time.Minute, 7 * 24 * 2, 30 * time.Minute, 1},
+		"too slow by far":   {schedule.Schedule{AtOnce: true}, 50 * time.Minute, 0, 7 * 24, time.Hour, 3},
+		"slow, every 10 s":  {schedule.Schedule{Every: 10 * time.Second}, 25 * time.Second, 10 * time.Second, 7 * 24 * 120, 30 * time.Second, 2},
+		"quick, every 10 s": {schedule.Schedule{Every: 10 * time.Second}, time.Millisecond, 10 * time.Second, 7*24*360 - 1, 10 * time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -64,7 +68,7 @@ func TestScheduleKeepsItsTimesForAWeek(t *testing.T) {
 				})
 				require.Len(t, seen, test.number)
 				for i, run := range seen {
-					want := stripekit.ScheduleRun{
+					want := schedule.Run{
 						Number: i + 1, At: start.Add(test.first + time.Duration(i)*test.spacing),
 						Duration: test.takes, Missed: test.missed,
 					}
@@ -84,7 +88,7 @@ func TestScheduleGoesOnAfterErrorsAndPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failure := errors.New("not now")
 		start := time.Now()
-		seen := runs(t, stripekit.Schedule{}, week, func(_ context.Context, number int) error {
+		seen := runs(t, schedule.Schedule{}, week, func(_ context.Context, number int) error {
 			switch number % 4 {
 			case 0:
 				panic("boom")
@@ -120,7 +124,7 @@ func TestScheduleGoesOnAfterErrorsAndPanics(t *testing.T) {
 func TestScheduleCountsMissedStartsOnceAndMakesUpForNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		seen := runs(t, stripekit.Schedule{Every: time.Minute}, 10*time.Minute-1, func(_ context.Context, number int) error {
+		seen := runs(t, schedule.Schedule{Every: time.Minute}, 10*time.Minute-1, func(_ context.Context, number int) error {
 			if number == 2 {
 				pass(3*time.Minute + 30*time.Second)
 			}
@@ -141,7 +145,7 @@ func TestScheduleCountsMissedStartsOnceAndMakesUpForNone(t *testing.T) {
 func TestScheduleStopsWaitingAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		seen := runs(t, stripekit.Schedule{Every: time.Hour}, 90*time.Minute, func(context.Context, int) error { return nil })
+		seen := runs(t, schedule.Schedule{Every: time.Hour}, 90*time.Minute, func(context.Context, int) error { return nil })
 		require.Len(t, seen, 1)
 		require.Equal(t, 90*time.Minute, time.Since(start))
 	})
@@ -150,7 +154,7 @@ func TestScheduleStopsWaitingAtOnce(t *testing.T) {
 func TestScheduleStopsTheRunUnderWayAndWaitsForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		seen := runs(t, stripekit.Schedule{AtOnce: true}, time.Minute, func(ctx context.Context, _ int) error {
+		seen := runs(t, schedule.Schedule{AtOnce: true}, time.Minute, func(ctx context.Context, _ int) error {
 			<-ctx.Done()
 			pass(time.Second) // clearing up
 			return ctx.Err()
@@ -165,7 +169,7 @@ func TestScheduleThatIsCancelledBeforeRunsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 {
-		require.NoError(t, stripekit.Schedule{AtOnce: true}.Run(ctx, func(context.Context) error {
+		require.NoError(t, schedule.Schedule{AtOnce: true}.Run(ctx, func(context.Context) error {
 			t.Error("ran")
 			return nil
 		}))
@@ -177,7 +181,7 @@ func TestScheduleNeedsNoObserver(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour-1)
 		defer cancel()
 		number := 0
-		require.NoError(t, stripekit.Schedule{}.Run(ctx, func(context.Context) error {
+		require.NoError(t, schedule.Schedule{}.Run(ctx, func(context.Context) error {
 			number++
 			panic("boom")
 		}))
@@ -186,6 +190,6 @@ func TestScheduleNeedsNoObserver(t *testing.T) {
 }
 
 func TestScheduleRefusesANegativeTime(t *testing.T) {
-	err := stripekit.Schedule{Every: -1}.Run(t.Context(), func(context.Context) error { return nil })
+	err := schedule.Schedule{Every: -1}.Run(t.Context(), func(context.Context) error { return nil })
 	require.EqualError(t, err, "stripe: Schedule.Every is negative")
 }

@@ -89,7 +89,7 @@ func pollWithPoller(t *testing.T, client *stripekit.Client, got map[string]int, 
 
 func pollNewestPage(t *testing.T, client *stripekit.Client, got map[string]int, polls func(func(int) bool)) {
 	for range polls {
-		page, err := client.Charges.Page(t.Context(), stripekit.ChargeListParams{Paging: stripekit.Paging{Limit: 100}})
+		page, err := client.Charges.Page(t.Context(), stripekit.ChargeListParams{ListParams: stripekit.ListParams{Limit: 100}})
 		require.NoError(t, err)
 		for _, charge := range page.Data {
 			got[charge.ID] = 1
@@ -100,7 +100,7 @@ func pollNewestPage(t *testing.T, client *stripekit.Client, got map[string]int, 
 func pollOverlap(t *testing.T, client *stripekit.Client, got map[string]int, polls func(func(int) bool)) {
 	for range polls {
 		from := stripekit.UnixTime(time.Now().Add(-10 * time.Minute).Unix())
-		for charge, err := range client.Charges.List(t.Context(), stripekit.ChargeListParams{Created: &stripekit.CreatedRange{GTE: from}}) {
+		for charge, err := range client.Charges.List(t.Context(), stripekit.ChargeListParams{ListParams: stripekit.ListParams{Created: &stripekit.CreatedRange{GTE: from}}}) {
 			require.NoError(t, err)
 			got[charge.ID] = 1
 		}

@@ -163,10 +163,10 @@ func TestNewPollerRefusesAFilterThatThePollerSets(t *testing.T) {
 	client, err := stripekit.New("sk_test_shop")
 	require.NoError(t, err)
 	for name, params := range map[string]stripekit.ChargeListParams{
-		"limit":          {Paging: stripekit.Paging{Limit: 10}},
-		"starting_after": {Paging: stripekit.Paging{StartingAfter: "ch_1"}},
-		"ending_before":  {Paging: stripekit.Paging{EndingBefore: "ch_1"}},
-		"created":        {Created: &stripekit.CreatedRange{GTE: 5}},
+		"limit":          {ListParams: stripekit.ListParams{Limit: 10}},
+		"starting_after": {ListParams: stripekit.ListParams{StartingAfter: "ch_1"}},
+		"ending_before":  {ListParams: stripekit.ListParams{EndingBefore: "ch_1"}},
+		"created":        {ListParams: stripekit.ListParams{Created: &stripekit.CreatedRange{GTE: 5}}},
 	} {
 		p, err := stripekit.NewPoller(client.Charges.Where(params), stripekit.PollConfig{})
 		require.Nil(t, p, name)

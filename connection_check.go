@@ -1,0 +1,246 @@
+package stripekit
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// CheckStep is a step on the way from a client to its account.
+type CheckStep string
+
+// The steps at which a check can fail, in their order.
+const (
+	StepNameResolution CheckStep = "name resolution" // of the service's host
+	StepConnection     CheckStep = "connection"      // to the service
+	StepProxy          CheckStep = "proxy"           // to the proxy, or from it to the service
+	StepTLS            CheckStep = "TLS"             // with the service
+	StepKey            CheckStep = "key"             // the service does not accept the key
+	StepPermission     CheckStep = "permission"      // the service accepts the key, but refuses the request
+	StepService        CheckStep = "service"         // any other error response, or no response
+)
+
+// CheckResult is the result of a check that succeeded.
+type CheckResult struct {
+	// Account is the account that the key belongs to. A restricted key may lack
+	// the permission to read it: then Account has the ID alone, or is nil if
+	// the service does not name it either.
+	Account    *Account
+	Mode       Mode
+	APIVersion string        // of the response
+	Duration   time.Duration // of the request
+}
+
+// CheckError reports the step at which a check failed. It contains no secrets.
+// It wraps the *Error of the request.
+type CheckError struct {
+	Connection string // its name; empty for a client of New
+	Step       CheckStep
+	Reason     string // without name and step
+
+	cause error
+}
+
+// Error returns the name of the connection, the step and the reason.
+func (e *CheckError) Error() string {
+	if e.Connection == "" {
+		return fmt.Sprintf("stripe: %s: %s", e.Step, e.Reason)
+	}
+	return fmt.Sprintf("stripe: connection %q: %s: %s", e.Connection, e.Step, e.Reason)
+}
+
+// Unwrap returns the *Error of the request.
+func (e *CheckError) Unwrap() error { return e.cause }
+
+// Check requests the account that the key belongs to, to find out whether the
+// client works: the "test connection" of a connector. It makes one request,
+// without retries.
+//
+// A restricted key that may not read its account is valid; see CheckResult. A
+// failure is a *CheckError, unless the request is refused before it is sent, as
+// any other would be. Check takes no longer than the client's timeout, or ctx,
+// allows.
+func (c *Client) Check(ctx context.Context) (*CheckResult, error) {
+	current := c.current.Load()
+	if _, _, err := c.request(current, http.MethodGet, accountPath, nil, nil); err != nil {
+		return nil, err
+	}
+	return c.check(ctx, current)
+}
+
+// Check checks the connection of a name as Client.Check does, also if it is
+// disabled or write-only. An unknown name is ErrNoConnection.
+func (cs *Connections) Check(ctx context.Context, name string) (*CheckResult, error) {
+	client, err := cs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return client.check(ctx, client.current.Load())
+}
+
+func (c *Client) check(ctx context.Context, current *snapshot) (*CheckResult, error) {
+	config := current.config
+	config.MaxRetries = 0
+	trial := &snapshot{
+		transport: current.transport.Renew(config), config: config,
+		identity: current.identity, version: current.version,
+	}
+	trace := newDialTrace(config.HTTP, config.BaseURL)
+	result := &CheckResult{Account: new(Account), Mode: trial.identity.mode}
+	var resp Response
+	start := time.Now()
+	err := c.callWith(trace.traced(ctx), trial, http.MethodGet, accountPath, nil, result.Account, []CallOption{CaptureResponse(&resp)})
+	result.Duration = time.Since(start)
+	result.APIVersion = resp.Header.Get("Stripe-Version")
+	result.Account.Mode = result.Mode
+	switch e, _ := errors.AsType[*Error](err); {
+	case err == nil:
+		return result, nil
+	case strings.HasPrefix(config.Key, "rk_") && e != nil && e.HTTPStatus == http.StatusForbidden && e.fromStripe():
+		result.Account = nil
+		if id := accountNamed(err); id != "" {
+			result.Account = &Account{ID: id, Mode: result.Mode}
+		}
+		return result, nil
+	default:
+		return nil, trace.failed(current.connection, err)
+	}
+}
+
+// dialTrace records how far a request came on its way to a service.
+type dialTrace struct {
+	host       string
+	proxy      *url.URL // nil for none
+	reached    atomic.Int64
+	handshakes atomic.Int64
+}
+
+// The places that a request passes. The later, the further it came.
+const (
+	atStart int64 = iota
+	atName
+	atHost
+	atProxy
+	atTLS
+	atService
+)
+
+func newDialTrace(client *http.Client, base string) *dialTrace {
+	t := new(dialTrace)
+	req, err := http.NewRequest(http.MethodGet, base, nil)
+	if err != nil {
+		return t
+	}
+	t.host = req.URL.Host
+	if own, ok := cmp.Or(client.Transport, http.DefaultTransport).(*http.Transport); ok && own.Proxy != nil {
+		t.proxy, _ = own.Proxy(req)
+	}
+	return t
+}
+
+func (t *dialTrace) traced(ctx context.Context) context.Context {
+	at := func(place int64) {
+		// A second attempt to connect may be later than what the first one led to.
+		for {
+			before := t.reached.Load()
+			if before >= place || t.reached.CompareAndSwap(before, place) {
+				return
+			}
+		}
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart:     func(httptrace.DNSStartInfo) { at(atName) },
+		ConnectStart: func(string, string) { at(atHost) },
+		ConnectDone: func(_, _ string, err error) {
+			if err == nil {
+				at(atProxy)
+			}
+		},
+		TLSHandshakeStart: func() {
+			if t.handshakes.Add(1) == 1 && t.proxy != nil && t.proxy.Scheme == "https" {
+				return // with the proxy
+			}
+			at(atTLS)
+		},
+		GotConn: func(httptrace.GotConnInfo) { at(atService) },
+	})
+}
+
+// failed is the error of a check whose request failed.
+func (t *dialTrace) failed(name string, err error) error {
+	step, detail := t.step(err), err.Error()
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case ok && e.cause != nil:
+		detail = e.cause.Error()
+	case ok:
+		detail = fmt.Sprintf("%s (%d)", e.Message, e.HTTPStatus)
+	}
+	reason := map[CheckStep]string{
+		StepNameResolution: "there is no address for " + t.host,
+		StepConnection:     "there is no connection to " + t.host,
+		StepProxy:          "there is no way through the proxy" + t.proxyName(),
+		StepTLS:            "there is no secure connection to " + t.host,
+		StepKey:            "the service refuses the key",
+		StepPermission:     "the key is good, but may not do this",
+		StepService:        "the service gives no good answer",
+	}[step]
+	return &CheckError{Connection: name, Step: step, Reason: reason + ": " + detail, cause: err}
+}
+
+// proxyName is the proxy without its user and password.
+func (t *dialTrace) proxyName() string {
+	if t.proxy == nil {
+		return ""
+	}
+	return " " + t.proxy.Scheme + "://" + t.proxy.Host
+}
+
+// step is where it failed: the error knows best, and the trace knows where time ran
+// out or a connection broke.
+func (t *dialTrace) step(err error) CheckStep {
+	if e, ok := errors.AsType[*Error](err); ok && e.HTTPStatus != 0 {
+		switch e.HTTPStatus {
+		case http.StatusProxyAuthRequired:
+			return StepProxy
+		case http.StatusUnauthorized:
+			return StepKey
+		case http.StatusForbidden:
+			return StepPermission
+		}
+		return StepService
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "proxyconnect" || op.Op == "socks connect") {
+		return StepProxy
+	}
+	reached := t.reached.Load()
+	if t.proxy != nil && reached > atStart && reached < atTLS {
+		return StepProxy
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok || reached == atName {
+		return StepNameResolution
+	}
+	if badTLS(err) || reached == atTLS {
+		return StepTLS
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" || reached == atHost || reached == atProxy {
+		return StepConnection
+	}
+	return StepService
+}
+
+func badTLS(err error) bool {
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	_, alert := errors.AsType[tls.AlertError](err)
+	return certificate || record || alert
+}
