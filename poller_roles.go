@@ -226,7 +226,7 @@ func (p *Poller[T]) deliver(wake <-chan struct{}) {
 		}
 		p.mu.Unlock()
 		e := offer.Event.event
-		e.Attempt, e.receipt, e.seq = offer.Attempt, p, offer.Seq
+		e.Attempt, e.receipt, e.seq = offer.Attempt, (*ledger[T])(p), offer.Seq
 		select {
 		case p.events <- e:
 			p.mu.Lock()

@@ -98,7 +98,7 @@ func (p *Poller[T]) abort(goexit bool) {
 // handled acknowledges an event, or has it delivered again.
 func (p *Poller[T]) handled(e Event[T], err error) {
 	if err != nil {
-		e.receipt.nack(e.seq, e.Attempt, redelivery(e.Attempt), err)
+		e.receipt.Nack(e.seq, e.Attempt, redelivery(e.Attempt), err)
 		p.log.Warn("stripe event not handled", "id", e.ID, "attempt", e.Attempt, "error", err)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit/internal/checkpoint"
+	"github.com/stripekit/stripekit/internal/delivery"
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
@@ -356,7 +357,7 @@ func (p *Poller[T]) unacknowledged(events []Event[T]) ([]tail.Key, error) {
 	}
 	keys := make([]tail.Key, len(events))
 	for i, e := range events {
-		if e.receipt != receipt(p) {
+		if e.receipt != delivery.Receipt((*ledger[T])(p)) {
 			return nil, fmt.Errorf("stripe: event %s was not delivered by this Poller", e.ID)
 		}
 		in, ok := p.queue.Event(e.seq)

@@ -26,8 +26,8 @@ func ourOrder(o *stripe72.Order) *stripekit.Order {
 		Returns:            ourReturns(o.Returns),
 		Shipping:           ourOrderShipping(o.Shipping),
 		Status:             o.Status,
-		Updated:    stripekit.UnixTime(o.Updated),
-		UpstreamID: o.UpstreamID,
+		Updated:            stripekit.UnixTime(o.Updated),
+		UpstreamID:         o.UpstreamID,
 	}
 	ours.StatusTransitions.Canceled = stripekit.UnixTime(o.StatusTransitions.Canceled)
 	ours.StatusTransitions.Paid = stripekit.UnixTime(o.StatusTransitions.Paid)

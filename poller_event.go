@@ -1,6 +1,10 @@
 package stripekit
 
-import "time"
+import (
+	"time"
+
+	"github.com/stripekit/stripekit/internal/delivery"
+)
 
 // Event is a new object, as a Poller delivers it.
 type Event[T any] struct {
@@ -23,15 +27,28 @@ type Event[T any] struct {
 	// Attempt is 1 for the first delivery, and one more after each Nack.
 	Attempt int
 
-	receipt receipt
+	receipt delivery.Receipt
 	seq     uint64
 }
 
-// receipt is where an event is acknowledged.
-type receipt interface {
-	ack(seq uint64)
-	nack(seq uint64, attempt int, after time.Duration, reason error)
-	term(seq uint64, attempt int, reason error)
+// WithReceipt returns a copy of the event whose Ack, Nack and Term go to r. It is
+// for stripekittest.NewEvent: nothing else can make an r.
+func (e Event[T]) WithReceipt(r delivery.Receipt) Event[T] {
+	e.receipt = r
+	return e
+}
+
+// ledger is a Poller as the Receipt of its events.
+type ledger[T any] Poller[T]
+
+func (l *ledger[T]) Ack(seq uint64) { (*Poller[T])(l).ack(seq) }
+
+func (l *ledger[T]) Nack(seq uint64, attempt int, after time.Duration, reason error) {
+	(*Poller[T])(l).nack(seq, attempt, after, reason)
+}
+
+func (l *ledger[T]) Term(seq uint64, attempt int, reason error) {
+	(*Poller[T])(l).term(seq, attempt, reason)
 }
 
 // Ack says that the event is dealt with: it will not be delivered again. It
@@ -39,7 +56,7 @@ type receipt interface {
 // once. The checkpoint is saved soon after, usually within a second.
 func (e Event[T]) Ack() {
 	if e.receipt != nil {
-		e.receipt.ack(e.seq)
+		e.receipt.Ack(e.seq)
 	}
 }
 
@@ -48,7 +65,7 @@ func (e Event[T]) Ack() {
 // time for one delivery. The Nack of attempt PollConfig.MaxAttempts is a Term.
 func (e Event[T]) Nack(after time.Duration) {
 	if e.receipt != nil {
-		e.receipt.nack(e.seq, e.Attempt, after, nil)
+		e.receipt.Nack(e.seq, e.Attempt, after, nil)
 	}
 }
 
@@ -57,6 +74,6 @@ func (e Event[T]) Nack(after time.Duration) {
 // and does nothing where Nack does nothing.
 func (e Event[T]) Term(reason error) {
 	if e.receipt != nil {
-		e.receipt.term(e.seq, e.Attempt, reason)
+		e.receipt.Term(e.seq, e.Attempt, reason)
 	}
 }
