@@ -2,9 +2,10 @@ package stripekit
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
+
+	"github.com/stripekit/stripekit/internal/filestore"
 )
 
 // CheckpointStore keeps the checkpoints of pollers. An implementation must be
@@ -31,11 +32,11 @@ type CheckpointStore interface {
 
 // ErrCheckpointConflict: another poller saved the same checkpoint meanwhile.
 // The one that gets it has ended, and the other goes on.
-var ErrCheckpointConflict = errors.New("checkpoint was changed by another poller")
+var ErrCheckpointConflict = filestore.ErrConflict
 
 // ErrCheckpointInvalid: a stored checkpoint is damaged, of a newer version of
 // this library, or another poller's. It is not overwritten; Delete removes it.
-var ErrCheckpointInvalid = errors.New("checkpoint cannot be used")
+var ErrCheckpointInvalid = filestore.ErrInvalid
 
 // MemoryStore keeps checkpoints as long as the process lives. The zero value is
 // ready for use.

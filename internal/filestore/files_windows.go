@@ -1,4 +1,4 @@
-package stripekit
+package filestore
 
 import (
 	"io"
@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-var _ fileSystem = osFiles{} // NewFileStore asks when it runs
+func systemFiles() (fileSystem, error) { return osFiles{}, nil }
 
 // errSharingViolation is ERROR_SHARING_VIOLATION: another has the file open.
 const errSharingViolation = syscall.Errno(32)

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package stripekit
+package filestore
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-var _ fileSystem = osFiles{} // NewFileStore asks when it runs
+func systemFiles() (fileSystem, error) { return osFiles{}, nil }
 
 func (osFiles) tryLock(path string) (io.Closer, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
