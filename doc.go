@@ -64,7 +64,7 @@
 // [Connections] keeps many accounts by name, as an integration platform does:
 // read from JSON, tested, opened, changed and removed while they are in use. A
 // [Connection] can be a source or a target only, or switched off, and shows its
-// key to nobody. A [Schedule] runs a job every 15 minutes, or as you say.
+// key to nobody. Package schedule runs a job every 15 minutes, or as you say.
 //
 // # Tests
 //

@@ -22,7 +22,7 @@ func TestPayTellsOfADeclinedCard(t *testing.T) {
 
 	charges, err := client.Charges.Page(t.Context(), stripekit.ChargeListParams{})
 	require.NoError(t, err)
-	require.Equal(t, "failed", charges.Data[0].Status)
+	require.Equal(t, stripekit.ChargeFailed, charges.Data[0].Status)
 }
 
 func TestPayThanksForTheMoney(t *testing.T) {

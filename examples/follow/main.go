@@ -1,4 +1,3 @@
-// Follow prints every new charge of an account.
 package main
 
 import (
@@ -15,7 +14,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{})
+	store, err := stripekit.NewFileStore("checkpoints")
+	if err != nil {
+		log.Fatal(err)
+	}
+	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{Checkpoints: store})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package listing
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,7 +31,7 @@ var leastRates = map[kind]float64{steady: 0.86, uneven: 0.60}
 // TestWindowsRate reads long lists behind a limiter, with 100 ms a request, for
 // a fast consumer. With -v it prints how much of the possible rate that is, for
 // the other orders, a range of years and longer lists too, and which goals are
-// missed.
+// missed. STRIPEKIT_OBJECTS is another length of the lists.
 func TestWindowsRate(t *testing.T) {
 	for _, g := range rateGoals {
 		t.Logf("%.0f requests/s, %d lanes: share of %.0f objects/s; first object; requests a page; held; under way",
@@ -39,6 +41,11 @@ func TestWindowsRate(t *testing.T) {
 			n := g.objects
 			if testing.Verbose() {
 				n = max(n, shape.least)
+			}
+			if text := os.Getenv("STRIPEKIT_OBJECTS"); text != "" {
+				var err error
+				n, err = strconv.Atoi(text)
+				require.NoError(t, err)
 			}
 			seconds := shape.make(r, n)
 			s := newServer(r, seconds)
