@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/printer"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -184,4 +185,23 @@ func TestTheRootHasFewNames(t *testing.T) {
 	}
 	require.LessOrEqual(t, count, maxNames)
 	require.Greater(t, count, maxNames/2, "they were counted")
+}
+
+// maxLines is how many lines a file may have.
+const maxLines = 600
+
+func TestFilesAreShort(t *testing.T) {
+	count := 0
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		count++
+		if lines := bytes.Count(text, []byte("\n")); lines > maxLines {
+			t.Errorf("%s has %d lines", path, lines)
+		}
+		return err
+	}))
+	require.Greater(t, count, 200, "they were read")
 }
