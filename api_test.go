@@ -21,8 +21,8 @@ import (
 
 var updateAPI = flag.Bool("update-api", false, "write testdata/api.txt anew")
 
-// apiPackages are the packages that others import.
-var apiPackages = []string{".", "schedule", "stripetest"}
+// apiPackages are the packages that users import.
+var apiPackages = []string{".", "schedule", "stripetest", "stripekittest"}
 
 // TestExportedAPIIsTheOneDecided compares all exported declarations with
 // testdata/api.txt, so that a change to them is a decision:
@@ -94,9 +94,9 @@ func parse(t *testing.T, dir string, mode parser.Mode) (*token.FileSet, []*ast.F
 	return fset, files
 }
 
-// TestEveryExportedNameIsDocumented asks for a comment that starts with the
-// name, on every exported type, function, method, constant and variable.
-// Fields may go by their names.
+// TestEveryExportedNameIsDocumented requires a comment that starts with the
+// name, on every exported type, function, method, constant and variable. Fields
+// need no comment.
 func TestEveryExportedNameIsDocumented(t *testing.T) {
 	for _, dir := range apiPackages {
 		fset, files := parse(t, dir, parser.ParseComments)
@@ -134,7 +134,7 @@ func undocumented(decl ast.Decl) (names []string) {
 			case *ast.TypeSpec:
 				lacks(s.Name, s.Doc, d.Doc)
 			case *ast.ValueSpec:
-				// One comment on a group of constants serves them all.
+				// A comment on a group of constants is enough.
 				if d.Doc == nil || len(d.Specs) == 1 {
 					lacks(s.Names[0], s.Doc, d.Doc)
 				}
@@ -156,8 +156,8 @@ func exportedReceiver(recv *ast.FieldList) bool {
 	return ok && name.IsExported()
 }
 
-// maxNames is how many package-level names the root may have. One more is one
-// more for every reader of its documentation.
+// maxNames is how many package-level names the root may have. Each additional name
+// makes the documentation longer for every reader.
 const maxNames = 175
 
 func TestTheRootHasFewNames(t *testing.T) {

@@ -1,39 +1,41 @@
-// Package stripekit acts on a Stripe account and on what happens in it.
+// Package stripekit calls the Stripe API, and delivers the new objects of a
+// Stripe account as events.
 //
 // # Client
 //
-// A [Client] is made from an API key and has a service for each resource:
+// [New] makes a [Client] from an API key. It has a service for each resource:
 //
 //	client, err := stripekit.New(os.Getenv("STRIPE_API_KEY"))
 //	charge, err := client.Charges.Create(ctx, stripekit.ChargeCreateParams{
 //		Amount: 2000, Currency: "usd", Source: new("tok_visa"),
 //	})
 //
-// You know one service, you know all: Create, Get, Update, Delete, List, Page
-// and Search, where Stripe offers them. Endpoints without a service are reached
-// by [Client.Call].
+// All services have the same methods, as far as Stripe offers them: Create, Get,
+// Update, Delete, List, Page and Search. [Client.Call] reaches the endpoints
+// that have no service.
 //
 // # Parameters
 //
 // Required parameters are plain values; optional ones are pointers, slices and
-// maps. What is nil is left out. What is set and empty is sent as "key=", which
-// Stripe reads as unset: new(""), []string{}, Metadata{}, &Shipping{}. A
-// parameter that a struct lacks goes into its Extra field. Amounts are in the
-// smallest unit of their currency, times in seconds ([UnixTime]).
+// maps. A nil parameter is not sent. One that is set but empty is sent as
+// "key=", which Stripe reads as unset: new(""), []string{}, Metadata{},
+// &Shipping{}. A parameter that a struct lacks goes into its Extra field. Amounts
+// are in the smallest unit of their currency, times in seconds ([UnixTime]).
 //
-// What is wrong for certain is refused before any request, as a [ParamError].
+// A parameter that is certainly wrong is refused with a [ParamError], before any
+// request is made.
 //
 // # Errors
 //
-// Every failed call is an [*Error], told apart by errors.Is: [ErrCardDeclined],
-// [ErrNotFound], [ErrRateLimited] and so on. A POST that failed after it may
-// have been carried out is an [ErrOutcomeUnknown], and its error carries the
-// idempotency key with which it can be repeated safely.
+// Every failed request returns an [*Error]. errors.Is distinguishes the kinds of
+// errors: [ErrCardDeclined], [ErrNotFound], [ErrRateLimited] and so on. The error
+// of a POST that may have been carried out is an [ErrOutcomeUnknown], and holds the
+// idempotency key with which the POST can be repeated safely.
 //
-// Failures that pass are retried: network errors, 409, 429 and 5xx, three times
-// by default, with growing waits that end with the context, one idempotency key
-// through all attempts, and Stripe's Retry-After and Stripe-Should-Retry
-// honoured.
+// Temporary failures are retried, three times by default: network errors, 409,
+// 429 and 5xx. The waits grow, and end with the context. All attempts of a call
+// have one idempotency key. Stripe's headers Retry-After and Stripe-Should-Retry
+// are honoured.
 //
 // # Poller
 //
@@ -45,28 +47,32 @@
 //		return nil // acknowledged: not delivered again
 //	})
 //
-// Nothing is lost: an object that becomes visible within PollConfig.Overlap of
-// its creation is delivered, whatever crashes, fails, shifts or is deleted
-// meanwhile. Nothing comes twice, unless the process crashed before the
-// acknowledgement was saved, or the event was refused by Nack. A
-// [CheckpointStore] carries this across restarts, and [Poller.Commit] stores an
-// acknowledgement in a transaction of the caller's, so that nothing comes twice
-// after a crash either.
+// No object is lost: one that becomes visible within PollConfig.Overlap of its
+// creation is delivered, even if the process crashes, requests fail, pages shift
+// or other objects are deleted. No event is redelivered, unless the process crashed
+// before the acknowledgement was saved, or the caller called Nack. A
+// [CheckpointStore] keeps this promise across restarts. [Poller.Commit] stores an
+// acknowledgement in a transaction of the caller, so that no event is
+// redelivered after a crash either.
 //
-// An event that cannot be handled is given up after PollConfig.MaxAttempts, or by
-// [Event.Term], and PollConfig.OnGiveUp is the place for it. An object that T
-// cannot hold is an event with a DecodeErr and its raw JSON.
+// A Poller gives an event up after PollConfig.MaxAttempts deliveries, or after
+// [Event.Term], and calls PollConfig.OnGiveUp with it. An object that cannot be
+// decoded into T is an event with a DecodeErr and the raw JSON.
 //
-// A filtered, expanded list is a source as well: client.Charges.Where.
+// The method Where of a service, such as client.Charges, returns a source of a
+// filtered list, with expanded fields if needed.
 //
 // # Connections
 //
-// [Connections] keeps many accounts by name, as an integration platform does:
-// read from JSON, tested, opened, changed and removed while they are in use. A
-// [Connection] can be a source or a target only, or switched off, and shows its
-// key to nobody. Package schedule runs a job every 15 minutes, or as you say.
+// [Connections] keeps the connections to many accounts by name, as an integration
+// platform needs it. A [Connection] can be read from JSON, checked, opened,
+// updated and removed while it is in use. It can be read-only, write-only or
+// disabled, and never reveals its key. Package schedule runs a job every 15
+// minutes, or at another interval.
 //
 // # Tests
 //
-// Package stripetest is a Stripe in your test's process.
+// Package stripetest is a fake Stripe server in the process of a test. Package
+// stripekittest has helpers for unit tests: a client of that server, recorded
+// responses, events.
 package stripekit

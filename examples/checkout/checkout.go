@@ -1,5 +1,5 @@
-// Package checkout is a till whose test declines a card, as a user of the
-// library would write both.
+// Package checkout charges a card. Its test shows how a user of the library
+// tests a declined card.
 package checkout
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// Pay charges a card and returns what to tell the buyer.
+// Pay charges a card and returns a message for the buyer.
 func Pay(ctx context.Context, client *stripekit.Client, card string, cents int64) (string, error) {
 	_, err := client.Charges.Create(ctx, stripekit.ChargeCreateParams{
 		Amount: cents, Currency: "usd", Source: &card,

@@ -7,14 +7,11 @@ import (
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/examples/checkout"
-	"github.com/stripekit/stripekit/stripetest"
+	"github.com/stripekit/stripekit/stripekittest"
 )
 
 func TestPayTellsOfADeclinedCard(t *testing.T) {
-	server := stripetest.New()
-	defer server.Close()
-	client, err := stripekit.New("sk_test_1", stripekit.WithBaseURL(server.URL), stripekit.WithHTTPClient(server.Client()))
-	require.NoError(t, err)
+	client, _ := stripekittest.NewClient(t)
 
 	message, err := checkout.Pay(t.Context(), client, "tok_chargeDeclined", 2000)
 	require.NoError(t, err)
@@ -26,10 +23,7 @@ func TestPayTellsOfADeclinedCard(t *testing.T) {
 }
 
 func TestPayThanksForTheMoney(t *testing.T) {
-	server := stripetest.New()
-	defer server.Close()
-	client, err := stripekit.New("sk_test_1", stripekit.WithBaseURL(server.URL), stripekit.WithHTTPClient(server.Client()))
-	require.NoError(t, err)
+	client, _ := stripekittest.NewClient(t)
 	message, err := checkout.Pay(t.Context(), client, "tok_visa", 2000)
 	require.NoError(t, err)
 	require.Equal(t, "Thank you.", message)

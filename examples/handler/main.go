@@ -1,5 +1,5 @@
-// Handler deals with every new charge of an account by several workers, each
-// charge once, and goes on where it was when it is started again:
+// Handler handles every new charge of an account once, with several workers.
+// After a restart it continues where it was:
 //
 //	STRIPE_API_KEY=sk_test_… go run ./examples/handler -checkpoints checkpoints
 package main
@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	dir := flag.String("checkpoints", "checkpoints", "folder that keeps what is done")
+	dir := flag.String("checkpoints", "checkpoints", "folder for the progress")
 	workers := flag.Int("workers", 4, "charges handled at a time")
 	flag.Parse()
 
@@ -37,15 +37,15 @@ func main() {
 	}
 }
 
-// report is the dead letter of a charge that was given up.
+// report writes a given-up charge to the standard error, as a dead letter.
 func report(_ context.Context, e stripekit.Event[any], reason error) error {
 	_, err := fmt.Fprintf(os.Stderr, "charge %s given up after %d attempts: %v\n%s\n", e.ID, e.Attempt, reason, e.Raw)
 	return err
 }
 
-// handle greets who pays, until ctx ends. A greeting that fails comes again, ten
-// times in all. The customer comes with the charge, so that nothing is read
-// again for it.
+// handle prints a greeting for each paid charge, until ctx ends. A greeting
+// that fails is retried, up to ten attempts in all. The customer is expanded in
+// the list, so it needs no request of its own.
 func handle(ctx context.Context, client *stripekit.Client, cfg stripekit.PollConfig, out io.Writer) error {
 	charges := client.Charges.Where(stripekit.ChargeListParams{}, stripekit.WithExpand("customer"))
 	poller, err := stripekit.NewPoller(charges, cfg)

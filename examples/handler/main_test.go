@@ -13,14 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
-	"github.com/stripekit/stripekit/stripetest"
+	"github.com/stripekit/stripekit/stripekittest"
 )
 
-// lines is an output that several workers write to, and that fails now and then.
+// lines is an output for several workers. A test can make its next writes fail.
 type lines struct {
 	mu    sync.Mutex
 	text  strings.Builder
-	fails int // so many of the next writes
+	fails int // how many of the next writes fail
 }
 
 func (l *lines) Write(p []byte) (int, error) {
@@ -41,10 +41,7 @@ func (l *lines) fail(writes int) {
 
 func TestHandlerGreetsEachPayerOnceOverARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := stripetest.New(stripetest.InMemory())
-		defer server.Close()
-		client, err := stripekit.New("sk_test_1", stripekit.WithBaseURL(server.URL), stripekit.WithHTTPClient(server.Client()))
-		require.NoError(t, err)
+		client, _ := stripekittest.NewClient(t)
 		cfg := stripekit.PollConfig{Workers: 3, Checkpoints: new(stripekit.MemoryStore)}
 		out := new(lines)
 		var want []string
@@ -61,7 +58,7 @@ func TestHandlerGreetsEachPayerOnceOverARestart(t *testing.T) {
 				require.NoError(t, err)
 				want = append(want, fmt.Sprintf("Thank you, %s, for 500 usd.", name))
 			}
-			out.fail(5) // these greetings come later
+			out.fail(5) // these greetings are retried
 			require.NoError(t, <-done)
 			cancel()
 			require.Zero(t, out.fails)

@@ -13,12 +13,12 @@ import (
 	"github.com/stripekit/stripekit/stripesql"
 )
 
-// box answers statements and commands.
+// box executes SQL statements and commands.
 type box struct {
 	db       *sql.DB
 	out, err io.Writer
-	prompt   bool // somebody types
-	progress bool // somebody watches
+	prompt   bool // input comes from a terminal
+	progress bool // show the progress of a query
 }
 
 const help = `SELECT …;         a query, over as many lines as you like
@@ -27,8 +27,9 @@ const help = `SELECT …;         a query, over as many lines as you like
 .explain SELECT … the requests that a query would make
 .quit             ends, as Ctrl-D does; Ctrl-C cancels a query`
 
-// ask shows the prompt, another one in the middle of a statement.
-func (b *box) ask(pending string) {
+// showPrompt prints the prompt. In the middle of a statement it is a different
+// one.
+func (b *box) showPrompt(pending string) {
 	switch {
 	case !b.prompt:
 	case pending == "":
@@ -38,8 +39,8 @@ func (b *box) ask(pending string) {
 	}
 }
 
-// cut takes the first statement off a text if it has ended: at a semicolon that
-// is not within quotes or a comment, or at the end of a line with a command.
+// cut splits the first complete statement off a text. A statement ends at a
+// semicolon outside quotes and comments, and a command at the end of its line.
 func cut(text string) (statement, rest string, ended bool) {
 	text = strings.TrimLeft(text, "; \t\r\n")
 	for i := 0; i < len(text); i++ {
@@ -98,7 +99,7 @@ func (b *box) schema(ctx context.Context, table string) error {
 	return errors.Join(err, rows.Close())
 }
 
-// explain shows the details of a query's plan, each on a line.
+// explain prints the details of a query's plan, one a line.
 func (b *box) explain(ctx context.Context, query string) error {
 	_, plan, err := b.read(ctx, "EXPLAIN QUERY PLAN "+query)
 	for _, step := range plan {
@@ -107,7 +108,7 @@ func (b *box) explain(ctx context.Context, query string) error {
 	return err
 }
 
-// query shows the rows of a query, and what they took.
+// query prints the rows of a query and its cost.
 func (b *box) query(ctx context.Context, query string) error {
 	var stats stripesql.Stats
 	header, table, err := b.read(stripesql.WithStats(ctx, &stats), query)
@@ -127,16 +128,16 @@ func counted(n int, what string) string {
 	return fmt.Sprint(n, " ", what, "s")
 }
 
-// read is the columns and rows of a query. While it runs it says how far it has
-// come, ten times a second at most.
+// read returns the columns and rows of a query. While it runs, read shows the
+// progress at most ten times a second.
 func (b *box) read(ctx context.Context, query string) (header []string, table [][]any, err error) {
 	if b.progress {
 		const clear = "\r\x1b[K"
-		var told time.Time
+		var shown time.Time
 		defer fmt.Fprint(b.err, clear)
 		ctx = stripesql.WithProgress(ctx, func(p stripesql.Progress) {
-			if time.Since(told) > 100*time.Millisecond {
-				told = time.Now()
+			if time.Since(shown) > 100*time.Millisecond {
+				shown = time.Now()
 				share := ""
 				if p.Share > 0 {
 					share = fmt.Sprintf("%.0f %% read, ", 100*p.Share)
@@ -149,7 +150,7 @@ func (b *box) read(ctx context.Context, query string) (header []string, table []
 	if err != nil {
 		return nil, nil, err
 	}
-	defer rows.Close() // a second time where it went well, when the stats are there
+	defer rows.Close() // after a success this is a second call, which does nothing
 	if header, err = rows.Columns(); err != nil {
 		return nil, nil, err
 	}
@@ -166,7 +167,7 @@ func (b *box) read(ctx context.Context, query string) (header []string, table []
 	return header, table, errors.Join(rows.Err(), rows.Close())
 }
 
-// writeTable aligns columns, numbers to the right.
+// writeTable aligns the columns. Numbers are aligned to the right.
 func writeTable(out io.Writer, header []string, table [][]any) {
 	widths, right := make([]int, len(header)), make([]bool, len(header))
 	for i, name := range header {

@@ -1,14 +1,14 @@
-// Sqlbox is a prompt for questions in SQL about a Stripe account.
+// Sqlbox is an SQL prompt for the data of a Stripe account.
 //
-// Without a key it starts a Stripe of its own in the process, with a small shop
-// that has been selling for three months:
+// Without STRIPE_API_KEY it queries a fake Stripe in its own process, with the
+// data of a shop that has been selling for three months:
 //
 //	go run ./examples/sqlbox
 //	echo "SELECT status, count(*) FROM charges GROUP BY status;" | go run ./examples/sqlbox
 //
-// With STRIPE_API_KEY set it asks that account; it only ever reads. A statement
-// ends with a semicolon. Ctrl-C cancels the query under way, .help lists what
-// else there is.
+// With STRIPE_API_KEY it queries that account, and only reads. A statement ends
+// with a semicolon. Ctrl-C cancels the running query. The command .help lists
+// the commands.
 package main
 
 import (
@@ -29,8 +29,8 @@ import (
 func main() {
 	b := box{out: os.Stdout, err: os.Stderr, prompt: terminal(os.Stdin)}
 	maxCalls := flag.Int("max-calls", 1000, "how many API calls a query may make")
-	search := flag.Bool("search", false, "let the search API answer what lists cannot filter by; it lags by up to a minute")
-	flag.BoolVar(&b.progress, "progress", terminal(os.Stderr), "show how far a query has come; the default is at a terminal")
+	search := flag.Bool("search", false, "let the search API find what lists cannot filter by; it lags by up to a minute")
+	flag.BoolVar(&b.progress, "progress", terminal(os.Stderr), "show the progress of a query; the default is true at a terminal")
 	flag.Parse()
 	opts := []stripesql.Option{stripesql.WithMaxCalls(*maxCalls)}
 	if *search {
@@ -42,13 +42,14 @@ func main() {
 	}
 }
 
-// terminal tells whether a file is one, rather than a pipe or a file on disk.
+// terminal reports whether f is a terminal.
 func terminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// run answers what is read about the account of STRIPE_API_KEY, or the shop.
+// run executes the statements of in on the account of STRIPE_API_KEY, or on the
+// simulated shop.
 func (b *box) run(in io.Reader, opts []stripesql.Option) error {
 	client, err := b.open(os.Getenv("STRIPE_API_KEY"))
 	if err != nil {
@@ -69,7 +70,8 @@ func (b *box) run(in io.Reader, opts []stripesql.Option) error {
 	return b.serve(context.Background(), lines(in), interrupts)
 }
 
-// open is a client of the account of a key, or of the shop.
+// open returns a client for the account of a key, or for the simulated shop if
+// the key is empty.
 func (b *box) open(key string) (*stripekit.Client, error) {
 	if key != "" {
 		return stripekit.New(key)
@@ -80,7 +82,7 @@ func (b *box) open(key string) (*stripekit.Client, error) {
 	return openShop()
 }
 
-// lines sends what is read line by line, and closes the channel at the end.
+// lines sends the lines of in, and closes the channel at the end.
 func lines(in io.Reader) <-chan string {
 	out := make(chan string)
 	go func() {
@@ -96,15 +98,15 @@ func lines(in io.Reader) <-chan string {
 
 var errFailed = errors.New("a statement failed")
 
-// serve answers until the lines end or .quit. Without a prompt it fails if a
-// statement did.
+// serve executes statements until the input ends or .quit. Without a prompt it
+// returns an error if a statement failed.
 func (b *box) serve(ctx context.Context, lines <-chan string, interrupts <-chan os.Signal) error {
 	pending, failed, more := "", false, true
 	for more {
-		b.ask(pending)
+		b.showPrompt(pending)
 		var line string
 		select {
-		case <-interrupts: // forgets what was typed
+		case <-interrupts: // discard what was typed
 			pending = ""
 			fmt.Fprintln(b.out)
 			continue
@@ -112,7 +114,7 @@ func (b *box) serve(ctx context.Context, lines <-chan string, interrupts <-chan 
 			pending += line + "\n"
 		}
 		if !more {
-			pending += ";" // which the last statement may lack
+			pending += ";" // the last statement may lack it
 		}
 		for statement := ""; ; {
 			var ended bool
@@ -122,7 +124,7 @@ func (b *box) serve(ctx context.Context, lines <-chan string, interrupts <-chan 
 			if statement == ".quit" {
 				return nil
 			}
-			if err := b.answer(ctx, statement, interrupts); err != nil {
+			if err := b.executeCancellable(ctx, statement, interrupts); err != nil {
 				failed = true
 				fmt.Fprintln(b.err, "error:", err)
 			}
@@ -138,8 +140,8 @@ func (b *box) serve(ctx context.Context, lines <-chan string, interrupts <-chan 
 	return nil
 }
 
-// answer executes a statement or command. An interrupt cancels it.
-func (b *box) answer(ctx context.Context, statement string, interrupts <-chan os.Signal) error {
+// executeCancellable executes a statement or command. An interrupt cancels it.
+func (b *box) executeCancellable(ctx context.Context, statement string, interrupts <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error)

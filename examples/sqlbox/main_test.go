@@ -9,19 +9,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripekittest"
 	"github.com/stripekit/stripekit/stripesql"
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// newBox is a box without a prompt over three charges and a customer.
+// newBox returns a box without a prompt, with three charges and a customer.
 func newBox(t *testing.T) (b *box, out, errs *bytes.Buffer) {
-	server := stripetest.New(stripetest.InMemory())
-	t.Cleanup(server.Close)
+	client, server := stripekittest.NewClient(t)
 	server.Seed("/v1/charges", stripetest.Seeding{Count: 3})
 	server.Seed("/v1/customers", stripetest.Seeding{})
-	client, err := stripekit.New("sk_test_box", stripekit.WithHTTPClient(server.Client()))
-	require.NoError(t, err)
 	connector, err := stripesql.Connector(client)
 	require.NoError(t, err)
 	out, errs = new(bytes.Buffer), new(bytes.Buffer)
@@ -30,7 +27,7 @@ func newBox(t *testing.T) (b *box, out, errs *bytes.Buffer) {
 	return b, out, errs
 }
 
-func TestScriptIsAnswered(t *testing.T) {
+func TestScriptPrintsItsResults(t *testing.T) {
 	b, out, errs := newBox(t)
 	script := `.tables
 -- a comment; with a semicolon
@@ -74,7 +71,7 @@ func TestInterruptEndsTheQueryAlone(t *testing.T) {
 	input <- "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;"
 	interrupts <- os.Interrupt
 	input <- "SELECT 'half of a"
-	interrupts <- os.Interrupt // forgets it
+	interrupts <- os.Interrupt // discards the line
 	input <- "SELECT 'all is well';"
 	close(input)
 	require.NoError(t, <-done)

@@ -23,8 +23,9 @@ const (
 	declined = "tok_chargeCustomerFail"
 )
 
-// openShop is a client of a shop in this process that has been selling for 90
-// days: 200 customers, some 4,000 charges. It keeps Stripe's rate limits.
+// openShop returns a client for a fake Stripe in this process, with the data of
+// a shop that has been selling for 90 days: 200 customers and about 4,000
+// charges. The client keeps Stripe's default rate limits.
 func openShop() (*stripekit.Client, error) {
 	server := stripetest.New(stripetest.InMemory())
 	random := rand.New(rand.NewPCG(7, 7))
