@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,30 +15,30 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// backfillCheckpoint is how far a Backfill has come. It is saved as JSON.
+// backfillCheckpoint is the position of a Backfill. It is saved as JSON.
 type backfillCheckpoint struct {
 	Version  int            `json:"backfill"`
 	Key      string         `json:"key"`
 	Writer   string         `json:"writer"`            // the Backfill that saved it
-	Account  string         `json:"account,omitempty"` // "" if it is not known
+	Account  string         `json:"account,omitempty"` // "" if unknown
 	AnyOrder bool           `json:"any_order,omitempty"`
 	Done     int            `json:"done"`
-	Spans    []listing.Span `json:"spans"` // not handed out, whatever To is; the oldest first
+	Spans    []listing.Span `json:"spans"` // not yielded yet, regardless of To; the oldest first
 
-	// Of a list whose objects do not tell when they were created.
+	// Only for a list of objects without a creation time.
 	Undated bool     `json:"undated,omitempty"`
-	Cursors []string `json:"cursors,omitempty"` // handed out last, the last one first
-	To      int64    `json:"to,omitempty"`      // the latest so far: the cursors are before it
+	Cursors []string `json:"cursors,omitempty"` // ids of the objects yielded last, the last one first
+	To      int64    `json:"to,omitempty"`      // the latest To so far: the cursors are before it
 
 	revision uint64
-	saved    []byte
-	tried    [][]byte // by saves of which the end is not known
-	saveAt   time.Time
+	saved    []byte              // the data saved last
+	tried    [][sha256.Size]byte // hashes of the data of saves with an unknown outcome
+	saveAt   time.Time           // no save before
 }
 
 const backfillVersion = 1
 
-// load begins where the checkpoint stands, or at the beginning.
+// load loads the checkpoint, or makes a new one that begins at From.
 func (b *backfill[T]) load(ctx context.Context) error {
 	c := &b.checkpoint
 	from := secondFrom(b.cfg.From, 0)
@@ -52,12 +53,13 @@ func (b *backfill[T]) load(ctx context.Context) error {
 		}
 	}
 	if b.cfg.Checkpoints != nil || b.source.client.current.Load().connection != "" {
-		return b.insist(ctx, func() error { return b.identify(ctx) })
+		return b.retry(ctx, func() error { return b.identify(ctx) })
 	}
 	return nil
 }
 
-// secondFrom is the first second that is not before t.
+// secondFrom returns the first second that is not before t. For the zero time it
+// returns the argument zero.
 func secondFrom(t time.Time, zero int64) int64 {
 	if t.IsZero() {
 		return zero
@@ -69,6 +71,7 @@ func secondFrom(t time.Time, zero int64) int64 {
 	return min(max(second, 0), listing.NoBound)
 }
 
+// resume loads the stored checkpoint, if there is one.
 func (b *backfill[T]) resume(ctx context.Context) error {
 	c := &b.checkpoint
 	data, revision, err := b.cfg.Checkpoints.Load(ctx, c.Key)
@@ -82,7 +85,7 @@ func (b *backfill[T]) resume(ctx context.Context) error {
 	if err := json.Unmarshal(data, &stored, json.RejectUnknownMembers(true)); err != nil {
 		return fmt.Errorf("stripe: checkpoint %q: %w: %w", c.Key, ErrCheckpointInvalid, err)
 	}
-	if reason := stored.wrong(c.Key); reason != "" {
+	if reason := stored.invalid(c.Key); reason != "" {
 		return fmt.Errorf("stripe: checkpoint %q: %w: %s", c.Key, ErrCheckpointInvalid, reason)
 	}
 	stored.revision, stored.saved, stored.saveAt, stored.Writer = revision, data, c.saveAt, c.Writer
@@ -91,8 +94,8 @@ func (b *backfill[T]) resume(ctx context.Context) error {
 	return nil
 }
 
-// wrong is why a stored checkpoint cannot be gone on from.
-func (c *backfillCheckpoint) wrong(key string) string {
+// invalid returns why a stored checkpoint cannot be used, or "" if it can.
+func (c *backfillCheckpoint) invalid(key string) string {
 	low := int64(0)
 	for _, s := range c.Spans {
 		if s.Low < low || s.High <= s.Low || s.High > listing.NoBound {
@@ -113,7 +116,8 @@ func (c *backfillCheckpoint) wrong(key string) string {
 	return ""
 }
 
-// identify learns whose list it is, and refuses the checkpoint of another account.
+// identify learns which account the key belongs to, and returns an error for the
+// checkpoint of another account or mode.
 func (b *backfill[T]) identify(ctx context.Context) error {
 	id, identity, err := b.source.client.identity(ctx)
 	if err != nil {
@@ -136,8 +140,8 @@ func (b *backfill[T]) identify(ctx context.Context) error {
 	return nil
 }
 
-// saveNow saves, if it is time. A save that fails in a way that passes is tried
-// again.
+// saveNow saves the checkpoint if a save is due. A save that fails temporarily is
+// no error: it is repeated later.
 func (b *backfill[T]) saveNow(ctx context.Context) error {
 	if b.cfg.Checkpoints == nil || time.Now().Before(b.checkpoint.saveAt) {
 		return nil
@@ -163,19 +167,19 @@ func (b *backfill[T]) save(ctx context.Context) error {
 	defer cancel()
 	revision, err := b.cfg.Checkpoints.Save(ctx, c.Key, data, c.revision)
 	if errors.Is(err, ErrCheckpointConflict) && len(c.tried) > 0 {
-		// It can be that one of the saves before was carried out.
+		// An earlier save with an unknown outcome may have been carried out.
 		stored, found, loadErr := b.cfg.Checkpoints.Load(ctx, c.Key)
 		if loadErr != nil {
 			return fmt.Errorf("stripe: saving checkpoint %q: %w", c.Key, loadErr)
 		}
-		if slices.ContainsFunc(c.tried, func(data []byte) bool { return bytes.Equal(stored, data) }) {
+		if slices.Contains(c.tried, sha256.Sum256(stored)) {
 			revision, err = b.cfg.Checkpoints.Save(ctx, c.Key, data, found)
 		}
 	}
 	c.saveAt = time.Now().Add(min(max(saveEvery, 10*time.Since(start)), maxSaveEvery))
 	if err != nil {
 		if !errors.Is(err, ErrCheckpointConflict) {
-			c.tried = append(c.tried, data)
+			c.tried = append(c.tried, sha256.Sum256(data))
 		}
 		return fmt.Errorf("stripe: saving checkpoint %q: %w", c.Key, err)
 	}
@@ -183,7 +187,7 @@ func (b *backfill[T]) save(ctx context.Context) error {
 	return nil
 }
 
-// encode is the checkpoint as it stands: without what the loop has had.
+// encode returns the current checkpoint: the spans that were not yielded yet.
 func (b *backfill[T]) encode() ([]byte, error) {
 	c := b.checkpoint
 	if b.reader != nil && !c.Undated {
@@ -195,7 +199,7 @@ func (b *backfill[T]) encode() ([]byte, error) {
 	return json.Marshal(c)
 }
 
-// left is what is left of the spans.
+// left returns the spans that were not yielded yet.
 func (b *backfill[T]) left() []listing.Span {
 	c, reading := &b.checkpoint, b.reading
 	var spans []listing.Span
@@ -207,7 +211,7 @@ func (b *backfill[T]) left() []listing.Span {
 	rest := append([]listing.Span{{Low: reading.High, High: c.Spans[0].High}}, c.Spans[1:]...)
 	if c.AnyOrder {
 		if reading.High == listing.NoBound {
-			// What is created from here on is not read this time.
+			// Objects that are created from now on are not read by this Backfill.
 			spans = append(spans, listing.Span{Low: max(newest, reading.Low), High: listing.NoBound})
 		}
 		return listing.Union(append(spans, rest...))

@@ -10,48 +10,67 @@ import (
 )
 
 const (
-	// drainBuffer is how many objects a drain holds that the reader has not room
-	// for yet.
+	// drainBuffer is how many objects a drain holds while the queue is full.
 	drainBuffer = 16_000
 	// maxDrains is how many Pollers of a process drain a backlog by several requests
-	// at once. A further one makes one request after the other, and holds narrowBuffer
-	// objects: ten thousand of them are not to need ten thousand buffers.
+	// at the same time. Any other Poller makes one request at a time, and holds
+	// narrowBuffer objects. This bounds the memory for thousands of Pollers.
 	maxDrains    = 8
 	narrowBuffer = 4 * listing.PageSize
 )
 
 var drains = make(chan struct{}, maxDrains)
 
-// drainer is a drain under way. The Poller's mu guards it.
+// drainer is the state of a drain. The mu of the Poller guards it.
 type drainer struct {
-	wide    bool // it is one of drains
-	rekey   bool // the key was changed
-	lanes   *lanes
-	flying  int           // requests under way
-	waiting int           // of those, for the client's limits
-	changed chan struct{} // tells the fetcher of an answer or an acknowledgement
+	wide     bool // it counts in drains
+	rekey    bool // the key was changed
+	lanes    *lanes
+	inFlight int                            // requests in flight
+	waiting  map[*listing.Request]time.Time // since when requests wait for the rate limits of the client
+	changed  chan struct{}                  // wakes the fetching role after a response or an acknowledgement
 }
 
-// openDrain begins a drain, or goes on with one. The caller holds mu.
+// openDrain begins a drain, or returns the current one. The caller holds mu.
 func (p *Poller[T]) openDrain() *drainer {
 	if p.drainer != nil {
 		return p.drainer
 	}
-	d := &drainer{changed: make(chan struct{}, 1)}
-	n, buffer := 1, narrowBuffer
-	select {
-	case drains <- struct{}{}:
-		d.wide, n, buffer = true, 0, drainBuffer
-	default:
+	d := &drainer{
+		lanes: newLanes(p.source.client, 1), waiting: map[*listing.Request]time.Time{}, changed: make(chan struct{}, 1),
 	}
-	d.lanes = newLanes(p.source.client, n)
-	p.tail.OpenDrain(d.lanes.count(), buffer)
+	p.tail.OpenDrain(1, narrowBuffer)
+	p.widen(d)
 	p.drainer = d
 	return d
 }
 
-// closeDrain ends a drain that is read, or is not read any more. The caller holds
-// mu.
+// widen lets a drain make several requests at the same time, unless maxDrains
+// Pollers do so already. The caller holds mu.
+func (p *Poller[T]) widen(d *drainer) {
+	if d.wide {
+		return
+	}
+	select {
+	case drains <- struct{}{}:
+		d.wide, d.lanes = true, newLanes(p.source.client, 0)
+		p.tail.WidenDrain(d.lanes.count(), drainBuffer)
+	default:
+	}
+}
+
+// longestWait returns since when the first of the waiting requests waits; zero if
+// there is none.
+func (d *drainer) longestWait() (since time.Time) {
+	for _, at := range d.waiting {
+		if since.IsZero() || at.Before(since) {
+			since = at
+		}
+	}
+	return since
+}
+
+// closeDrain ends the drain, complete or not. The caller holds mu.
 func (p *Poller[T]) closeDrain() {
 	if p.drainer != nil && p.drainer.wide {
 		<-drains
@@ -59,7 +78,7 @@ func (p *Poller[T]) closeDrain() {
 	p.drainer = nil
 }
 
-// notify tells the fetcher that there may be something to do for it.
+// notify wakes the fetching role.
 func (d *drainer) notify() {
 	select {
 	case d.changed <- struct{}{}:
@@ -67,8 +86,9 @@ func (d *drainer) notify() {
 	}
 }
 
-// drain reads a backlog by several requests at once. It returns when that is read,
-// when the reader is far behind, when a request fails, or at the end.
+// drain reads a backlog by several requests at the same time. It returns when the
+// backlog is read, when the buffer is full, when a request fails, or when the
+// Poller ends.
 func (p *Poller[T]) drain() {
 	p.mu.Lock()
 	d := p.openDrain()
@@ -94,25 +114,26 @@ func (p *Poller[T]) drain() {
 	}
 }
 
-// nextDrain hands on what can be handed on, and returns the next request. It is
-// idle if there is none and none is under way.
+// nextDrain queues the objects for which there is room, and returns the next
+// request. idle reports whether there is none and none is in flight.
 func (p *Poller[T]) nextDrain(d *drainer) (request *listing.Request, idle bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.takeDrained()
+	p.widen(d)
+	if p.takeDrained() {
+		p.kick()
+	}
 	free := p.ctx.Err() == nil && p.identity != nil && !d.rekey && !p.pollAt.After(time.Now())
 	if free {
 		if r, ok := p.tail.DrainNext(); ok {
-			d.flying++
-			d.waiting++
-			if p.waitingSince.IsZero() {
-				p.waitingSince = time.Now()
-			}
+			d.inFlight++
+			d.waiting[r] = time.Now()
+			p.waitingSince = d.longestWait()
 			return r, false
 		}
 	}
 	switch {
-	case d.flying > 0:
+	case d.inFlight > 0:
 		return nil, false
 	case d.rekey:
 		d.rekey, p.identity = false, nil
@@ -127,10 +148,9 @@ func (p *Poller[T]) nextDrain(d *drainer) (request *listing.Request, idle bool) 
 	return nil, true
 }
 
-// takeDrained queues what comes next, as long as there is room. The caller holds
-// mu.
-func (p *Poller[T]) takeDrained() {
-	added := false
+// takeDrained queues the next objects of the drain, as long as there is room, and
+// reports whether there were any. The caller holds mu.
+func (p *Poller[T]) takeDrained() (added bool) {
 	for !p.queue.Full() {
 		d, found, ok := p.tail.DrainFound()
 		if !ok {
@@ -143,9 +163,7 @@ func (p *Poller[T]) takeDrained() {
 			added = true
 		}
 	}
-	if added {
-		p.kick()
-	}
+	return added
 }
 
 // drainRequest makes a request of a drain.
@@ -155,19 +173,17 @@ func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyId
 		sent = time.Now()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.passed(d)
+		p.passed(d, r)
 	}, nil, func(page *listed) error { return p.readDrained(d, r, page) })
 	if err == nil {
-		if n, changed := d.lanes.answered(time.Since(sent)); changed {
+		if n, changed := d.lanes.observe(time.Since(sent)); changed {
 			p.mu.Lock()
 			p.tail.DrainLanes(n)
 			p.mu.Unlock()
 		}
 	}
 	p.mu.Lock()
-	if sent.IsZero() {
-		p.passed(d)
-	}
+	p.passed(d, r) // in case it never did
 	failed := false
 	switch {
 	case err == nil:
@@ -182,7 +198,7 @@ func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyId
 		p.tail.DrainDrop(r)
 		failed = p.requestEnded(err)
 	}
-	d.flying--
+	d.inFlight--
 	failures, next := p.status.Failures, p.pollAt
 	p.mu.Unlock()
 	d.notify()
@@ -191,17 +207,14 @@ func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyId
 	}
 }
 
-// passed takes notice that a request waits no longer for the client's limits. The
-// caller holds mu.
-func (p *Poller[T]) passed(d *drainer) {
-	d.waiting--
-	p.waitingSince = time.Time{}
-	if d.waiting > 0 {
-		p.waitingSince = time.Now()
-	}
+// passed records that a request has stopped waiting for the rate limits of the
+// client. The caller holds mu.
+func (p *Poller[T]) passed(d *drainer, r *listing.Request) {
+	delete(d.waiting, r)
+	p.waitingSince = d.longestWait()
 }
 
-// readDrained takes in a page. The next requests are made before its objects are
+// readDrained reads a page. The next requests are sent while its objects are
 // decoded.
 func (p *Poller[T]) readDrained(d *drainer, r *listing.Request, page *listed) error {
 	p.mu.Lock()

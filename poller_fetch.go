@@ -13,21 +13,22 @@ import (
 )
 
 const (
-	// firstBackoff and maxBackoff bound the wait after a request that failed,
-	// whatever Every is. A Retry-After may ask for more, up to maxRetryAfter.
+	// firstBackoff and maxBackoff bound the wait after a failed request, regardless
+	// of Every. A Retry-After may ask for a longer wait, up to maxRetryAfter.
 	firstBackoff  = time.Second
 	maxBackoff    = time.Minute
 	maxRetryAfter = time.Hour
-	// keyPatience is how long a connection's key may be refused.
+	// keyPatience is how long the key of a connection may be refused before the
+	// Poller ends.
 	keyPatience = 15 * time.Minute
-	// busyPages is how many pages of new objects a poll may have before polls
-	// are made more often.
+	// busyPages is how many pages of new objects a poll may find before polls
+	// become more frequent.
 	busyPages = 4
-	// maxReadingAge is how old a reading may be that goes on after a failure.
+	// maxReadingAge is how long after a failure a reading may still be continued.
 	maxReadingAge = time.Minute
 )
 
-// fetch is the role that makes the requests.
+// fetch is the fetching role: it makes the requests.
 func (p *Poller[T]) fetch() {
 	for {
 		query, drain, ok := p.nextQuery()
@@ -42,8 +43,8 @@ func (p *Poller[T]) fetch() {
 	}
 }
 
-// nextQuery is what to request now, or whether a backlog is to be drained. If
-// there is nothing, the role has ended.
+// nextQuery returns the next query, and reports in drain whether a backlog must be
+// drained instead. If ok is false, nothing is due, and the role has ended.
 func (p *Poller[T]) nextQuery() (query listing.Query, drain, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,9 +69,10 @@ func (p *Poller[T]) nextQuery() (query listing.Query, drain, ok bool) {
 	return query, false, false
 }
 
-// interval is the time between the starts of two polls. The pages of new objects
-// are those since the poll before: without its start, a poll that comes soon
-// after another would find few, and the next one would come late.
+// interval returns the time between the starts of two polls. The pages of new
+// objects were created since the start of the previous poll, so the time since then
+// counts: a poll soon after another finds few pages, and must not slow the next one
+// down.
 func (p *Poller[T]) interval() time.Duration {
 	pages := p.tail.Pages()
 	if pages <= 1 || p.beganBefore.IsZero() {
@@ -79,9 +81,9 @@ func (p *Poller[T]) interval() time.Duration {
 	return min(p.cfg.Every, p.began.Sub(p.beganBefore)*busyPages/time.Duration(pages))
 }
 
-// polled ends a poll and sets the time of the next. There is no drift from poll
-// to poll; those that were missed, since the reader or the service was slow, are
-// not made up for. The caller holds mu.
+// polled ends a poll and sets the time of the next one. The times do not drift from
+// poll to poll. Polls that were missed because the reader or the service was slow
+// are not made up for. The caller holds mu.
 func (p *Poller[T]) polled(now time.Time) {
 	p.polling, p.paused = false, false
 	p.status.LastPoll, p.status.LastError = now, nil
@@ -122,10 +124,12 @@ func (p *Poller[T]) setWaiting(since time.Time) {
 	p.waitingSince = since
 }
 
-// identify learns which account the key belongs to, and refuses the checkpoint
-// of another account or mode. The account is not part of the checkpoint's key:
-// were it, a key that may not read its account, and later may, would lose its
-// checkpoint, and with it what happened meanwhile.
+// identify learns which account the key belongs to, and returns an error for the
+// checkpoint of another account or mode.
+//
+// The account is not part of the checkpoint's key. Otherwise a key that gets the
+// permission to read its account later would lose its checkpoint, and with it the
+// objects created in the meantime.
 func (p *Poller[T]) identify() error {
 	id, identity, err := p.source.client.identity(p.ctx)
 	if err != nil {
@@ -144,13 +148,13 @@ func (p *Poller[T]) identify() error {
 	return nil
 }
 
-// read takes in a page.
+// read reads a page of a poll.
 func (p *Poller[T]) read(page *listed) error {
 	p.mu.Lock()
 	started := p.tail.Started()
 	result, err := p.tail.Read(page.Page)
 	if p.tail.Started() && !started {
-		p.changes++ // where FromNow begins must survive a crash
+		p.changes++ // the second at which FromNow begins must survive a crash
 		p.startedAt = time.Time{}
 	}
 	p.mu.Unlock()
@@ -169,7 +173,7 @@ func (p *Poller[T]) read(page *listed) error {
 	return nil
 }
 
-// hold decodes what may be new on a page.
+// hold decodes the objects of a page that may be new.
 func (p *Poller[T]) hold(page *listed, fresh []tail.Fresh) error {
 	raw, err := page.objects(p.source.timeField)
 	if err != nil {
@@ -193,7 +197,7 @@ func newIncoming[T any](page *listed, i int, raw []byte) *incoming[T] {
 	return &incoming[T]{event: e, foundAt: page.Received}
 }
 
-// found queues what is new.
+// found queues new objects.
 func (p *Poller[T]) found(found []tail.Found) {
 	if len(found) == 0 {
 		return
@@ -220,7 +224,7 @@ func (p *Poller[T]) found(found []tail.Found) {
 	}
 }
 
-// requested takes notice of a request's end.
+// requested records the end of a request of a poll.
 func (p *Poller[T]) requested(query listing.Query, err error) {
 	p.mu.Lock()
 	if cursorLost(query, err) {
@@ -237,7 +241,7 @@ func (p *Poller[T]) requested(query listing.Query, err error) {
 	}
 }
 
-// requestEnded counts a request and reports whether it failed and will be repeated
+// requestEnded counts a request, and reports whether it failed and will be repeated
 // at pollAt. The caller holds mu.
 func (p *Poller[T]) requestEnded(err error) (failed bool) {
 	p.status.Requests++
@@ -263,15 +267,23 @@ func (p *Poller[T]) requestEnded(err error) (failed bool) {
 		p.fail(err)
 		return false
 	}
-	p.pollAt = now.Add(backoff(p.status.Failures, err))
-	p.status.Failures++
+	if p.pollAt.After(now) {
+		// Requests of a drain that fail at the same time count as one failure.
+		if at := now.Add(backoff(max(p.status.Failures-1, 0), err)); at.After(p.pollAt) {
+			p.pollAt = at
+		}
+		p.status.Failures = max(p.status.Failures, 1)
+	} else {
+		p.pollAt = now.Add(backoff(p.status.Failures, err))
+		p.status.Failures++
+	}
 	p.wantObserve(now)
 	return true
 }
 
-// backoff is how long to wait after so many failed requests. It doubles from a
-// second to a minute, less up to a quarter at random so that those who failed
-// together do not come back together.
+// backoff returns how long to wait after a failed request. It doubles from a second
+// to a minute, minus up to a quarter at random, so that clients that failed at the
+// same time do not retry at the same time.
 func backoff(failures int, err error) time.Duration {
 	wait := min(firstBackoff<<min(failures, 10), maxBackoff)
 	wait -= rand.N(wait / 4)

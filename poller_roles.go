@@ -12,23 +12,23 @@ import (
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
-// errRefused is why an event is given up whose last attempt ended by a Nack.
+// errRefused is the reason for giving up an event after a Nack of the last attempt.
 var errRefused = errors.New("stripe: the event was refused in each of its attempts")
 
-// begin starts the life of a Poller from a checkpoint. The caller holds mu.
+// begin starts a Poller with the state of a checkpoint. The caller holds mu.
 func (p *Poller[T]) begin(ctx context.Context, began time.Time, state *checkpoint.State) {
 	p.account, p.startedAt = state.Account, state.Started
 	cfg := tail.Config{Overlap: p.cfg.Overlap, From: int64(p.cfg.From), Start: began}
 	if !state.Started.IsZero() {
-		// An earlier life did not learn the service's clock. What has passed since
-		// is known by this machine's time of day alone.
+		// An earlier process ended before it knew the service's clock. Only the wall
+		// clock of this machine gives the time since then.
 		cfg.Start = began.Add(-max(0, began.Round(0).Sub(state.Started)))
 	}
 	p.tail = tail.Resume(cfg, state.Snapshot)
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	p.phase = isRunning
 
-	var first time.Duration // FromNow: the first responses say when that is
+	var first time.Duration // with FromNow 0, since the first responses say when that is
 	if p.tail.Started() {
 		first = rand.N(p.cfg.Every)
 	}
@@ -39,7 +39,7 @@ func (p *Poller[T]) begin(ctx context.Context, began time.Time, state *checkpoin
 	p.kick()
 }
 
-// tick does what is due.
+// tick is called by the timer, and at the end of the context.
 func (p *Poller[T]) tick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,15 +47,16 @@ func (p *Poller[T]) tick() {
 	p.kick()
 }
 
-// kick starts the roles that have something to do, and sets the timer for what
-// will be due next. The caller holds mu.
+// kick starts the roles that have something to do, and sets the timer for the next
+// time that something is due. The caller holds mu.
 func (p *Poller[T]) kick() {
 	if p.phase < isRunning {
 		return
 	}
 	now := time.Now()
 	var next time.Time
-	// due reports whether at has come, and otherwise has the timer set for it.
+	// due reports whether at is not in the future. Otherwise the timer will be set
+	// for it, or for an earlier time.
 	due := func(at time.Time) bool {
 		if at.After(now) && (next.IsZero() || at.Before(next)) {
 			next = at
@@ -68,6 +69,12 @@ func (p *Poller[T]) kick() {
 		if !p.roles.fetching && !p.queue.Full() && due(p.pollAt) {
 			p.roles.fetching = true
 			go p.fetch()
+		}
+		if p.drainer != nil && !p.roles.fetching {
+			// The next request is not due yet, but the reader need not wait for it.
+			if p.takeDrained(); !p.tail.Draining() {
+				p.closeDrain()
+			}
 		}
 		p.kickDelivery(now, due)
 	}
@@ -104,7 +111,7 @@ func (p *Poller[T]) kickDelivery(now time.Time, due func(time.Time) bool) {
 	}
 }
 
-// kickEnding has the last role end the Poller.
+// kickEnding ends the Poller once fetching and delivering have ended.
 func (p *Poller[T]) kickEnding() {
 	if p.phase == isRunning && !p.roles.fetching && !p.roles.delivering {
 		p.phase = isEnding
@@ -112,7 +119,7 @@ func (p *Poller[T]) kickEnding() {
 	}
 }
 
-// arm sets the timer, unless it fires in time anyway.
+// arm sets the timer to next, or stops it if next is zero.
 func (p *Poller[T]) arm(now, next time.Time) {
 	switch {
 	case next.IsZero():
@@ -124,7 +131,7 @@ func (p *Poller[T]) arm(now, next time.Time) {
 	}
 }
 
-// fail ends the Poller by an error. The caller holds mu.
+// fail ends the Poller with an error. The caller holds mu.
 func (p *Poller[T]) fail(err error) {
 	if p.err == nil && p.ctx.Err() == nil {
 		p.err = err
@@ -132,10 +139,10 @@ func (p *Poller[T]) fail(err error) {
 	p.cancel()
 }
 
-// end saves what was acknowledged, and closes the channel. It waits for what
-// does not return for as long as a save may take.
+// end saves the acknowledgements, and closes the channel. It waits no longer than
+// saveTimeout for the save and for a call of Observe.
 //
-// An acknowledgement that comes later is saved as while the Poller ran.
+// A later acknowledgement is saved as well.
 func (p *Poller[T]) end() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), saveTimeout)
 	defer cancel()
@@ -148,7 +155,7 @@ func (p *Poller[T]) end() {
 	}
 	err := p.err
 	p.phase = hasEnded
-	p.saveAt, p.timerAt = time.Time{}, time.Time{} // the first late one is saved at once
+	p.saveAt, p.timerAt = time.Time{}, time.Time{} // a later acknowledgement is saved at once
 	p.mu.Unlock()
 	close(p.events)
 	if err != nil {
@@ -161,9 +168,9 @@ func (p *Poller[T]) end() {
 	p.kick()
 }
 
-// observeDue reports whether the observer must be told although no poll has ended
-// for a while: one takes long, or waits for the reader or after a failure. The
-// caller holds mu.
+// observeDue reports whether Observe must be called because no poll has ended for
+// the time Every: the poll takes long, waits for the reader, or waits after a
+// failure. The caller holds mu.
 func (p *Poller[T]) observeDue(due func(time.Time) bool) bool {
 	at := p.observedAt.Add(p.cfg.Every)
 	switch {
@@ -176,13 +183,13 @@ func (p *Poller[T]) observeDue(due func(time.Time) bool) bool {
 	return p.cfg.Observe != nil && p.phase == isRunning && !soon && due(at)
 }
 
-// wantObserve has the observer told of the present status. The caller holds mu.
+// wantObserve makes the observing role call Observe. The caller holds mu.
 func (p *Poller[T]) wantObserve(now time.Time) {
-	p.wantObserved = p.cfg.Observe != nil
+	p.wantObserved = p.cfg.Observe != nil && p.phase < hasEnded
 	p.observedAt = now
 }
 
-// awaitObserver waits for a call of Observe that is under way.
+// awaitObserver waits until the observing role has ended.
 func (p *Poller[T]) awaitObserver(ctx context.Context) {
 	p.mu.Lock()
 	done := p.roles.observing
@@ -196,7 +203,7 @@ func (p *Poller[T]) awaitObserver(ctx context.Context) {
 	}
 }
 
-// observe is the role that calls Observe. It closes done at its end.
+// observe is the observing role: it calls Observe. It closes done at its end.
 func (p *Poller[T]) observe(done chan<- struct{}) {
 	for {
 		p.mu.Lock()
@@ -213,7 +220,8 @@ func (p *Poller[T]) observe(done chan<- struct{}) {
 	}
 }
 
-// deliver is the role that hands events over. wake has it look again.
+// deliver is the delivering role: it sends events to the channel. After a receive
+// from wake it checks again which event is next.
 func (p *Poller[T]) deliver(wake <-chan struct{}) {
 	for {
 		p.mu.Lock()
@@ -238,7 +246,8 @@ func (p *Poller[T]) deliver(wake <-chan struct{}) {
 	}
 }
 
-// changed has what follows from an Ack, Nack or Term done. The caller holds mu.
+// changed wakes the delivering role and starts other roles after an Ack, Nack or
+// Term. The caller holds mu.
 func (p *Poller[T]) changed() {
 	if p.roles.delivering {
 		select {
@@ -258,7 +267,8 @@ func (p *Poller[T]) ack(seq uint64) {
 	}
 }
 
-// done takes notice that an event is dealt with. The caller holds mu.
+// done acknowledges an event, and reports whether it was unacknowledged. The caller
+// holds mu.
 func (p *Poller[T]) done(seq uint64) bool {
 	in, ok := p.queue.Ack(seq)
 	if ok {
@@ -306,7 +316,7 @@ func (p *Poller[T]) termLocked(seq uint64, attempt int, reason error) {
 	}
 }
 
-// giveUp is the role that calls OnGiveUp.
+// giveUp is the giving-up role: it calls OnGiveUp.
 func (p *Poller[T]) giveUp() {
 	for {
 		p.mu.Lock()
@@ -336,7 +346,7 @@ func (p *Poller[T]) giveUp() {
 	}
 }
 
-// onGiveUp tells the user of an event that was given up.
+// onGiveUp calls OnGiveUp with an event, or logs the event if OnGiveUp is nil.
 func (p *Poller[T]) onGiveUp(e Event[T], g givenUp) (err error) {
 	log := p.log.With("id", e.ID, "attempt", g.attempt, "reason", g.reason)
 	if p.cfg.OnGiveUp == nil {
@@ -361,7 +371,7 @@ func (p *Poller[T]) onGiveUp(e Event[T], g givenUp) (err error) {
 	return p.cfg.OnGiveUp(p.ctx, out, g.reason)
 }
 
-// redelivery is how long after a failed attempt an event comes again.
+// redelivery returns the wait between a failed attempt and the redelivery.
 func redelivery(attempt int) time.Duration {
 	return min(time.Second<<min(attempt-1, 10), 5*time.Minute)
 }

@@ -7,25 +7,26 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// drain reads seconds that were older than the overlap when it began. No object of
-// them can become visible any more, so they need not be read again.
+// drain reads seconds that were older than the overlap when it began. No
+// further object can become visible in them, so they need not be read again.
 type drain struct {
 	low, high int64
 	windows   *listing.Windows // nil until OpenDrain
 }
 
-// Drained is what is new on a page of a drain. Value is the caller's.
+// Drained holds the new objects on a page of a drain.
 type Drained struct {
 	Fresh []Fresh // the newest first; their Refs count from 0
-	Value any
-	keys  []Key // of Fresh
+	Value any     // for the caller's use
+	keys  []Key   // of Fresh
 	run   *listing.Run
 }
 
-// planDrain begins a drain in place of a reading of what is new, if enough of that
-// is old enough when the service's clock has reached a second. A drain of what
-// has come of age since the last one would be followed by another, and so on: what
-// is new would never be read.
+// planDrain begins a drain instead of a reading of what is new, and reports
+// whether it did. reached is the second that the service's clock has reached.
+// The unread part of the span to drain must be at least as long as the overlap.
+// Otherwise each drain could be followed by another small one, and what is new
+// would never be read.
 func (t *Tail) planDrain(reached int64) bool {
 	high := reached - t.overlap
 	if t.undated || t.plain || high-t.position < t.overlap {
@@ -35,26 +36,36 @@ func (t *Tail) planDrain(reached int64) bool {
 	return true
 }
 
-// Draining reports whether there is a backlog to drain.
+// Draining reports whether a backlog is being drained.
 func (t *Tail) Draining() bool { return t.drain != nil }
 
-// OpenDrain begins to read the backlog by so many requests at once, with so many
-// objects in memory, if it has not begun.
+// OpenDrain starts the drain unless it has started: lanes is the maximum number
+// of requests under way, buffer the maximum number of objects in memory.
 func (t *Tail) OpenDrain(lanes, buffer int) {
 	if d := t.drain; d != nil && d.windows == nil {
 		d.windows = listing.NewWindows(listing.Config{Low: d.low, High: d.high, Lanes: lanes, Buffer: buffer, Reused: t.reused})
 	}
 }
 
-// DrainLanes changes how many requests may be under way.
+// DrainLanes changes the maximum number of requests under way.
 func (t *Tail) DrainLanes(n int) {
 	if t.drain != nil && t.drain.windows != nil {
 		t.drain.windows.SetLanes(n)
 	}
 }
 
-// DrainNext is a request of the drain; false if there is none for now. Each is
-// followed by DrainRead, DrainLost or DrainDrop, in any order.
+// WidenDrain changes the maximum number of requests under way, and of objects
+// in memory.
+func (t *Tail) WidenDrain(lanes, buffer int) {
+	if t.drain != nil && t.drain.windows != nil {
+		t.drain.windows.SetLanes(lanes)
+		t.drain.windows.SetBuffer(buffer)
+	}
+}
+
+// DrainNext returns the next request of the drain, false if there is none for
+// now. For each request, the caller calls DrainRead, DrainLost or DrainDrop
+// once, in any order of the requests.
 func (t *Tail) DrainNext() (*listing.Request, bool) {
 	if t.drain == nil {
 		return nil, false
@@ -62,9 +73,9 @@ func (t *Tail) DrainNext() (*listing.Request, bool) {
 	return t.drain.windows.Next()
 }
 
-// DrainRead takes the response to a request. What it returns, if it is not nil,
-// is found by DrainFound after DrainReady. A list that cannot be drained is not:
-// Next goes on with it where the drain has come to.
+// DrainRead processes the response to a request. If the result is not nil,
+// DrainFound returns it once DrainReady was called with it. If the list proves
+// unfit for a drain, the drain ends, and Next goes on where it has stopped.
 func (t *Tail) DrainRead(r *listing.Request, p Page) (*Drained, error) {
 	t.observe(p)
 	if t.drain == nil {
@@ -72,7 +83,7 @@ func (t *Tail) DrainRead(r *listing.Request, p Page) (*Drained, error) {
 	}
 	run, err := t.drain.windows.Read(r, p.Heads, p.HasMore)
 	if errors.Is(err, listing.ErrPage) {
-		t.plain, t.drain = true, nil
+		t.GiveUpDrain()
 		return nil, nil
 	}
 	if err != nil || run == nil {
@@ -92,42 +103,45 @@ func (t *Tail) DrainRead(r *listing.Request, p Page) (*Drained, error) {
 	return d, nil
 }
 
-// DrainReady lets what DrainRead returned be found.
+// DrainReady lets DrainFound return d.
 func (t *Tail) DrainReady(d *Drained) {
 	if t.drain != nil {
 		t.drain.windows.Ready(d.run)
 	}
 }
 
-// DrainLost is told in place of DrainRead where the object of the query's cursor is
-// not there any more.
+// DrainLost is called instead of DrainRead if the object that the query's
+// cursor names was deleted.
 func (t *Tail) DrainLost(r *listing.Request) {
 	if t.drain != nil {
 		t.drain.windows.Lost(r)
 	}
 }
 
-// DrainDrop is told in place of DrainRead where there was no response.
+// DrainDrop is called instead of DrainRead if there was no response.
 func (t *Tail) DrainDrop(r *listing.Request) {
 	if t.drain != nil {
 		t.drain.windows.Drop(r)
 	}
 }
 
-// GiveUpDrain ends a drain whose pages do not fit together. Next goes on where it
-// has come to.
-func (t *Tail) GiveUpDrain() { t.plain, t.drain = true, nil }
+// GiveUpDrain ends a drain whose pages contradict each other. Next goes on
+// where the drain has stopped.
+func (t *Tail) GiveUpDrain() {
+	t.plain, t.drain, t.position = true, nil, max(t.position, t.marks[0])
+}
 
-// DrainFound is what comes next of the new objects, the oldest first; false if it
-// is not there yet. The objects are new: they are to be acknowledged as those of
-// Read.
+// DrainFound returns the next new objects, the oldest first, false if they are
+// not ready. They are to be acknowledged like those of Read.
 func (t *Tail) DrainFound() (d *Drained, found []Found, ok bool) {
 	if t.drain == nil {
 		return nil, nil, false
 	}
 	run, ok := t.drain.windows.Pop()
 	if !ok {
-		t.drained()
+		if t.drain.windows.Done() {
+			t.drained()
+		}
 		return nil, nil, false
 	}
 	d = run.Value.(*Drained)
@@ -142,7 +156,8 @@ func (t *Tail) DrainFound() (d *Drained, found []Found, ok bool) {
 	return d, found, true
 }
 
-// drained moves the floor to where the drain has come, and ends it.
+// drained moves the floor up to where the drain has read, and ends the drain if
+// it is done.
 func (t *Tail) drained() {
 	w := t.drain.windows
 	low := w.Low()

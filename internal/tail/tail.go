@@ -1,6 +1,7 @@
 // Package tail finds the new objects of a list that can only be read a page at
-// a time, newest first, while it changes. It is pure logic: it says what to
-// request next, is given the response, and says which objects of it are new.
+// a time, newest first, while it changes. It makes no requests: it returns what
+// to request next, receives the response, and returns which objects of it are
+// new.
 //
 // # The idea
 //
@@ -8,10 +9,11 @@
 // objects that it has seen at or above the floor. What is listed at or above the
 // floor and has not been seen is new, however late it appeared.
 //
-// Everything is read by readings: a reading covers a span of created seconds, by
-// filters on created, from its newest page down. A cursor leads to the next page
-// where a single second is much of a page, or more. If the object of the cursor is
-// deleted meanwhile, the second is read again by the filters.
+// The list is read by readings. A reading covers a span of created seconds, by
+// filters on created, from the newest page down. If a single second fills much
+// of a page, or more, a cursor leads to the next page. If the object that the
+// cursor names is deleted in the meantime, the second is read again by the
+// filters.
 //
 // # Levels
 //
@@ -23,18 +25,18 @@
 //	ages   0     1 min   2 min   4 min   …   overlap
 //	marks  now ≥ ...   ≥ ...   ≥ ...   ≥ … ≥ floor
 //
-// A poll reads first what is new, from the youngest mark up, and then sweeps
-// slices of the spans that have come of age, as many as there is a budget for.
-// Sweeps that are put off merge with those of the next age. Where what stands
-// above an older mark fits on the same page, the first reading starts there, so
-// a quiet list costs one request a poll.
+// A poll first reads what is new, from the youngest mark up. Then it sweeps
+// slices of the spans that have reached an age, as far as its budget allows.
+// Sweeps that are put off merge with those of the next age. If everything above
+// an older mark fits on the same page, the first reading starts at that mark,
+// so a quiet list costs one request per poll.
 //
-// What of a backlog is older than the overlap is complete, and drained: read once,
-// by several requests side by side, the floor rising with what is handed on. The
-// rest, and all of a list that does not tell its seconds, is read in windows, the
-// oldest first, each a few pages wide. Once they are older than the overlap, each
-// is followed by sweeps of what was read before the backlog, so that the floor
-// follows and the memory does not grow.
+// The part of a backlog that is older than the overlap is complete, so it is
+// drained: it is read once, by concurrent requests, and the floor rises with
+// what is returned. The rest of the backlog, and the whole of a list without
+// created seconds, is read in windows, the oldest first, each a few pages wide.
+// Windows older than the overlap are each followed by sweeps of what was read
+// before the backlog, so that the floor rises and the memory does not grow.
 package tail
 
 import (
@@ -51,26 +53,28 @@ import (
 const (
 	// quietPage is how many known objects may share the page with new ones.
 	quietPage = listing.PageSize * 3 / 4
-	// maxProbes is how many responses the clock is read from at the start.
+	// maxProbes is the maximum number of requests at the start that only read
+	// the service's clock.
 	maxProbes = 5
-	// firstAge is the age of the second reading, in seconds. It doubles from
-	// there.
+	// firstAge is the age of the second reading, in seconds. Each further age
+	// is twice as high.
 	firstAge = 60
-	// headAge is how far the mark of the youngest readings stays behind, in
+	// headAge is how far the youngest mark stays behind the service's clock, in
 	// seconds.
 	headAge = 2
 )
 
-// errNoDate is wrapped where the service's clock is needed and not known.
+// errNoDate is returned if the service's clock is needed and not known.
 var errNoDate = fmt.Errorf("%w: the responses have no Date header that can be relied on", listing.ErrPage)
 
-// Page is a response, newest first. Date is the service's second when it was
-// requested, or somewhat before, 0 where that is not known; At is the same
-// moment by the monotonic clock.
+// Page is a page of the list, newest first, with its times.
 type Page struct {
 	listing.Page
+	// Date is the service's Unix second when the page was requested, or
+	// somewhat earlier. It is 0 if it is not known.
 	Date int64
-	At   time.Time
+	// At is when the page was requested, by the monotonic clock.
+	At time.Time
 	// Received is when the response was read, by the monotonic clock.
 	Received time.Time
 }
@@ -79,33 +83,35 @@ type Page struct {
 // reading is dropped.
 type Fresh struct {
 	Index int // into Page.Heads
-	Ref   int // its name in the reading
+	Ref   int // identifies the object within the reading
 }
 
 // Found is a new object.
 type Found struct {
-	Ref  int // of its Fresh
+	Ref  int // the Ref of its Fresh
 	Key  Key
-	Late bool // it appeared after objects that are newer
+	Late bool // the object appeared after newer objects
 }
 
-// Result says what a page has brought.
+// Result is the outcome of a page.
 type Result struct {
-	Dropped bool    // the reading began anew: no earlier Ref is of use
+	Dropped bool    // the reading has started over: earlier Refs are invalid
 	Fresh   []Fresh // on this page
-	Found   []Found // of the whole reading, which is complete; oldest first
+	Found   []Found // of the whole reading once it is complete, the oldest first
 }
 
-// Config is what a Tail is made of.
+// Config holds the settings of a Tail.
 type Config struct {
+	// Overlap is how long after its creation an object may become visible.
 	Overlap time.Duration
-	// From is the second to begin from; 0 is the moment Start.
+	// From is the Unix second to begin from; 0 is the moment Start.
 	From int64
 	// Start is when the flow was started, by the monotonic clock.
 	Start time.Time
-	// Seed keys the hashes of ids, so that nobody can choose ids that collide.
+	// Seed is the key of the hashes of ids. With a secret Seed, nobody can
+	// choose ids whose hashes collide.
 	Seed [16]byte
-	// Reused is set if an id can be that of an object which was deleted.
+	// Reused is set if the id of a deleted object can be used for a new one.
 	Reused bool
 }
 
@@ -113,33 +119,33 @@ type Config struct {
 type Tail struct {
 	seed    [16]byte
 	buf     []byte
-	overlap int64   // the last age: with the tolerance, in seconds
+	overlap int64   // the last age, in seconds: the overlap plus the tolerance
 	marks   []int64 // descending; the last is the floor
-	low     int64   // the floor that a checkpoint has
+	low     int64   // the floor of a checkpoint
 	started bool    // the marks are set
 	start   time.Time
-	guess   int64 // where start was by the clock, while the marks stand there
+	guess   int64 // the second estimated for start, while the marks are still there; else 0
 
 	clock   clock
 	seen    seen
-	undated bool // an object that does not tell its second was seen
+	undated bool // an object without a created second was seen
 	plain   bool // the list cannot be drained
 	reused  bool
-	newest  int64
+	newest  int64 // the newest created second found
 
-	// Of the poll.
+	// The state of the poll.
 	reading  *reading
 	drain    *drain
 	headDone bool
-	position int64 // what is older was read
+	position int64 // everything older was read
 	backlog  backlog
-	slices   int // to catch up by before the next window
-	probes   int
-	fresh    int // objects that the head has found
+	slices   int // slices that may be swept before the next window
+	probes   int // probes made
+	fresh    int // new objects found by heads and drains
 	budget   int // pages left for sweeps
 }
 
-// New makes a Tail.
+// New returns a Tail that begins at c.From or c.Start.
 func New(c Config) *Tail {
 	t := &Tail{seed: c.Seed, start: c.Start, reused: c.Reused, overlap: int64(c.Overlap/time.Second) + tolerance}
 	ages := 2
@@ -153,9 +159,9 @@ func New(c Config) *Tail {
 	return t
 }
 
-// Resume makes the Tail that a snapshot was taken of, without what was found
-// and not acknowledged: that is found again. Where the snapshot has a floor, it
-// stands for From, and always for Seed.
+// Resume returns a Tail that continues from a snapshot. It finds the objects
+// again that were found and not acknowledged. The Seed of the snapshot replaces
+// c.Seed, and its Floor replaces c.From unless it is 0.
 func Resume(c Config, s Snapshot) *Tail {
 	c.Seed = s.Seed
 	if s.Floor > 0 {
@@ -174,7 +180,7 @@ func Resume(c Config, s Snapshot) *Tail {
 	return t
 }
 
-// age is that of a mark, in seconds.
+// age returns the age of mark k, in seconds.
 func (t *Tail) age(k int) int64 {
 	switch k {
 	case 0:
@@ -198,9 +204,9 @@ func (t *Tail) Begin() {
 	t.position = t.marks[0]
 }
 
-// Next is what to request now; false if the poll is done, or if there is a backlog
-// to drain first. Without sweep it is
-// done once what is new was read, and not too much is left in memory.
+// Next returns what to request now. It returns false if the poll is done, or if
+// there is a backlog to drain first. Without sweep, the poll is done once what
+// is new was read, unless too many objects wait in memory for their last sweep.
 func (t *Tail) Next(now time.Time, sweep bool) (listing.Query, bool) {
 	if t.drain != nil {
 		return listing.Query{}, false
@@ -214,8 +220,8 @@ func (t *Tail) Next(now time.Time, sweep bool) (listing.Query, bool) {
 	return t.reading.query(), true
 }
 
-// Pages is how many pages of new objects the poll has found so far, sweeps
-// excepted.
+// Pages returns how many pages of new objects the poll has found so far. It
+// does not count objects found by sweeps.
 func (t *Tail) Pages() int { return (t.fresh + listing.PageSize - 1) / listing.PageSize }
 
 // plan chooses the next reading.
@@ -238,8 +244,8 @@ func (t *Tail) plan(now time.Time, sweep bool) *reading {
 	return t.planSweep(now, sweep)
 }
 
-// planHead reads what is new: to the end, from the oldest mark that leaves room
-// for it on a page, or the next window of a backlog.
+// planHead returns the reading of what is new: the next window of a backlog, or
+// everything from the oldest mark that leaves room on a page for new objects.
 func (t *Tail) planHead() *reading {
 	behind := t.backlog.width > 0
 	if hi := t.backlog.next(t.position); hi != 0 {
@@ -257,23 +263,30 @@ func (t *Tail) planHead() *reading {
 }
 
 const (
-	sweepPages   = 2 // of a slice
+	// sweepPages is the maximum number of pages of a slice.
+	sweepPages = 2
+	// undatedSlice is the maximum number of known objects in a slice of a list
+	// without created seconds.
 	undatedSlice = listing.PageSize * 3 / 4
-	// minBudget is how many pages a poll sweeps at the most without much news.
-	// With more, it sweeps two pages for a page of news: one for the last age,
-	// and one for those before it.
+	// minBudget is how many pages a poll may sweep if it has found little. For
+	// each page of new objects it may sweep two pages: one for the last age,
+	// and one for the ages before it.
 	minBudget = 2
 	// maxUnswept is how many objects may be kept in memory because the budget
-	// did not suffice to sweep them for the last time.
-	maxUnswept   = 1000
-	windowSlices = 2 // at the most between the windows of a backlog
-	// A sweep waits until it has a page's worth to read, or for a part of its
-	// age: half of it, and a sixteenth for the last.
+	// was too small for their last sweep.
+	maxUnswept = 1000
+	// windowSlices is the maximum number of slices between two windows of a
+	// backlog.
+	windowSlices = 2
+	// minSweep is how many known objects a sweep waits for. It also starts once
+	// its span is half of its age, or for the last age a sixteenth of it, but
+	// at least 30 seconds.
 	minSweep = listing.PageSize * 4 / 5
 )
 
-// planSweep reads a slice of what has come of age: first of the age that the
-// floor waits for, then of the youngest. Without sweep there is no budget for it.
+// planSweep returns the sweep of a slice that has reached an age: first the
+// last age, which the floor waits for, then the youngest. If sweep is false,
+// only a last sweep that is overdue is returned.
 func (t *Tail) planSweep(now time.Time, sweep bool) *reading {
 	at, ok := t.clock.safe(now, t.undated)
 	if !ok {
@@ -300,8 +313,9 @@ func (t *Tail) planSweep(now time.Time, sweep bool) *reading {
 	return nil
 }
 
-// slice is a sweep from lo up to hi, or to where it has enough pages. What does
-// not tell its second cannot be read page by page, so it is to fit on one.
+// slice returns a sweep from lo to hi, or to a lower second if that would be
+// too many pages. Objects without created seconds cannot be read page by page,
+// so their slice should fit on one page.
 func (t *Tail) slice(lo, hi int64) *reading {
 	from, limit := t.seen.from(lo), sweepPages*listing.PageSize*9/10
 	if t.undated {
@@ -312,16 +326,16 @@ func (t *Tail) slice(lo, hi int64) *reading {
 	}
 	hi = t.seen.keys[from+limit].Second
 	if before := t.seen.from(hi); t.undated && before > from {
-		hi = t.seen.keys[before-1].Second + 1 // which includes all that may be of it
+		hi = t.seen.keys[before-1].Second + 1 // includes every object that may belong to that second
 	}
 	return newReading(sweep, lo, max(hi, lo+1))
 }
 
-// planCatchUp follows a window of a backlog by slices of what was read before it
-// and is still to be swept, of more objects than the window: if the window had
-// come of age as it was read, or if there is much. Otherwise the floor would stay
-// where the backlog began, with everything above it in memory, and a reader
-// slower than the list would never come to sweep.
+// planCatchUp returns a sweep between two windows of a backlog. The sweep
+// covers a slice of what was read before the window, if the window was older
+// than the overlap or too many objects are unswept. Without such sweeps, the
+// floor would stay where the backlog began, with everything above it in memory,
+// and a reader slower than the list would never sweep.
 func (t *Tail) planCatchUp(now time.Time) *reading {
 	at, ok := t.clock.safe(now, t.undated)
 	if !ok || t.slices == 0 {
@@ -336,7 +350,7 @@ func (t *Tail) planCatchUp(now time.Time) *reading {
 	return nil
 }
 
-// Read takes the response to Next.
+// Read processes the response to the request of Next.
 func (t *Tail) Read(p Page) (Result, error) {
 	r := t.reading
 	r.pages++
@@ -350,11 +364,11 @@ func (t *Tail) Read(p Page) (Result, error) {
 	if r.kind == probe {
 		return Result{}, t.readProbe()
 	}
-	return t.take(p)
+	return t.apply(p)
 }
 
-// observe learns the service's clock from a page, and whether its objects tell
-// their seconds.
+// observe reads the service's clock from a page, and notes whether the page has
+// objects without a created second.
 func (t *Tail) observe(p Page) {
 	if p.Date > 0 {
 		t.clock.vote(p.Date, p.At)
@@ -369,7 +383,8 @@ func (t *Tail) observe(p Page) {
 	t.correctStart()
 }
 
-// readProbe waits until two Dates agree on the second that the Tail begins from.
+// readProbe sets the beginning of the Tail once two Dates agree. It returns an
+// error after maxProbes responses.
 func (t *Tail) readProbe() error {
 	t.reading = nil
 	switch t.probes++; {
@@ -382,28 +397,30 @@ func (t *Tail) readProbe() error {
 	return nil
 }
 
-// beginning is the second of start by the clock, less what the clock is rounded.
+// beginning returns the second of start by the service's clock, minus one for
+// rounding.
 func (t *Tail) beginning() int64 { return max(t.clock.at(t.start)-1, 1) }
 
-// correctStart moves the beginning down if the Dates that it was taken from turn
-// out to be ahead of the service's time.
+// correctStart moves the beginning down if its Dates prove to have been ahead
+// of the service's time.
 func (t *Tail) correctStart() {
 	if t.guess == 0 {
 		return
 	}
 	if t.marks[0] != t.guess || t.low != t.guess {
-		t.guess = 0 // what was read may be forgotten already
+		t.guess = 0 // objects that were read may be forgotten already
 	} else if from := t.beginning(); t.clock.sure() && from < t.low-tolerance {
 		t.begin(from)
 		t.guess, t.position = from, from
+		t.drain = nil // it began too late
 	}
 }
 
-// Drop gives up the reading under way. The next begins anew.
+// Drop gives up the reading under way. The next one starts over.
 func (t *Tail) Drop() { t.reading = nil }
 
-// Lost is told in place of Read where the query's cursor is an object that is
-// not there any more. The second that it stood in is read again.
+// Lost is called instead of Read if the object that the query's cursor names
+// was deleted. The second of that object is read again.
 func (t *Tail) Lost() (Result, error) {
 	r := t.reading
 	if r.lost++; r.lost > maxLost+r.pages/4 {
@@ -438,7 +455,8 @@ func (t *Tail) complete() Result {
 	return Result{Found: found}
 }
 
-// cover moves the marks of the ages at which a reading has covered its span.
+// cover moves up the marks of all ages that the reading has covered its span
+// at.
 func (t *Tail) cover(r *reading) {
 	if !r.timed {
 		return
@@ -455,8 +473,8 @@ func (t *Tail) cover(r *reading) {
 	}
 }
 
-// accept makes the fresh objects of a reading known, and returns them oldest
-// first.
+// accept marks the new objects of a reading as seen, and returns them, the
+// oldest first.
 func (t *Tail) accept(r *reading) []Found {
 	found := r.found
 	r.found = nil
@@ -486,11 +504,11 @@ func (t *Tail) accept(r *reading) []Found {
 // Started reports whether the Tail knows where it begins.
 func (t *Tail) Started() bool { return t.started }
 
-// Ack takes notice that an object need not be found again.
+// Ack acknowledges an object: it is not found again.
 func (t *Tail) Ack(k Key) { t.seen.ack(k.Hash) }
 
-// Snapshot is what is needed to go on in another process, as if the objects in
-// also were acknowledged.
+// Snapshot returns the state to continue from in another process, as if the
+// objects in also were acknowledged.
 func (t *Tail) Snapshot(also ...Key) Snapshot {
 	hashes := make([]uint64, len(also))
 	for i, k := range also {
@@ -500,8 +518,9 @@ func (t *Tail) Snapshot(also ...Key) Snapshot {
 	return Snapshot{Seed: t.seed, Floor: t.low, Holes: holes, Seen: t.seen.acknowledged(t.low, holes, hashes)}
 }
 
-// hash identifies an object. A product that is deleted and made again under its
-// id has another created second, and so is another object.
+// hash returns a hash that identifies an object. A product that is deleted and
+// created again under the same id has another created second, so it is another
+// object.
 func (t *Tail) hash(object listing.Head) uint64 {
 	t.buf = append(append(t.buf[:0], t.seed[:]...), object.ID...)
 	t.buf = binary.LittleEndian.AppendUint64(t.buf, uint64(object.Created))
