@@ -13,11 +13,10 @@ import (
 
 const (
 	accountPath = "/v1/account"
-	// accountPrefix is what the id of every account begins with.
+	// accountPrefix is the beginning of the id of every account.
 	accountPrefix = "acct_"
-	// failureMemory is how long a failed request for an identity is shared with
-	// callers that come after it, so that callers that come one after the other
-	// do not repeat it each.
+	// failureMemory is how long later callers share the result of a failed request
+	// for an identity, so that each of them does not repeat the request.
 	failureMemory = time.Second
 )
 
@@ -42,45 +41,45 @@ type Account struct {
 	PayoutsEnabled   bool     `json:"payouts_enabled"`
 	Type             string   `json:"type"`
 
-	// Mode is ModeTest or ModeLive, as the key says.
+	// Mode is the mode of the key: ModeTest or ModeLive.
 	Mode Mode `json:"-"`
 }
 
-// keyIdentity is the account that one API key belongs to. A connection that is
-// updated with another key gets another keyIdentity, so that comparing pointers
-// shows whether the key is still the same.
+// keyIdentity identifies one API key, and the account that it belongs to. A
+// connection that is updated with another key gets another keyIdentity, so that
+// comparing pointers shows whether the key is still the same.
 //
-// The account is learned by one request at a time, which all callers of
-// Client.identity wait for. mu is not held over the request.
+// One request at a time asks for the account, and all callers of Client.identity
+// wait for it. mu is not held during the request.
 type keyIdentity struct {
 	mode Mode
 
 	mu sync.Mutex
-	// latest is the request in flight, the one that succeeded, or the one that
-	// failed last. It is nil before the first, and after one that all of its
-	// callers have given up.
+	// latest is the request in flight, the request that succeeded, or the request
+	// that failed last. It is nil before the first request, and after a request
+	// that all of its callers stopped waiting for.
 	latest *identityRequest
 }
 
 // identityRequest is a request for the account of a key, and its result.
 type identityRequest struct {
-	current *snapshot // the request is made with
+	current *snapshot // the settings of the request
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the request has ended
 
 	// Guarded by keyIdentity.mu.
-	callers int       // that wait for the result
+	callers int       // how many wait for the result
 	endedAt time.Time // zero while the request is in flight
 
 	// Written before done is closed, and read after it.
-	id  string // empty where the key may not read it
+	id  string // empty if the key lacks the permission to read it
 	err error
 }
 
-// identity returns the id of the account that the client acts for, which is
-// empty where the key may not read it, and the identity of the key in use. It
-// waits no longer than ctx allows, and shares the request and its failure with
-// all who wait at the same time.
+// identity returns the id of the account that the client acts for, and the
+// identity of the key in use. The id is empty if the key lacks the permission to
+// read it. identity waits no longer than ctx allows, and shares the request and
+// its result with other callers.
 func (c *Client) identity(ctx context.Context) (id string, identity *keyIdentity, err error) {
 	current := c.current.Load()
 	identity = current.identity
@@ -99,8 +98,8 @@ func (c *Client) identity(ctx context.Context) (id string, identity *keyIdentity
 	return "", identity, &Error{Method: http.MethodGet, Path: accountPath, cause: ctx.Err()}
 }
 
-// join returns the request that the caller is to wait for, and counts the caller
-// in until leave. It starts fetch where no request can be shared.
+// join returns the request that the caller shall wait for. If no request can be
+// shared, it starts one with fetch. The caller is counted until it calls leave.
 func (k *keyIdentity) join(ctx context.Context, current *snapshot, fetch func(context.Context, *snapshot) (string, error)) *identityRequest {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -108,8 +107,8 @@ func (k *keyIdentity) join(ctx context.Context, current *snapshot, fetch func(co
 		k.latest.callers++
 		return k.latest
 	}
-	// The caller that starts the request may be cancelled while others still
-	// wait. So the request has a context of its own, which leave cancels.
+	// The caller that starts the request may be cancelled while other callers
+	// still wait. So the request has its own context, which leave cancels.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &identityRequest{current: current, cancel: cancel, done: make(chan struct{}), callers: 1}
 	k.latest = r
@@ -120,10 +119,10 @@ func (k *keyIdentity) join(ctx context.Context, current *snapshot, fetch func(co
 	return r
 }
 
-// servesFor reports whether a caller that uses snapshot can share the request. A
-// success holds for the key and so for every snapshot. A request in flight or a
-// failure may be due to the proxy or the timeout of an older snapshot, and is only
-// shared with callers of the same.
+// servesFor reports whether a caller with the settings current can share the
+// request. A success holds for the key, and so for all settings. A request that
+// is in flight or failed may suffer from the proxy or the timeout of older
+// settings, so only callers with the same settings share it.
 func (r *identityRequest) servesFor(current *snapshot) bool {
 	switch {
 	case r.endedAt.IsZero():
@@ -140,7 +139,7 @@ func (k *keyIdentity) ended(r *identityRequest) {
 	r.cancel()
 	k.mu.Lock()
 	r.endedAt = time.Now()
-	// A success counts even if a request of a newer snapshot has taken its place.
+	// A success counts even if a request of a newer snapshot has replaced it.
 	if r.err == nil {
 		k.latest = r
 	}
@@ -148,8 +147,8 @@ func (k *keyIdentity) ended(r *identityRequest) {
 	close(r.done)
 }
 
-// leave counts a caller of join out. The last one to leave a request in flight
-// cancels it; who comes after that starts another.
+// leave ends the wait of a caller of join. The last caller to leave a request in
+// flight cancels it, and the next caller starts another one.
 func (k *keyIdentity) leave(r *identityRequest) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -163,8 +162,8 @@ func (k *keyIdentity) leave(r *identityRequest) {
 	}
 }
 
-// fetchIdentity requests the id of the key's account, which is empty where the
-// key may not read it.
+// fetchIdentity requests the id of the account of the key. The id is empty if
+// the key lacks the permission to read it, and the service does not name it.
 func (c *Client) fetchIdentity(ctx context.Context, current *snapshot) (id string, err error) {
 	req, co, err := c.request(current, http.MethodGet, accountPath, nil, nil)
 	if err != nil {
@@ -181,15 +180,15 @@ func (c *Client) fetchIdentity(ctx context.Context, current *snapshot) (id strin
 		id = account.ID
 		return nil
 	})
-	// A 403 page of a proxy says nothing about the key.
+	// A 403 from a proxy says nothing about the key.
 	if e, ok := errors.AsType[*Error](err); ok && e.HTTPStatus == http.StatusForbidden && e.fromStripe() {
 		return accountNamed(err), nil
 	}
 	return id, err
 }
 
-// accountNamed returns the account that a refusal for lack of a permission names:
-// "… the required permissions for this endpoint on account 'acct_…'. Having …".
+// accountNamed returns the account id in the message of a 403, empty if there is
+// none: "… the required permissions for this endpoint on account 'acct_…'. …".
 func accountNamed(err error) string {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

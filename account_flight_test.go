@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// accountService is a service that knows /v1/account alone.
+// accountService is a service with /v1/account alone.
 type accountService struct {
 	respond func(*http.Request) (*http.Response, error)
 
 	requests atomic.Int32
-	canceled atomic.Int32 // requests whose context ended
+	canceled atomic.Int32 // requests with a context that ended
 }
 
 // RoundTrip counts the requests and those that are cancelled.
@@ -45,7 +45,7 @@ func hangs(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// after responds once d has passed.
+// after responds after d.
 func after(d time.Duration, status int, body string) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		select {
@@ -62,7 +62,7 @@ const (
 	brokenAccount = `{"error":{"type":"api_error","message":"broken"}}`
 )
 
-// caller is one of several callers of identity.
+// caller is one of several concurrent callers of identity.
 type caller struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -202,7 +202,7 @@ func TestIdentityRequestIsCancelledWhenTheLastCallerHasGone(t *testing.T) {
 		require.EqualValues(t, 1, s.canceled.Load())
 		require.Zero(t, time.Since(start))
 
-		// The cancelled request is no failure that the next caller would share.
+		// The next caller must not share the failure of the cancelled request.
 		s.respond = after(0, 200, goodAccount)
 		id, _, err := c.identity(t.Context())
 		require.NoError(t, err)
@@ -232,8 +232,8 @@ func TestIdentityRequestEndsByTheTimeoutOfTheClient(t *testing.T) {
 	})
 }
 
-// Callers that come and go at any moment leave no goroutine and all get one
-// result or their own cancel. The race detector watches.
+// Callers that begin and end at any moment leave no goroutine, and each gets the
+// result or its own cancellation. The race detector checks it.
 func TestIdentityCallersComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
@@ -278,7 +278,7 @@ func TestIdentityOfAnImpossibleAccountIsPermanent(t *testing.T) {
 			s := &accountService{respond: after(0, 200, body)}
 			id, _, err := s.client(t).identity(t.Context())
 			require.Empty(t, id)
-			require.EqualError(t, err, `stripe: GET /v1/account: 200 reading the answer: the account's id does not begin with "acct_"`)
+			require.EqualError(t, err, `stripe: GET /v1/account: 200 reading the response: the account's id does not begin with "acct_"`)
 			require.ErrorIs(t, err, ErrAPI)
 			require.NotErrorIs(t, err, ErrCheckpointInvalid)
 			require.Equal(t, ends, endsPoller(err, true))
@@ -307,9 +307,9 @@ func TestIdentityOfAKeyThatMayNotReadItsAccount(t *testing.T) {
 	}
 }
 
-// A connection whose proxy hangs is given another one. Callers that come after
+// A connection with a proxy that hangs is updated to another proxy. Callers after
 // the update do not wait for the old request, and the success of either request
-// is the key's.
+// holds for the key.
 func TestIdentityIsRequestedAnewWithTheSettingsOfAnUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &accountService{respond: after(time.Minute, 200, goodAccount)}

@@ -17,51 +17,54 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// BackfillConfig configures a Backfill. Its zero value is good.
+// BackfillConfig configures a Backfill. The zero value is valid.
 type BackfillConfig struct {
-	// From and To choose the objects: From <= created < To, to the second. The
-	// zero time is no bound. Without To, some of what is created while the Backfill
-	// runs may be handed out, too.
+	// From and To select the objects with From <= created < To, to the second. The
+	// zero time is no bound. Without To, a Backfill may yield some of the objects
+	// that are created while it runs.
 	From, To time.Time
-	// Concurrency is how many requests are under way at the most; 0 is as many as
-	// the client's rate limit needs at the service's latency, 16 without a limit.
+	// Concurrency is the most requests in flight. 0 is as many as needed to use the
+	// rate limit of the client at the latency of the service, and 16 for a client
+	// without a rate limit.
 	Concurrency int
-	// MaxBuffered is how many objects are held in memory at the most, beside
-	// the one that the loop has; 0 is 400 for each request a second of the client's
-	// rate limit, between 16,000 and 40,000. At the least it is 500. Fewer make the
-	// reading of uneven lists slower.
+	// MaxBuffered is the most objects held in memory, in addition to the object in
+	// the loop. 0 is 400 for each request per second of the rate limit, but at least
+	// 16,000 and at most 40,000. A value below 500 counts as 500. A small value slows
+	// down the reading of uneven lists.
 	MaxBuffered int
-	// AnyOrder hands the objects out as they come. It needs less memory.
+	// AnyOrder yields the objects in the order in which they are read. It needs less
+	// memory.
 	AnyOrder bool
-	// Checkpoints keeps how far a Backfill has come: about once a second, and at the
-	// end. The next one with the same list, connection and Name goes on there, with
-	// the From and the AnyOrder of the first. What the loop had since the last save
-	// comes again. What it had before comes once, except for objects of a created
-	// second that was not done with: if the oldest come first, that is the second of
-	// the last object before the save. The end of a list without To is such a second
-	// too, since objects may still be created in it. If Checkpoints is nil, a Backfill
-	// begins at From.
+	// Checkpoints keeps the position of the Backfill. It is saved about once a
+	// second and at the end. The next Backfill with the same list, connection and
+	// Name continues there, with the From and AnyOrder of the first. Objects yielded
+	// since the last save are yielded again. Objects yielded before it are not,
+	// except those of a created second that was not complete: in order of age, that
+	// is the second of the last object before the save. Without To, the newest second
+	// is not complete either, since objects may still be created in it. The loop
+	// waits for each save, so a store that does not return holds it up. If nil, a
+	// Backfill begins at From.
 	Checkpoints CheckpointStore
-	// Name distinguishes Backfills of one list with a checkpoint. "" is a name
-	// too.
+	// Name distinguishes Backfills of one list that have checkpoints in one store. ""
+	// is a valid name.
 	Name string
-	// Progress is called in the goroutine of the loop, about once a second while
-	// objects come, and at the end. If it is nil, it is not called.
+	// Progress is called on the goroutine of the loop, about once a second while
+	// objects are yielded, and at the end. If nil, it is not called.
 	Progress func(BackfillProgress)
 }
 
-// BackfillProgress tells how far a Backfill has come.
+// BackfillProgress is the progress of a Backfill.
 type BackfillProgress struct {
-	// Done is how many objects were handed out, those before a restart included.
+	// Done is how many objects were yielded, including those before a restart.
 	Done int
-	// Total is about how many there are in all, 0 until that is known. It is
-	// found from when the objects so far were created, and can be far off.
+	// Total is the estimated number of all objects; 0 until it is known. It is
+	// derived from the creation times of the objects so far, and can be far off.
 	Total int
-	// Rate is in objects a second, lately.
+	// Rate is the current rate in objects per second, averaged over about 10 s.
 	Rate float64
-	// Remaining is about how long it takes, 0 until that is known.
+	// Remaining is the estimated time to the end; 0 until it is known.
 	Remaining time.Duration
-	// Requests is how many were made, those that failed included.
+	// Requests is how many requests were made, including those that failed.
 	Requests int
 }
 
@@ -78,30 +81,29 @@ func (c BackfillConfig) check() error {
 }
 
 const (
-	// leastBuffered is the least MaxBuffered.
+	// leastBuffered is the minimum of MaxBuffered.
 	leastBuffered = 5 * listing.PageSize
-	// backfillPatience is how long requests may fail before a Backfill does.
+	// backfillPatience is how long requests may fail before a Backfill fails.
 	backfillPatience = 5 * time.Minute
-	// progressEvery is the time between two calls of Progress, and rateSpan that
-	// for which its Rate is.
+	// progressEvery is the time between two calls of Progress. rateSpan is the time
+	// over which the Rate is averaged.
 	progressEvery = time.Second
 	rateSpan      = 10 * time.Second
 )
 
-// Backfill reads a whole list, the oldest objects first, as fast as the rate
-// limit allows: several requests are under way at a time, each for another part
-// of the time. Objects of the same created second come in no particular order.
-// What is in the list all the while comes once; what is created, deleted or
-// becomes visible meanwhile may come, at most once.
+// Backfill reads a whole list, the oldest objects first, as fast as the rate limit
+// allows. Several requests are in flight at a time, each for another range of time.
+// Objects of the same created second are in no particular order. An object that is
+// in the list the whole time is yielded once. An object that is created, is deleted
+// or becomes visible meanwhile is yielded once or not at all.
 //
-// An object that T cannot hold is an error in its place, and the loop may go on
-// behind it. Every other error is the last. A request that fails in a way that
-// passes is repeated, for up to five minutes, in addition to the client's own
-// retries.
+// If an object cannot be decoded into T, an error is yielded in its place, and the
+// loop may continue. Every other error ends the Backfill. Temporary failures are
+// retried for up to five minutes, in addition to the retries of the client.
 //
-// A list whose objects do not tell when they were created, such as that of invoice
-// items, is read by one request at a time: in the list's order from its end, and
-// From and To are applied by the service.
+// If the objects of a list have no field "created", as invoice items, the list is
+// read in its order from the end, one request at a time. Then the service applies
+// From and To.
 func Backfill[T any](ctx context.Context, src Source[T], cfg BackfillConfig) iter.Seq2[*T, error] {
 	s := src.source()
 	if err := firstError(s.err, cfg.check()); err != nil {
@@ -120,24 +122,24 @@ type backfill[T any] struct {
 	source source[T]
 	cfg    BackfillConfig
 
-	// Of the goroutine of the loop.
+	// Used by the goroutine of the loop alone.
 	checkpoint backfillCheckpoint
-	to         int64
+	to         int64                           // the second of To; NoBound without To
 	reading    listing.Span                    // the part of the first span that is before to
-	reader     *listing.Reader[*backfilled[T]] // of it
-	batch      []*backfilled[T]                // what the loop has not had of it yet
-	last       int64                           // the created second of what it had last
+	reader     *listing.Reader[*backfilled[T]] // reads that part
+	batch      []*backfilled[T]                // objects that were read and not yielded yet
+	last       int64                           // the created second of the object yielded last
 	meter      backfillMeter
 	lanes      *lanes
 
-	mu         sync.Mutex
-	identity   *keyIdentity
-	account    string // "" if it is not known
-	requests   int
-	answeredAt time.Time
+	mu          sync.Mutex
+	identity    *keyIdentity
+	account     string // "" if unknown
+	requests    int
+	respondedAt time.Time // the time of the last response
 }
 
-// backfilled is an object, or why T cannot hold it.
+// backfilled is an object, or the error of decoding it.
 type backfilled[T any] struct {
 	object  *T
 	err     error
@@ -146,10 +148,10 @@ type backfilled[T any] struct {
 }
 
 func newBackfill[T any](s source[T], cfg BackfillConfig) *backfill[T] {
-	return &backfill[T]{source: s, cfg: cfg, lanes: newLanes(s.client, cfg.Concurrency), answeredAt: time.Now()}
+	return &backfill[T]{source: s, cfg: cfg, lanes: newLanes(s.client, cfg.Concurrency), respondedAt: time.Now()}
 }
 
-// errLeft: the loop was left.
+// errLeft means that the caller has left the loop.
 var errLeft = errors.New("the loop was left")
 
 func (b *backfill[T]) run(ctx context.Context, yield func(*T, error) bool) error {
@@ -163,14 +165,14 @@ func (b *backfill[T]) run(ctx context.Context, yield func(*T, error) bool) error
 	saveErr := b.save(context.WithoutCancel(ctx))
 	switch {
 	case errors.Is(err, errLeft):
-		return nil // nobody is there to hear of an error
+		return nil // no error can be yielded any more
 	case err != nil:
 		return err
 	}
 	return saveErr
 }
 
-// read reads what the checkpoint says is left.
+// read reads the spans of the checkpoint.
 func (b *backfill[T]) read(ctx context.Context, yield func(*T, error) bool) error {
 	c := &b.checkpoint
 	for _, span := range slices.Clone(c.Spans) {
@@ -187,13 +189,13 @@ func (b *backfill[T]) read(ctx context.Context, yield func(*T, error) bool) erro
 	}
 	b.reader = nil
 	if c.Undated {
-		return b.hand(ctx, b.undated(ctx), yield)
+		return b.yieldAll(ctx, b.undated(ctx), yield)
 	}
 	return nil
 }
 
-// readSpan reads the first span of the checkpoint, up to To. What is created later
-// in one without an end is left for another time.
+// readSpan reads the first span of the checkpoint, up to To. Objects that are
+// created later in a span without an end are left for the next Backfill.
 func (b *backfill[T]) readSpan(ctx context.Context, yield func(*T, error) bool) error {
 	order := listing.OldestFirst
 	if b.checkpoint.AnyOrder {
@@ -204,15 +206,15 @@ func (b *backfill[T]) readSpan(ctx context.Context, yield func(*T, error) bool) 
 		Buffer: max(cmp.Or(b.cfg.MaxBuffered, b.lanes.buffer()), leastBuffered) - listing.PageSize, // without the batch
 	})
 	b.reader = listing.NewReader(w, b.fetch)
-	if err := b.hand(ctx, b.reader.All(ctx), yield); err != nil {
+	if err := b.yieldAll(ctx, b.reader.All(ctx), yield); err != nil {
 		return err
 	}
 	b.checkpoint.Spans = b.left()
 	return nil
 }
 
-// hand hands out the objects of batches.
-func (b *backfill[T]) hand(ctx context.Context, batches iter.Seq2[[]*backfilled[T], error], yield func(*T, error) bool) error {
+// yieldAll yields the objects of batches.
+func (b *backfill[T]) yieldAll(ctx context.Context, batches iter.Seq2[[]*backfilled[T], error], yield func(*T, error) bool) error {
 	for batch, err := range batches {
 		if err != nil {
 			return b.failed(err)
@@ -226,7 +228,7 @@ func (b *backfill[T]) hand(ctx context.Context, batches iter.Seq2[[]*backfilled[
 				return errLeft
 			}
 			b.batch = b.batch[1:]
-			b.handed(o)
+			b.yielded(o)
 			b.report(false)
 			if err := b.saveNow(ctx); err != nil {
 				return err
@@ -236,8 +238,8 @@ func (b *backfill[T]) hand(ctx context.Context, batches iter.Seq2[[]*backfilled[
 	return nil
 }
 
-// handed takes notice that the loop is done with an object.
-func (b *backfill[T]) handed(o *backfilled[T]) {
+// yielded records that the loop is done with an object.
+func (b *backfill[T]) yielded(o *backfilled[T]) {
 	c := &b.checkpoint
 	c.Done++
 	b.last = o.created
@@ -254,25 +256,26 @@ func (b *backfill[T]) failed(err error) error {
 }
 
 // fetch requests a page.
-func (b *backfill[T]) fetch(ctx context.Context, q listing.Query) (answer listing.Answer[*backfilled[T]], err error) {
-	err = b.insist(ctx, func() error {
-		answer, err = b.request(ctx, q)
+func (b *backfill[T]) fetch(ctx context.Context, q listing.Query) (response listing.Response[*backfilled[T]], err error) {
+	err = b.retry(ctx, func() error {
+		response, err = b.request(ctx, q)
 		if errors.Is(err, errKeyChanged) {
 			if err = b.identify(ctx); err == nil {
-				answer, err = b.request(ctx, q)
+				response, err = b.request(ctx, q)
 			}
 		}
 		return err
 	})
 	if cursorLost(q, err) {
-		return answer, listing.ErrLost
+		return response, listing.ErrLost
 	}
-	return answer, err
+	return response, err
 }
 
-// insist makes a request, again and again if it fails in a way that passes. How
-// long a loop has not asked for anything does not count as failing.
-func (b *backfill[T]) insist(ctx context.Context, request func() error) error {
+// retry makes a request, and repeats it while it fails temporarily, for up to
+// backfillPatience since the last response. The time before the first attempt, in
+// which the loop asked for nothing, does not count.
+func (b *backfill[T]) retry(ctx context.Context, request func() error) error {
 	began := time.Now()
 	for failures := 0; ; failures++ {
 		err := request()
@@ -283,7 +286,7 @@ func (b *backfill[T]) insist(ctx context.Context, request func() error) error {
 			return ctx.Err()
 		}
 		b.mu.Lock()
-		silent := min(time.Since(began), time.Since(b.answeredAt))
+		silent := min(time.Since(began), time.Since(b.respondedAt))
 		b.mu.Unlock()
 		if endsPoller(err, b.source.client.current.Load().connection != "") == ends || silent > backfillPatience {
 			return err
@@ -294,18 +297,18 @@ func (b *backfill[T]) insist(ctx context.Context, request func() error) error {
 	}
 }
 
-func (b *backfill[T]) request(ctx context.Context, q listing.Query) (answer listing.Answer[*backfilled[T]], err error) {
+func (b *backfill[T]) request(ctx context.Context, q listing.Query) (response listing.Response[*backfilled[T]], err error) {
 	s := b.source
 	b.mu.Lock()
 	identity := b.identity
 	b.mu.Unlock()
 	current, err := s.client.withKey(identity)
 	if err != nil {
-		return answer, err
+		return response, err
 	}
 	req, co, err := s.client.request(current, http.MethodGet, s.path, joined(q.Append(nil), s.query), s.opts)
 	if err != nil {
-		return answer, err
+		return response, err
 	}
 	var sent time.Time
 	req.Passed = func() {
@@ -320,19 +323,18 @@ func (b *backfill[T]) request(ctx context.Context, q listing.Query) (answer list
 		if err != nil {
 			return err
 		}
-		answer = listing.Answer[*backfilled[T]]{Heads: page.Heads, More: page.HasMore, Objects: func(from, to int) []*backfilled[T] {
+		response = listing.Response[*backfilled[T]]{Heads: page.Heads, More: page.HasMore, Objects: func(from, to int) []*backfilled[T] {
 			return b.decode(page, from, to)
 		}}
 		return nil
 	})
 	if err == nil {
-		b.answered(time.Since(sent))
+		b.responded(time.Since(sent))
 	}
-	return answer, err
+	return response, err
 }
 
-// decode decodes the objects of a page, in the order in which they are handed
-// out.
+// decode decodes the objects of a page, in the order in which they are yielded.
 func (b *backfill[T]) decode(page *listing.Page, from, to int) []*backfilled[T] {
 	out := make([]*backfilled[T], to-from)
 	for i := range out {
@@ -348,16 +350,17 @@ func (b *backfill[T]) decode(page *listing.Page, from, to int) []*backfilled[T] 
 	return out
 }
 
-func (b *backfill[T]) answered(latency time.Duration) {
+// responded records a response and its latency.
+func (b *backfill[T]) responded(latency time.Duration) {
 	b.mu.Lock()
-	b.answeredAt = time.Now()
+	b.respondedAt = time.Now()
 	b.mu.Unlock()
-	if n, changed := b.lanes.answered(latency); changed && b.reader != nil {
+	if n, changed := b.lanes.observe(latency); changed && b.reader != nil {
 		b.reader.Do(func(w *listing.Windows) { w.SetLanes(n) })
 	}
 }
 
-// sleepFor waits; an error if the context ends before that.
+// sleepFor waits. It returns an error if the context ends first.
 func sleepFor(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -369,16 +372,17 @@ func sleepFor(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// backfillMeter is what Progress is told of.
+// backfillMeter measures the progress of a Backfill.
 type backfillMeter struct {
-	at       time.Time // of the last call, or the start
-	done     int       // at that time
-	rate     float64
-	known    bool // about how many are left, or were
-	complete bool
+	at       time.Time // of the last call of Progress, or the start
+	done     int       // objects yielded at that time
+	rate     float64   // objects per second
+	known    bool      // there has been an estimate of how many objects are left
+	complete bool      // the Backfill has read everything
 }
 
-// report calls Progress, if it is time.
+// report calls Progress if the last call was at least progressEvery ago, or if the
+// Backfill has ended.
 func (b *backfill[T]) report(ended bool) {
 	m, now := &b.meter, time.Now()
 	if b.cfg.Progress == nil {
@@ -410,8 +414,8 @@ func (b *backfill[T]) report(ended bool) {
 	b.cfg.Progress(p)
 }
 
-// expected is about how many objects are left. Once that was known, none that are
-// expected are none: all that is left was read.
+// expected returns about how many objects are left. Before the first estimate, zero
+// means that the number is unknown. After it, zero means that all was read.
 func (b *backfill[T]) expected() (left int, known bool) {
 	m := &b.meter
 	if m.complete || b.reader == nil {

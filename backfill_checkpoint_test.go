@@ -18,15 +18,15 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// life is what one Backfill of several on a checkpoint did.
+// life is the record of one of several Backfills on a checkpoint.
 type life struct {
-	saved []string // what the loop was done with at the last save
-	since []string // and since then
+	saved []string // ids yielded before the last save
+	since []string // ids yielded since then
 	err   error
 }
 
-// lived is a Backfill that is left after n objects, each of which takes so long.
-// A crash is the end without a save.
+// lived runs a Backfill, leaves the loop after n objects, and spends a time on each
+// object. A crash ends it without a save.
 func (l *fakeList) lived(store stripekit.CheckpointStore, cfg stripekit.BackfillConfig, n int, each time.Duration, crash bool) (a life) {
 	l.t.Helper()
 	mortal := &mortalStore{CheckpointStore: store}
@@ -49,7 +49,7 @@ func (l *fakeList) lived(store stripekit.CheckpointStore, cfg stripekit.Backfill
 	return a
 }
 
-// heardStore tells of each save that was carried out.
+// heardStore calls a function after each successful save.
 type heardStore struct {
 	stripekit.CheckpointStore
 	saved func()
@@ -81,8 +81,8 @@ func liveAndLiveAgain(t *testing.T, seconds []int64, crash, anyOrder bool) {
 	l.latency = 100 * time.Millisecond
 	store := new(stripekit.MemoryStore)
 	all := map[string]bool{}
-	done := map[string]bool{} // by a save
-	again := int64(0)         // the second from which on objects may come again
+	done := map[string]bool{} // ids that were saved
+	again := int64(0)         // the second from which on objects may be yielded again
 	for n := 0; ; n++ {
 		cfg := stripekit.BackfillConfig{AnyOrder: anyOrder, MaxBuffered: 1000}
 		length := random.IntN(700)
@@ -112,7 +112,7 @@ func liveAndLiveAgain(t *testing.T, seconds []int64, crash, anyOrder bool) {
 	require.ElementsMatch(t, l.ids(), slices.Collect(maps.Keys(all)))
 }
 
-// With a second for each object, next to nothing comes again.
+// If each object has its own second, few objects are yielded again.
 func TestBackfillRepeatsLittleOfWhatWasSaved(t *testing.T) {
 	for _, anyOrder := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
@@ -146,7 +146,8 @@ func TestBackfillRepeatsLittleOfWhatWasSaved(t *testing.T) {
 	}
 }
 
-// However slow the loop is, it is about a second's worth that comes again.
+// Regardless of the speed of the loop, the objects of about one second are yielded
+// again.
 func TestBackfillSavesEverySecondHoweverSlowItsLoopIs(t *testing.T) {
 	for _, each := range []time.Duration{10 * time.Millisecond, 300 * time.Millisecond, 3 * time.Second} {
 		for _, undated := range []bool{false, true} {
@@ -180,7 +181,7 @@ func TestBackfillThatEndedHandsOutWhatIsNew(t *testing.T) {
 					if from == 90_000 {
 						last = nil
 					}
-					// That of the newest second may come again.
+					// The object of the newest second may be yielded again.
 					cfg.From = time.Time{}
 					got, err = taken(l.backfill(cfg))
 					require.NoError(t, err)
@@ -240,7 +241,7 @@ func TestBackfillFollowsToWhereItIsMoved(t *testing.T) {
 	}
 }
 
-// sortedAs sorts ids as they are in the list, the oldest first.
+// sortedAs sorts ids in the order of the list, the oldest first.
 func sortedAs(l *fakeList, ids []string) []string {
 	ids = slices.Clone(ids)
 	slices.SortFunc(ids, func(a, b string) int { return newestFirst(l.byID[b], l.byID[a]) })
@@ -316,7 +317,7 @@ func TestBackfillsOfOtherListsAndNamesDoNotMeet(t *testing.T) {
 			}
 		}
 		require.Equal(t, 8, n)
-		// A Poller with the same Name and store has a checkpoint of its own.
+		// A Poller with the same Name and store has another checkpoint.
 		for range 2 {
 			events, stop := s.watch(s.poller(stripekit.PollConfig{Checkpoints: store, From: stripekit.FromBeginning, Name: "a"}))
 			collect(events, time.Hour)
@@ -438,7 +439,7 @@ func TestBackfillEndsWhereAnotherSavesTheSameCheckpoint(t *testing.T) {
 	})
 }
 
-// unluckyStore fails, hangs, or loses what it answers.
+// unluckyStore fails, hangs, or saves and returns an error.
 type unluckyStore struct {
 	stripekit.MemoryStore
 	saves atomic.Int64
@@ -454,7 +455,7 @@ func (s *unluckyStore) Save(ctx context.Context, key string, data []byte, revisi
 	case "hangs":
 		<-ctx.Done()
 		return 0, ctx.Err()
-	case "loses the answer":
+	case "loses the response":
 		if _, err := s.MemoryStore.Save(ctx, key, data, revision); err != nil {
 			return 0, err
 		}
@@ -464,7 +465,7 @@ func (s *unluckyStore) Save(ctx context.Context, key string, data []byte, revisi
 }
 
 func TestBackfillGoesOnThoughSavesFail(t *testing.T) {
-	kinds := []string{"", "fails", "hangs", "loses the answer"}
+	kinds := []string{"", "fails", "hangs", "loses the response"}
 	for seed := range uint64(60) {
 		bubble(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 3))
@@ -497,7 +498,7 @@ func TestBackfillSaysThatItsLastSaveFailed(t *testing.T) {
 			l.requireAll(l.ids(), got)
 			require.ErrorContains(t, err, "checkpoint")
 			require.LessOrEqual(t, time.Since(start), 11*time.Second)
-			// One that is left has nobody to say it to.
+			// After the loop was left, no error can be yielded.
 			for _, err := range l.backfill(stripekit.BackfillConfig{Checkpoints: store}) {
 				require.NoError(t, err)
 				break
@@ -535,7 +536,7 @@ func TestBackfillKeepsItsCheckpointInAFolder(t *testing.T) {
 	})
 }
 
-// The checkpoint is small, whatever the list is like.
+// The checkpoint is small for any list.
 func TestBackfillCheckpointIsSmall(t *testing.T) {
 	for name, seconds := range backfillLists() {
 		for _, anyOrder := range []bool{false, true} {

@@ -15,7 +15,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// When a loop is left, no request is under way and no goroutine is left.
+// When a loop is left, no request is in flight and no goroutine is left.
 func TestBackfillEndsWithItsLoop(t *testing.T) {
 	for way, leave := range map[string]func(l *fakeList, n int){
 		"break": func(l *fakeList, n int) { _, _ = firstOf(n, l.backfill(stripekit.BackfillConfig{})) },
@@ -72,10 +72,10 @@ func TestBackfillIsCancelledAtOnce(t *testing.T) {
 		return nil, r.Context().Err()
 	}
 	down := func(r *http.Request) (*http.Response, error) {
-		return answer(r, 500, `{"error":{"type":"api_error"}}`), nil
+		return response(r, 500, `{"error":{"type":"api_error"}}`), nil
 	}
 	refused := func(r *http.Request) (*http.Response, error) {
-		resp := answer(r, 429, `{"error":{"type":"rate_limit_error"}}`)
+		resp := response(r, 429, `{"error":{"type":"rate_limit_error"}}`)
 		resp.Header.Set("Retry-After", "3000")
 		return resp, nil
 	}
@@ -134,7 +134,7 @@ func TestBackfillEndsWithItsContextAtTheVeryMoment(t *testing.T) {
 	})
 }
 
-// A loop that does nothing for hours costs nothing meanwhile, and goes on.
+// A loop that does nothing for hours causes no requests in that time, and continues.
 func TestBackfillWaitsForItsLoop(t *testing.T) {
 	for _, buffered := range []int{400, 1000, 3000} {
 		t.Run(fmt.Sprint(buffered), func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestBackfillWaitsForItsLoop(t *testing.T) {
 						require.Zero(t, l.requestsUnderWay())
 						pass(5 * time.Hour)
 						require.Equal(t, requests, l.listRequests())
-						l.interfere(failing(2)) // and what it does next fails
+						l.interfere(failing(2)) // the next requests fail
 					}
 				}
 				l.requireAll(l.ids(), got)
@@ -165,14 +165,14 @@ func failing(n int) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		select {
 		case turns <- struct{}{}:
-			return answer(r, 500, `{"error":{"type":"api_error"}}`), nil
+			return response(r, 500, `{"error":{"type":"api_error"}}`), nil
 		default:
 			return nil, nil
 		}
 	}
 }
 
-// What was answered, less what the loop had, is what is held.
+// The objects held are those of the responses that were not yielded yet.
 func TestBackfillHoldsNoMoreThanMaxBuffered(t *testing.T) {
 	for name, seconds := range backfillLists() {
 		for _, buffered := range []int{1, 500, 2000} {

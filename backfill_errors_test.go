@@ -16,12 +16,12 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// trouble is an answer that a request meets in place of its own.
+// trouble is a failure that a request gets in place of its response.
 type trouble func(*http.Request) (*http.Response, error)
 
 func status(status int, body string, headers ...string) trouble {
 	return func(r *http.Request) (*http.Response, error) {
-		resp := answer(r, status, body)
+		resp := response(r, status, body)
 		for i := 0; i < len(headers); i += 2 {
 			resp.Header.Set(headers[i], headers[i+1])
 		}
@@ -29,7 +29,7 @@ func status(status int, body string, headers ...string) trouble {
 	}
 }
 
-// passingTroubles are those that a Backfill has to get over.
+// passingTroubles are the temporary failures.
 var passingTroubles = map[string]trouble{
 	"429":                    status(429, `{"error":{"type":"rate_limit_error","code":"rate_limit"}}`, "Stripe-Rate-Limited-Reason", "endpoint-rate"),
 	"429 without a reason":   status(429, `{"error":{"type":"rate_limit_error","code":"rate_limit"}}`),
@@ -55,7 +55,7 @@ var passingTroubles = map[string]trouble{
 }
 
 func brokenBody(r *http.Request) (*http.Response, error) {
-	resp := answer(r, 200, "")
+	resp := response(r, 200, "")
 	resp.ContentLength = -1
 	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"data":[`), brokenReader{}))
 	return resp, nil
@@ -216,7 +216,7 @@ func TestBackfillEndsAtOnceWithWhatDoesNotPass(t *testing.T) {
 	}
 }
 
-// A connection whose key is refused may get another one.
+// A connection with a refused key may get another key.
 func TestBackfillOfAConnectionWaitsForItsKey(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*fakeList, *stripekit.Connection)
@@ -286,7 +286,7 @@ func TestBackfillGoesOnBehindAnObjectThatTCannotHold(t *testing.T) {
 			l.latency = 100 * time.Millisecond
 			cfg := stripekit.BackfillConfig{AnyOrder: anyOrder, Checkpoints: new(stripekit.MemoryStore)}
 			var got []string
-			for life := range 2 { // the second goes on where the first was left
+			for life := range 2 { // the second continues where the first was left
 				for object, err := range stripekit.Backfill(t.Context(), payoutsOf[fussy](t, l.client()), cfg) {
 					if err == nil {
 						got = append(got, object.ID)
@@ -307,7 +307,7 @@ func TestBackfillGoesOnBehindAnObjectThatTCannotHold(t *testing.T) {
 						t.Fatal(err)
 					}
 					if life == 0 && len(got) >= 503 {
-						break // it comes again
+						break // it is yielded again
 					}
 					got = append(got, id)
 				}

@@ -21,7 +21,7 @@ func hostilePage(more bool, field string, from int, seconds ...int64) string {
 	return fmt.Sprintf(`{"data":[%s],"has_more":%t}`, strings.Join(objects, ","), more)
 }
 
-// Whatever a service answers, a Backfill comes to an end with an error.
+// A Backfill ends with an error for any response.
 func TestBackfillIsNotLedInCircles(t *testing.T) {
 	full := make([]int64, 100)
 	for i := range full {
@@ -74,7 +74,7 @@ func TestBackfillIsNotLedInCircles(t *testing.T) {
 							answers++
 							l.mu.Unlock()
 							require.Less(t, n, 1000, "it goes on for ever")
-							return answer(r, 200, page(r, n)), nil
+							return response(r, 200, page(r, n)), nil
 						})
 						l.latency = time.Millisecond
 						got, err := taken(l.backfill(stripekit.BackfillConfig{AnyOrder: anyOrder}))
@@ -92,8 +92,8 @@ func TestBackfillIsNotLedInCircles(t *testing.T) {
 	}
 }
 
-// The has_more of a list lies in both ways. Of one that says there is no more,
-// no reader can know better.
+// The has_more of a list is wrong in both directions. If it is wrongly false, no
+// reader can know.
 func TestBackfillIsNotMisledByHasMore(t *testing.T) {
 	for _, undated := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestBackfillIsNotMisledByHasMore(t *testing.T) {
 				l.requests++
 				require.Less(t, l.requests, 1000)
 				page, _, _ := l.page(r.URL.Query())
-				return answer(r, 200, l.body(page, true)), nil
+				return response(r, 200, l.body(page, true)), nil
 			})
 			got, err := taken(l.backfill(stripekit.BackfillConfig{}))
 			if err != nil {
@@ -123,11 +123,11 @@ func TestBackfillIsNotLedInCirclesOnItsWayUp(t *testing.T) {
 		seconds, n := make([]int64, 100), 0
 		l.interfere(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Query().Get("ending_before") == "" {
-				return answer(r, 200, hostilePage(false, "date", 1000, 5)), nil
+				return response(r, 200, hostilePage(false, "date", 1000, 5)), nil
 			}
 			n++
 			require.Less(t, n, 1000, "it goes on for ever")
-			return answer(r, 200, hostilePage(true, "date", n%2*100, seconds...)), nil
+			return response(r, 200, hostilePage(true, "date", n%2*100, seconds...)), nil
 		})
 		got, err := taken(l.backfill(stripekit.BackfillConfig{}))
 		require.ErrorIs(t, err, stripekit.ErrAPI)

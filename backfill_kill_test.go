@@ -18,8 +18,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// backfillUntilKilled is the child process: it says what it has had, and when
-// that was saved.
+// backfillUntilKilled is the child process: it prints which objects were yielded,
+// and when the checkpoint was saved.
 func backfillUntilKilled(url, dir string) error {
 	store, err := stripekit.NewFileStore(dir)
 	if err != nil {
@@ -44,8 +44,8 @@ func backfillUntilKilled(url, dir string) error {
 }
 
 // TestBackfillSurvivesKills kills a child that reads a list, at random moments,
-// starts another in its place, and holds what they said against what the server
-// has.
+// starts another in its place, and compares what they printed with the objects of
+// the server.
 func TestBackfillSurvivesKills(t *testing.T) {
 	if url := os.Getenv("STRIPEKIT_TEST_BACKFILL_OF"); url != "" {
 		require.NoError(t, backfillUntilKilled(url, os.Getenv("STRIPEKIT_TEST_DIR")))
@@ -73,7 +73,7 @@ func TestBackfillSurvivesKills(t *testing.T) {
 		require.NoError(t, child.Start())
 		lines := bufio.NewScanner(out)
 		if n < kills {
-			// From the first object on: the start of a process takes its time.
+			// Wait for the first object, because the start of a process takes long.
 			kill := time.AfterFunc(time.Hour, func() { _ = child.Process.Kill() })
 			for lines.Scan() {
 				h.hear(lines.Text())
@@ -106,7 +106,7 @@ func TestBackfillSurvivesKills(t *testing.T) {
 	t.Logf("%d kills, %d objects, %d handed out, %d saves, lost 0", kills, len(created), h.deliveries, h.saves)
 }
 
-// backfillHistory is what the processes said.
+// backfillHistory is the output of the processes.
 type backfillHistory struct {
 	t       *testing.T
 	created map[string]int64
@@ -114,9 +114,9 @@ type backfillHistory struct {
 	had        map[string]bool
 	saved      map[string]bool
 	unsaved    []string // since the last save, by all processes since then
-	last       string   // had last
-	again      int64    // the second from which on objects may come again
-	begun      bool     // the process that runs has said something
+	last       string   // yielded last
+	again      int64    // the second from which on objects may be yielded again
+	begun      bool     // the running process has printed something
 	ended      bool
 	deliveries int
 	saves      int

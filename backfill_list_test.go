@@ -20,14 +20,14 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// fakeList is a service with one list, /v1/payouts, of objects that cost next to
-// nothing. It answers as the service is known to, and fails the test if it is
-// asked for what the service is reported to answer wrongly.
+// fakeList is a service with one list, /v1/payouts, of small objects. It responds
+// like the real service, and fails the test on a request for which the real service
+// is reported to return a wrong response.
 type fakeList struct {
 	t *testing.T
 
 	latency time.Duration
-	undated bool // objects have a date, and no created
+	undated bool // objects have a field date, and no field created
 	account string
 
 	mu       sync.Mutex
@@ -36,7 +36,7 @@ type fakeList struct {
 	gone     map[string]bool
 	before   func(*http.Request) (*http.Response, error) // sees every request first
 	during   func(url.Values)                            // changes the list before a page is made
-	changing sync.Mutex                                  // is held over it
+	changing sync.Mutex                                  // is held while during runs
 	requests int                                         // for pages
 	served   int                                         // objects
 	underWay int
@@ -50,7 +50,7 @@ type entry struct {
 	number  int
 }
 
-// payoutObject is what the objects are decoded into.
+// payoutObject is the type of the objects.
 type payoutObject struct {
 	ID      string `json:"id"`
 	Created int64  `json:"created"`
@@ -93,7 +93,7 @@ func (l *fakeList) remove(ids ...string) {
 	l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return l.gone[e.id] })
 }
 
-// ids are those of all objects in the list, the oldest first.
+// ids returns the ids of all objects in the list, the oldest first.
 func (l *fakeList) ids() (ids []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +103,7 @@ func (l *fakeList) ids() (ids []string) {
 	return ids
 }
 
-// between are the ids of the objects of these seconds.
+// between returns the ids of the objects of these seconds.
 func (l *fakeList) between(from, to int64) (ids []string) {
 	for _, id := range l.ids() {
 		if second := l.second(id); from <= second && second < to {
@@ -113,14 +113,14 @@ func (l *fakeList) between(from, to int64) (ids []string) {
 	return ids
 }
 
-// second is when an object was made, from listStart on.
+// second returns the created second of an object, counted from listStart.
 func (l *fakeList) second(id string) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.byID[id].created - listStart
 }
 
-// interfere has a function see every request first, and answer it if it will.
+// interfere sets a function that receives every request first, and may respond to it.
 func (l *fakeList) interfere(before func(*http.Request) (*http.Response, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,7 +139,7 @@ func (l *fakeList) requestsUnderWay() int {
 	return l.underWay
 }
 
-// RoundTrip answers a request after the latency.
+// RoundTrip responds to a request after the latency.
 func (l *fakeList) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.mu.Lock()
 	l.underWay++
@@ -168,7 +168,7 @@ func (l *fakeList) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	switch r.URL.Path {
 	case "/v1/account":
-		return answer(r, 200, `{"id":"`+l.account+`"}`), nil
+		return response(r, 200, `{"id":"`+l.account+`"}`), nil
 	case "/v1/payouts":
 		if during != nil {
 			l.changing.Lock()
@@ -177,7 +177,7 @@ func (l *fakeList) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return l.list(r), nil
 	}
-	return answer(r, 404, `{"error":{"type":"invalid_request_error","message":"Unrecognized request URL"}}`), nil
+	return response(r, 404, `{"error":{"type":"invalid_request_error","message":"Unrecognized request URL"}}`), nil
 }
 
 func (l *fakeList) list(r *http.Request) *http.Response {
@@ -185,13 +185,13 @@ func (l *fakeList) list(r *http.Request) *http.Response {
 	defer l.mu.Unlock()
 	page, more, lost := l.page(r.URL.Query())
 	if lost != "" {
-		return answer(r, 400, fmt.Sprintf(`{"error":{"type":"invalid_request_error","code":"resource_missing","param":%q,"message":"No such payout"}}`, lost))
+		return response(r, 400, fmt.Sprintf(`{"error":{"type":"invalid_request_error","code":"resource_missing","param":%q,"message":"No such payout"}}`, lost))
 	}
 	l.served += len(page)
-	return answer(r, 200, l.body(page, more))
+	return response(r, 200, l.body(page, more))
 }
 
-// page answers a query; lost is the cursor that names nothing.
+// page responds to a query; lost is a cursor that names no object.
 func (l *fakeList) page(q url.Values) (page []entry, more bool, lost string) {
 	l.checkQuery(q)
 	limit, _ := strconv.Atoi(cmp.Or(q.Get("limit"), "10"))
@@ -223,7 +223,7 @@ func (l *fakeList) page(q url.Values) (page []entry, more bool, lost string) {
 	return l.entries[from:to], to < end, ""
 }
 
-// below is the place of the first object older than the second.
+// below returns the index of the first object older than the second.
 func (l *fakeList) below(second int64) int {
 	at, _ := slices.BinarySearchFunc(l.entries, second, func(e entry, second int64) int {
 		if e.created >= second {
@@ -295,7 +295,7 @@ func (l *fakeList) backfill(cfg stripekit.BackfillConfig) iter.Seq2[*payoutObjec
 	return stripekit.Backfill(l.t.Context(), l.source(), cfg)
 }
 
-// taken is what a loop had, and the error that it ended with.
+// taken returns what an iteration yields, and the error that it ends with.
 func taken(all iter.Seq2[*payoutObject, error]) (ids []string, err error) {
 	for object, err := range all {
 		if err != nil {
@@ -306,7 +306,7 @@ func taken(all iter.Seq2[*payoutObject, error]) (ids []string, err error) {
 	return ids, nil
 }
 
-// firstOf is the beginning of a loop that is then left.
+// firstOf returns the first objects of a loop that is then left.
 func firstOf(n int, all iter.Seq2[*payoutObject, error]) (ids []string, err error) {
 	for object, err := range all {
 		if err != nil {
@@ -330,15 +330,15 @@ func (l *fakeList) requireOldestFirst(got []string) {
 	}
 }
 
-// requireAll holds what a loop had against what it should have had: each once,
-// the oldest first.
+// requireAll requires that a loop has yielded the ids in want: each once, the
+// oldest first.
 func (l *fakeList) requireAll(want, got []string) {
 	l.t.Helper()
 	requireDeliveredOnce(l.t, want, got)
 	l.requireOldestFirst(got)
 }
 
-// steady are the seconds of n objects, one every so many seconds.
+// steady returns the seconds of n objects at equal intervals.
 func steady(n int, every float64) []int64 {
 	seconds := make([]int64, n)
 	for i := range seconds {
@@ -347,7 +347,7 @@ func steady(n int, every float64) []int64 {
 	return seconds
 }
 
-// bubble runs a test in fake time, and finds what a Backfill leaves behind.
+// bubble runs a test in fake time, and fails it if a Backfill leaves a goroutine.
 func bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -357,7 +357,7 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
-// requireNoReader finds the goroutines of a Backfill.
+// requireNoReader fails the test if a goroutine of a Backfill is left.
 func requireNoReader(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 1<<20)

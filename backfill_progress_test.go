@@ -36,7 +36,7 @@ func TestBackfillTellsItsProgressEverySecond(t *testing.T) {
 						require.Less(t, at[i].Sub(at[i-1]), 1500*time.Millisecond)
 					}
 					require.LessOrEqual(t, p.Done, n)
-					if p.Total == 0 { // a list that was read before anything was known of it
+					if p.Total == 0 { // the list was read before there was an estimate
 						require.Less(t, n, 2000)
 						continue
 					}
@@ -108,7 +108,7 @@ func TestBackfillCountsWhatWasDoneBeforeARestartAndEveryRequest(t *testing.T) {
 				require.GreaterOrEqual(t, p.Done, done)
 				last = p
 			}}
-			source := l.source(stripekit.WithMaxRetries(2)) // which count too
+			source := l.source(stripekit.WithMaxRetries(2)) // retries count too
 			_, err := firstOf(600, stripekit.Backfill(t.Context(), source, cfg))
 			require.NoError(t, err)
 			done = min(done+600, 2000)
@@ -118,7 +118,7 @@ func TestBackfillCountsWhatWasDoneBeforeARestartAndEveryRequest(t *testing.T) {
 	})
 }
 
-// With a limit, as many requests are under way as it takes to use it.
+// With a rate limit, as many requests are in flight as needed to use it.
 func TestBackfillReachesTheRateLimit(t *testing.T) {
 	for _, tt := range []struct {
 		rate, latency float64

@@ -17,7 +17,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// backfillLists are lists by the created seconds of their objects.
+// backfillLists are lists, given by the created seconds of their objects.
 func backfillLists() map[string][]int64 {
 	lists := map[string][]int64{"bursts": nil, "one second": make([]int64, 750), "years, and then a busy day": steady(40, 1e6)}
 	for _, n := range []int{0, 1, 99, 100, 101, 200, 1234} {
@@ -132,7 +132,7 @@ func TestBackfillRefusesAConfigThatIsWrong(t *testing.T) {
 	})
 }
 
-// backfilledIDs are those of the objects of a source, the oldest first.
+// backfilledIDs returns the ids of the objects of a source, the oldest first.
 func backfilledIDs[T any](t *testing.T, source stripekit.Source[T], id func(*T) string) (ids []string) {
 	t.Helper()
 	for object, err := range stripekit.Backfill(t.Context(), source, stripekit.BackfillConfig{}) {
@@ -241,8 +241,8 @@ func TestBackfillBeginsAnewEachTimeItIsRangedOver(t *testing.T) {
 	})
 }
 
-// A list is changed in every way there is while it is read. What is there all the
-// while comes once, the rest at most once.
+// A list is changed in all ways while it is read. The objects that are there the
+// whole time are yielded once, all others at most once.
 func TestBackfillOfAListThatChangesMissesNothingThatStays(t *testing.T) {
 	for seed := range uint64(40) {
 		for _, anyOrder := range []bool{false, true} {

@@ -10,9 +10,9 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// undated reads a list whose objects do not tell when they were created, from its
-// end up. What is between From and To is known by the neighbors that the service
-// names of both.
+// undated reads a list of objects without a creation time, from its end up. The
+// service applies From and To: a query for the objects before each of them returns
+// the objects at the bounds.
 func (b *backfill[T]) undated(ctx context.Context) iter.Seq2[[]*backfilled[T], error] {
 	return func(yield func([]*backfilled[T], error) bool) {
 		u := &upward[T]{backfill: b}
@@ -22,11 +22,12 @@ func (b *backfill[T]) undated(ctx context.Context) iter.Seq2[[]*backfilled[T], e
 	}
 }
 
+// upward is one iteration of undated.
 type upward[T any] struct {
 	backfill *backfill[T]
-	cursors  []string        // below what is next, the nearest first
-	top      map[string]bool // the last objects before To; nil if there is no To
-	inTop    bool
+	cursors  []string        // ids of the objects right below the next page, the nearest first
+	top      map[string]bool // ids of the last objects before To; nil if there is no To
+	inTop    bool            // the iteration has reached an object in top
 }
 
 func (u *upward[T]) run(ctx context.Context, yield func([]*backfilled[T]) bool) error {
@@ -41,7 +42,7 @@ func (u *upward[T]) run(ctx context.Context, yield func([]*backfilled[T]) bool) 
 		for _, h := range last.Heads {
 			u.top[h.ID] = true
 		}
-		// Where To is earlier than it was, the cursors can be behind it.
+		// If To is earlier than before, the cursors may be beyond it.
 		if b.to < c.To && len(u.cursors) > 0 {
 			if before, err := u.find(ctx, last); err != nil || !before {
 				return err
@@ -62,8 +63,8 @@ func (u *upward[T]) run(ctx context.Context, yield func([]*backfilled[T]) bool) 
 	return u.climb(ctx, yield)
 }
 
-// find reports whether a cursor stands on a page or below it.
-func (u *upward[T]) find(ctx context.Context, page listing.Answer[*backfilled[T]]) (found bool, err error) {
+// find reports whether one of the cursors is on a page or below it.
+func (u *upward[T]) find(ctx context.Context, page listing.Response[*backfilled[T]]) (found bool, err error) {
 	used := listing.Cursors{}
 	for {
 		for _, h := range page.Heads {
@@ -84,10 +85,10 @@ func (u *upward[T]) find(ctx context.Context, page listing.Answer[*backfilled[T]
 	}
 }
 
-// begin finds what the list begins with, from From on: the page of its last
-// objects, to be handed out, unless the object before From is found. It is nil if
-// there is nothing.
-func (u *upward[T]) begin(ctx context.Context) (*listing.Answer[*backfilled[T]], error) {
+// begin returns the page to begin with, or nil if there are no objects. It is the
+// page of the oldest objects of the list. If there are objects before From, it is a
+// page of those, with nothing to yield.
+func (u *upward[T]) begin(ctx context.Context) (*listing.Response[*backfilled[T]], error) {
 	low, high := u.backfill.checkpoint.Spans[0].Low, u.backfill.to
 	if low > 0 {
 		before, err := u.fetch(ctx, listing.Query{LT: low})
@@ -95,13 +96,13 @@ func (u *upward[T]) begin(ctx context.Context) (*listing.Answer[*backfilled[T]],
 			return nil, err
 		}
 		if len(before.Heads) > 0 {
-			return &listing.Answer[*backfilled[T]]{Heads: before.Heads, Objects: func(int, int) []*backfilled[T] { return nil }}, nil
+			return &listing.Response[*backfilled[T]]{Heads: before.Heads, Objects: func(int, int) []*backfilled[T] { return nil }}, nil
 		}
 	}
 	page, err := u.fetch(ctx, listing.Query{GTE: low, LT: high % listing.NoBound})
 	for err == nil && page.More && high-low > 1 {
 		middle := low + (high-low)/2
-		var lower listing.Answer[*backfilled[T]]
+		var lower listing.Response[*backfilled[T]]
 		if lower, err = u.fetch(ctx, listing.Query{GTE: low, LT: middle}); len(lower.Heads) > 0 {
 			page, high = lower, middle
 		} else {
@@ -119,8 +120,8 @@ func (u *upward[T]) begin(ctx context.Context) (*listing.Answer[*backfilled[T]],
 	return &page, nil
 }
 
-// descend goes on to the last page.
-func (u *upward[T]) descend(ctx context.Context, page listing.Answer[*backfilled[T]]) (*listing.Answer[*backfilled[T]], error) {
+// descend returns the last page of the list, from page on.
+func (u *upward[T]) descend(ctx context.Context, page listing.Response[*backfilled[T]]) (*listing.Response[*backfilled[T]], error) {
 	used := listing.Cursors{}
 	for page.More {
 		cursor := page.Heads[len(page.Heads)-1].ID
@@ -162,9 +163,9 @@ func (u *upward[T]) climb(ctx context.Context, yield func([]*backfilled[T]) bool
 	}
 }
 
-// take hands out what is new on a page, up to To, and reports whether there may be
+// take yields the new objects of a page, up to To, and reports whether there may be
 // more.
-func (u *upward[T]) take(page listing.Answer[*backfilled[T]], yield func([]*backfilled[T]) bool) bool {
+func (u *upward[T]) take(page listing.Response[*backfilled[T]], yield func([]*backfilled[T]) bool) bool {
 	from, to := len(page.Heads), len(page.Heads)
 	ended := false
 	for from > 0 && !ended {
@@ -190,7 +191,7 @@ func (u *upward[T]) take(page listing.Answer[*backfilled[T]], yield func([]*back
 	return !ended
 }
 
-func (u *upward[T]) fetch(ctx context.Context, q listing.Query) (listing.Answer[*backfilled[T]], error) {
+func (u *upward[T]) fetch(ctx context.Context, q listing.Query) (listing.Response[*backfilled[T]], error) {
 	q.Limit = listing.PageSize
 	page, err := u.backfill.fetch(ctx, q)
 	if err != nil {

@@ -143,7 +143,7 @@ func TestBackfillOfAListWithoutCreatedGoesOnByItsCursors(t *testing.T) {
 			a := l.lived(store, cfg, 150, 0, false)
 			require.NoError(t, a.err)
 			got = append(got, a.saved...)
-			l.remove(got[len(got)-99:]...) // but for one, the cursors are gone
+			l.remove(got[len(got)-99:]...) // all cursors but one are gone
 		}
 		a := l.lived(store, cfg, 1000, 0, false)
 		require.NoError(t, a.err)
@@ -154,7 +154,7 @@ func TestBackfillOfAListWithoutCreatedGoesOnByItsCursors(t *testing.T) {
 		require.NoError(t, a.err)
 		require.Equal(t, new1, a.saved, "only what is new")
 
-		// If all are gone, nothing tells where it was.
+		// If all are gone, the position is lost.
 		l.remove(l.ids()...)
 		l.add(300)
 		a = l.lived(store, cfg, 1000, 0, false)

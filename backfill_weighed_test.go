@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// weighed is an object that counts how many were decoded.
+// weighed is an object that counts how many objects were decoded.
 type weighed struct{}
 
 var weighedDecoded atomic.Int64
@@ -21,8 +21,8 @@ func (*weighed) UnmarshalJSON([]byte) error {
 	return nil
 }
 
-// fussy is an object that cannot be decoded, or whose decoding panics, by its
-// last digit.
+// fussy is an object that depending on its last digit cannot be decoded, or panics
+// when it is decoded.
 type fussy struct{ ID string }
 
 var errFussy = errors.New("not this one")

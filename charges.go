@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// Charge is one movement of money from a card or another source. Amounts are in
-// the smallest unit of the currency (cents for usd, yen for jpy).
+// Charge is one payment by a card or another source. Amounts are in the smallest
+// unit of the currency (cents for usd, yen for jpy).
 type Charge struct {
 	ID                        string                     `json:"id"`
 	Amount                    int64                      `json:"amount"`
@@ -20,23 +20,23 @@ type Charge struct {
 	Currency                  string                     `json:"currency"` // three letters, lower case
 	Customer                  Ref[Customer]              `json:"customer"`
 	Description               string                     `json:"description"`
-	Disputed                  bool                       `json:"disputed"` // since 2020; Dispute before
+	Disputed                  bool                       `json:"disputed"` // in versions since 2020; Dispute in older ones
 	Dispute                   Ref[ObjectID]              `json:"dispute"`
 	FailureCode               string                     `json:"failure_code"`
 	FailureMessage            string                     `json:"failure_message"`
 	FraudDetails              FraudDetails               `json:"fraud_details"`
-	Invoice                   Ref[ObjectID]              `json:"invoice"` // until 2025-03-31
+	Invoice                   Ref[ObjectID]              `json:"invoice"` // in versions until 2025-03-31
 	Livemode                  bool                       `json:"livemode"`
 	Metadata                  Metadata                   `json:"metadata"`
 	OnBehalfOf                Ref[Account]               `json:"on_behalf_of"`
 	Order                     Ref[Order]                 `json:"order"` // legacy
 	Outcome                   ChargeOutcome              `json:"outcome"`
-	Paid                      bool                       `json:"paid"` // or, with Captured false, authorized
+	Paid                      bool                       `json:"paid"` // true also if the charge is only authorized: then Captured is false
 	PaymentIntent             Ref[ObjectID]              `json:"payment_intent"`
 	PaymentMethod             string                     `json:"payment_method"`
 	PaymentMethodDetails      ChargePaymentMethodDetails `json:"payment_method_details"`
 	ReceiptEmail              string                     `json:"receipt_email"`
-	ReceiptNumber             string                     `json:"receipt_number"` // empty until a receipt was sent
+	ReceiptNumber             string                     `json:"receipt_number"` // empty until a receipt is sent
 	ReceiptURL                string                     `json:"receipt_url"`
 	Refunded                  bool                       `json:"refunded"` // in full
 	Shipping                  *Shipping                  `json:"shipping"`
@@ -58,20 +58,20 @@ const (
 	ChargeFailed    ChargeStatus = "failed"
 )
 
-// BalanceTransaction is what a charge or refund did to the account's balance.
+// BalanceTransaction is a change of the account's balance by a charge or a refund.
 type BalanceTransaction struct {
 	ID          string   `json:"id"`
 	Amount      int64    `json:"amount"` // gross, in the smallest unit of Currency
 	AvailableOn UnixTime `json:"available_on"`
 	Created     UnixTime `json:"created"`
 	Currency    string   `json:"currency"`
-	Fee         int64    `json:"fee"`
-	Net         int64    `json:"net"`
+	Fee         int64    `json:"fee"` // in the smallest unit of Currency
+	Net         int64    `json:"net"` // Amount minus Fee
 	Status      string   `json:"status"`
 	Type        string   `json:"type"`
 }
 
-// BillingDetails is who pays.
+// BillingDetails identifies the payer.
 type BillingDetails struct {
 	Address Address `json:"address"`
 	Email   string  `json:"email"`
@@ -79,7 +79,7 @@ type BillingDetails struct {
 	Phone   string  `json:"phone"`
 }
 
-// ChargeOutcome is why a payment went through or did not.
+// ChargeOutcome is why a payment succeeded or failed.
 type ChargeOutcome struct {
 	NetworkStatus string `json:"network_status"` // "approved_by_network", "declined_by_network", "not_sent_to_network", "reversed_after_approval"
 	Reason        string `json:"reason"`
@@ -88,13 +88,13 @@ type ChargeOutcome struct {
 	Type          string `json:"type"` // "authorized", "manual_review", "issuer_declined", "blocked", "invalid"
 }
 
-// ChargePaymentMethodDetails is what paid. Card is nil for another Type.
+// ChargePaymentMethodDetails is the payment method of a charge.
 type ChargePaymentMethodDetails struct {
 	Type string      `json:"type"` // "card", "sepa_debit", …
-	Card *ChargeCard `json:"card"`
+	Card *ChargeCard `json:"card"` // nil unless Type is "card"
 }
 
-// ChargeCard is the card that paid.
+// ChargeCard is the card of a charge.
 type ChargeCard struct {
 	Brand    string `json:"brand"` // "visa", "mastercard", "amex", …
 	Country  string `json:"country"`
@@ -104,11 +104,11 @@ type ChargeCard struct {
 	Last4    string `json:"last4"`
 }
 
-// FraudDetails is what the account and Stripe think of a charge: "safe" or
-// "fraudulent", or empty.
+// FraudDetails are the reports of Stripe and of the account on whether a charge is
+// fraudulent.
 type FraudDetails struct {
-	StripeReport string `json:"stripe_report"`
-	UserReport   string `json:"user_report"`
+	StripeReport string `json:"stripe_report"` // "fraudulent", or empty
+	UserReport   string `json:"user_report"`   // "safe", "fraudulent", or empty
 }
 
 // ChargeCreateParams are the parameters of a new charge. Amount, Currency and
@@ -117,8 +117,8 @@ type ChargeCreateParams struct {
 	Amount                    int64                     `form:"amount"`   // in the smallest currency unit
 	Currency                  string                    `form:"currency"` // three letters, lower case
 	ApplicationFeeAmount      *int64                    `form:"application_fee_amount"`
-	Capture                   *bool                     `form:"capture"`  // nil captures at once; false only authorizes
-	Customer                  *string                   `form:"customer"` // without Source, its default source pays
+	Capture                   *bool                     `form:"capture"`  // nil is true; false only authorizes
+	Customer                  *string                   `form:"customer"` // if Source is nil, the default source of the customer is charged
 	Description               *string                   `form:"description"`
 	Metadata                  Metadata                  `form:"metadata"`
 	OnBehalfOf                *string                   `form:"on_behalf_of"`
@@ -126,23 +126,23 @@ type ChargeCreateParams struct {
 	ReceiptEmail              *string                   `form:"receipt_email"`
 	Shipping                  *Shipping                 `form:"shipping"`
 	Source                    *string                   `form:"source"`                      // a token (tok_…), source or card
-	StatementDescriptor       *string                   `form:"statement_descriptor"`        // of what is no card, up to 22 characters
-	StatementDescriptorSuffix *string                   `form:"statement_descriptor_suffix"` // of a card, with the account's prefix up to 22 characters
+	StatementDescriptor       *string                   `form:"statement_descriptor"`        // for sources other than cards, up to 22 characters
+	StatementDescriptorSuffix *string                   `form:"statement_descriptor_suffix"` // for cards, up to 22 characters with the account's prefix
 	TransferData              *ChargeTransferDataParams `form:"transfer_data"`
 	TransferGroup             *string                   `form:"transfer_group"`
 	Extra                     Extra                     `form:"*"`
 }
 
-// RadarOptionsParams carries the Radar session of the buyer's browser.
+// RadarOptionsParams identifies the Radar session of the buyer's browser.
 type RadarOptionsParams struct {
-	Session string `form:"session"`
+	Session string `form:"session"` // "rse_…"
 }
 
-// ChargeTransferDataParams sends the money on to a connected account.
+// ChargeTransferDataParams transfers the money to a connected account.
 type ChargeTransferDataParams struct {
-	Amount      *int64  `form:"amount"` // nil is all of it
+	Amount      *int64  `form:"amount"` // in the smallest currency unit; nil is the whole charge
 	Description *string `form:"description"`
-	Destination string  `form:"destination"`
+	Destination string  `form:"destination"` // the connected account; required
 }
 
 func (p *ChargeTransferDataParams) check(extra Extra) error {
@@ -164,30 +164,30 @@ func (p *ChargeCreateParams) check() error {
 	return firstError(p.TransferData.check(p.Extra), p.Shipping.check(p.Extra), p.Metadata.check())
 }
 
-// ChargeUpdateParams change a charge; what is nil stays as it is.
+// ChargeUpdateParams change a charge. Nil fields stay as they are.
 type ChargeUpdateParams struct {
-	Customer      *string             `form:"customer"` // only where the charge has none
+	Customer      *string             `form:"customer"` // only if the charge has none
 	Description   *string             `form:"description"`
 	FraudDetails  *FraudDetailsParams `form:"fraud_details"`
 	Metadata      Metadata            `form:"metadata"`
-	ReceiptEmail  *string             `form:"receipt_email"` // a new one gets the receipt once more
+	ReceiptEmail  *string             `form:"receipt_email"` // the receipt is sent again to a new address
 	Shipping      *Shipping           `form:"shipping"`
-	TransferGroup *string             `form:"transfer_group"` // only where the charge has none
+	TransferGroup *string             `form:"transfer_group"` // only if the charge has none
 	Extra         Extra               `form:"*"`
 }
 
-// FraudDetailsParams tells Stripe what the account thinks of a charge.
+// FraudDetailsParams reports to Stripe whether a charge is fraudulent.
 type FraudDetailsParams struct {
-	UserReport *string `form:"user_report"` // "safe", "fraudulent", or "" to take it back
+	UserReport *string `form:"user_report"` // "safe", "fraudulent", or "" to withdraw the report
 }
 
 func (p *ChargeUpdateParams) check() error {
 	return firstError(p.Shipping.check(p.Extra), p.Metadata.check())
 }
 
-// ChargeCaptureParams choose what is captured; none is required.
+// ChargeCaptureParams are the parameters of a capture. None is required.
 type ChargeCaptureParams struct {
-	Amount                    *int64                           `form:"amount"` // nil is all; the rest of a smaller one is released
+	Amount                    *int64                           `form:"amount"` // in the smallest currency unit; nil is all; the rest is released
 	ApplicationFeeAmount      *int64                           `form:"application_fee_amount"`
 	ReceiptEmail              *string                          `form:"receipt_email"`
 	StatementDescriptor       *string                          `form:"statement_descriptor"`
@@ -197,10 +197,10 @@ type ChargeCaptureParams struct {
 	Extra                     Extra                            `form:"*"`
 }
 
-// ChargeCaptureTransferDataParams changes how much goes on to the connected
-// account that the charge was created for.
+// ChargeCaptureTransferDataParams changes the amount that is transferred to the
+// connected account of the charge.
 type ChargeCaptureTransferDataParams struct {
-	Amount *int64 `form:"amount"`
+	Amount *int64 `form:"amount"` // in the smallest currency unit
 }
 
 func (p *ChargeCaptureParams) check() error { return nil }
@@ -214,14 +214,14 @@ type ChargeListParams struct {
 	Extra         Extra   `form:"*"`
 }
 
-// ChargesService creates, reads, changes and captures charges. What a charge
-// moved is not deleted but refunded.
+// ChargesService creates, reads, changes and captures charges. A charge cannot be
+// deleted, but it can be refunded by a RefundsService.
 type ChargesService service
 
 const chargesPath = "/v1/charges"
 
-// Create charges a source or a customer. A declined card is an ErrCardDeclined
-// whose ChargeID names the failed charge, which Stripe keeps.
+// Create charges a source or a customer. A declined card is an ErrCardDeclined.
+// Stripe keeps the failed charge: Error.ChargeID is its id.
 func (s *ChargesService) Create(ctx context.Context, p ChargeCreateParams, opts ...CallOption) (*Charge, error) {
 	return create[Charge](ctx, s.client, chargesPath, &p, opts)
 }
@@ -231,54 +231,55 @@ func (s *ChargesService) Get(ctx context.Context, id string, opts ...CallOption)
 	return get[Charge](ctx, s.client, chargesPath, id, opts)
 }
 
-// Update changes what can still be changed of a charge.
+// Update changes a charge.
 func (s *ChargesService) Update(ctx context.Context, id string, p ChargeUpdateParams, opts ...CallOption) (*Charge, error) {
 	return update[Charge](ctx, s.client, chargesPath, id, &p, opts)
 }
 
-// Capture takes the money of a charge that was created with Capture false, once
-// and within 7 days by default: later the charge is refunded and the call
-// fails. A charge of a payment intent is captured there, not here.
+// Capture captures a charge that was created with Capture false. This is possible
+// once, and by default within 7 days: later the charge is refunded and the call
+// fails. A charge of a payment intent must be captured by the payment intent.
 func (s *ChargesService) Capture(ctx context.Context, id string, p ChargeCaptureParams, opts ...CallOption) (*Charge, error) {
 	return postAction[Charge](ctx, s.client, chargesPath, id, "capture", &p, opts)
 }
 
-// List iterates over all charges that p allows, newest first. It requests the
-// next page ahead, the second once half of the first is taken.
+// List iterates over all charges that match p, newest first. List requests the
+// next page ahead, but the second page only when half of the first has been
+// yielded.
 func (s *ChargesService) List(ctx context.Context, p ChargeListParams, opts ...CallOption) iter.Seq2[*Charge, error] {
 	return list[Charge](ctx, s.client, chargesPath, p.ListParams, p, opts)
 }
 
-// Page reads one page of charges.
+// Page reads one page of charges that match p.
 func (s *ChargesService) Page(ctx context.Context, p ChargeListParams, opts ...CallOption) (*Page[Charge], error) {
 	return page[Charge](ctx, s.client, chargesPath, p.ListParams, p, opts)
 }
 
-// Where returns a Source of the charges that match p, for a Poller that
-// delivers no others. The filter is part of what a checkpoint belongs to: with
-// another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.ListParams is set, because a Poller pages and reads
-// by time itself. A charge that matches only after a later change, of its
-// TransferGroup say, may not be delivered.
+// Where returns a Source of the charges that match p, for a Poller or a
+// Backfill. Different filters have different checkpoints. NewPoller returns a
+// ParamError if p.ListParams is set, because a Poller sets these parameters
+// itself. A charge that matches only after a later change, such as of
+// TransferGroup, may not be delivered.
 //
-// Of the options, WithExpand is allowed. It names fields as in a charge, such
-// as "balance_transaction", and does not change the checkpoint.
-// WithIdempotencyKey and CaptureResponse are refused.
+// WithExpand is the only option that NewPoller accepts. It names the fields as
+// in a charge, such as "balance_transaction", and does not change the
+// checkpoint.
 func (s *ChargesService) Where(p ChargeListParams, opts ...CallOption) Source[Charge] {
 	return where(s.source(), p.ListParams, p, opts)
 }
 
-// Search iterates over all charges that a query finds, such as
-// `amount>999 AND metadata["order_id"]:"6735"`, by amount, created, currency,
-// customer, disputed, metadata, refunded, status and more. What it finds is
-// behind by up to a minute, at worst by an hour. It requests the next page ahead,
-// the second once half of the first is taken. An empty query is a ParamError.
+// Search iterates over all charges that a query finds, such as `amount>999 AND
+// metadata["order_id"]:"6735"`. A query can use amount, created, currency,
+// customer, disputed, metadata, refunded, status and more. Changes appear in the
+// results within a minute, or within an hour at worst. Search requests the next
+// page ahead, but the second page only when half of the first has been yielded.
+// An empty query is a ParamError.
 func (s *ChargesService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Charge, error] {
 	return search[Charge](ctx, s.client, chargesPath, query, opts)
 }
 
 // SearchPage reads one page of up to 100 charges that a query finds. cursor is
-// the NextPage of the page before, and empty for the first page.
+// the NextPage of the previous page, or empty for the first page.
 func (s *ChargesService) SearchPage(ctx context.Context, query, cursor string, opts ...CallOption) (*Page[Charge], error) {
 	return searchPage[Charge](ctx, s.client, chargesPath, query, cursor, opts)
 }

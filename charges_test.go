@@ -26,8 +26,7 @@ const fixtureKey = "sk_test_4eC39HqLyjWDarjtT1zdp7dc"
 // in.
 var fixtureVersions = []string{"2017-08-15", "2019-09-09", "2020-08-27", stripekit.APIVersion}
 
-// served is what a request has to be, to the last header, and the fixture that
-// answers it.
+// served is a request with all its headers, and the fixture with the response.
 type served struct {
 	method  string
 	path    string
@@ -37,8 +36,8 @@ type served struct {
 	fixture string // its name, without version and .json
 }
 
-// gockClient makes a client whose requests reach these fixtures, each one once
-// and in this order, and nothing else.
+// gockClient makes a client that gets these fixtures as responses, each once and in
+// this order, and no others.
 func gockClient(t *testing.T, opts []stripekit.Option, exchanges ...served) *stripekit.Client {
 	t.Helper()
 	t.Cleanup(gock.OffAll)
@@ -68,7 +67,7 @@ type request struct {
 	Header         http.Header
 }
 
-// match takes every request, and fails the test where it is another than s.
+// match accepts every request, and fails the test if it differs from s.
 func (s served) match(t *testing.T) gock.MatchFunc {
 	t.Helper()
 	params, err := url.ParseQuery(s.params)
@@ -125,8 +124,8 @@ func readFixture(t *testing.T, s served) string {
 	return string(body)
 }
 
-// fixtureID is the id in a fixture that answers a creation: it is drawn anew
-// with each recording.
+// fixtureID is the id in a fixture with the response to a creation. It is another
+// in each recording.
 func fixtureID(t *testing.T, s served) string {
 	t.Helper()
 	var object struct{ ID string }
@@ -154,7 +153,7 @@ func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, http.ErrServerClosed
 }
 
-// requireRefused wants err to be the refusal of a parameter.
+// requireRefused requires err to be a ParamError.
 func requireRefused(t *testing.T, param string, err error) {
 	t.Helper()
 	var refused *stripekit.ParamError
@@ -404,7 +403,7 @@ type metadataCase struct {
 	metadata stripekit.Metadata
 }
 
-// refusedMetadata is one beyond each limit.
+// refusedMetadata has metadata beyond each limit.
 func refusedMetadata() map[string]metadataCase {
 	return map[string]metadataCase{
 		"metadata of 51 keys":                 {"metadata", manyKeys(51)},

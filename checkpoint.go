@@ -8,42 +8,44 @@ import (
 	"github.com/stripekit/stripekit/internal/filestore"
 )
 
-// CheckpointStore keeps the checkpoints of pollers. An implementation must be
-// safe for concurrent use, and Save and Delete must be atomic and durable: once
-// one has returned, Load gives the new data (none after a Delete), and after a
-// crash in the middle of it the old or the new, never a mixture.
+// CheckpointStore keeps the checkpoints of Pollers and Backfills. An
+// implementation must be safe for concurrent use. Save and Delete must be atomic
+// and durable: once one has returned, Load returns the new data (none after a
+// Delete). After a crash during one, Load returns the old or the new data, never
+// a mixture.
 //
-// A revision is a number that stands for the data of one Save. It should not be
-// used again for the same key, not after a Delete either: a poller that holds a
-// revision from before could overwrite the checkpoint of its successor.
+// A revision is a number that identifies the data of one Save. It should not be
+// used again for the same key, not even after a Delete: otherwise a poller with
+// an old revision could overwrite the checkpoint of its successor.
 type CheckpointStore interface {
-	// Load returns the data last saved under key and its revision; nil and 0
-	// where there is none.
+	// Load returns the data last saved under key and its revision, or nil and 0 if
+	// there is none.
 	Load(ctx context.Context, key string) (data []byte, revision uint64, err error)
-	// Save replaces the data if the revision stored is still the one given (0:
-	// nothing is stored), and returns the new one; else an
-	// ErrCheckpointConflict. It does not hold on to data.
+	// Save replaces the data if the stored revision equals revision (0: nothing is
+	// stored), and returns the new revision. Otherwise it returns an
+	// ErrCheckpointConflict. It does not keep the slice data.
 	Save(ctx context.Context, key string, data []byte, revision uint64) (uint64, error)
-	// Delete removes the checkpoint under key, and returns nil where there is
-	// none. A Poller begins anew at its next Start. Load then returns nil and 0,
-	// and a Save with a revision from before is an ErrCheckpointConflict.
+	// Delete removes the checkpoint under key. It returns nil if there is none.
+	// Then Load returns nil and 0, and a Save with an earlier revision returns an
+	// ErrCheckpointConflict. A Poller begins anew at its next Start.
 	Delete(ctx context.Context, key string) error
 }
 
-// ErrCheckpointConflict: another poller saved the same checkpoint meanwhile.
-// The one that gets it has ended, and the other goes on.
+// ErrCheckpointConflict: the stored revision differs from the expected one. A
+// Poller ends with this error when another Poller has taken over its checkpoint.
 var ErrCheckpointConflict = filestore.ErrConflict
 
-// ErrCheckpointInvalid: a stored checkpoint is damaged, of a newer version of
-// this library, or another poller's. It is not overwritten; Delete removes it.
+// ErrCheckpointInvalid: a stored checkpoint is damaged, was written by a newer
+// version of this library, or belongs to another flow, account or mode. It is not
+// overwritten; Delete removes it.
 var ErrCheckpointInvalid = filestore.ErrInvalid
 
-// MemoryStore keeps checkpoints as long as the process lives. The zero value is
-// ready for use.
+// MemoryStore is a CheckpointStore that keeps checkpoints in memory, as long as
+// the process runs. The zero value is ready for use.
 type MemoryStore struct {
 	mu       sync.Mutex
 	stored   map[string]memoryCheckpoint
-	revision uint64 // of the last Save of any key, so that none comes again
+	revision uint64 // of the last Save of any key, so that no revision is reused
 }
 
 type memoryCheckpoint struct {
@@ -51,7 +53,7 @@ type memoryCheckpoint struct {
 	revision uint64
 }
 
-// Load returns what was saved.
+// Load returns the data last saved under key, as CheckpointStore defines it.
 func (s *MemoryStore) Load(_ context.Context, key string) (data []byte, revision uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +61,7 @@ func (s *MemoryStore) Load(_ context.Context, key string) (data []byte, revision
 	return slices.Clone(c.data), c.revision, nil
 }
 
-// Save replaces what was saved, or returns ErrCheckpointConflict.
+// Save replaces the data, or returns ErrCheckpointConflict.
 func (s *MemoryStore) Save(_ context.Context, key string, data []byte, revision uint64) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +76,7 @@ func (s *MemoryStore) Save(_ context.Context, key string, data []byte, revision 
 	return s.revision, nil
 }
 
-// Delete removes what was saved.
+// Delete removes the checkpoint under key.
 func (s *MemoryStore) Delete(_ context.Context, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

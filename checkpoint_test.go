@@ -14,7 +14,7 @@ func checkpointStores(t *testing.T) map[string]CheckpointStore {
 	return map[string]CheckpointStore{"memory": new(MemoryStore), "files": files}
 }
 
-// requireStored compares what a store holds under key; nil is nothing.
+// requireStored requires that a store holds want under key; nil is no checkpoint.
 func requireStored(t *testing.T, store CheckpointStore, key string, want []byte, revision uint64) {
 	t.Helper()
 	data, got, err := store.Load(t.Context(), key)

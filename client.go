@@ -14,20 +14,20 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// API versions that requests are pinned to, so that what the service answers
-// does not depend on an account's settings. WithAPIVersion overrides both.
+// The API versions that requests are pinned to, so that responses do not depend
+// on the settings of an account. WithAPIVersion overrides both.
 const (
-	// APIVersion is sent with every request but those for orders.
+	// APIVersion is sent with all requests except those for orders.
 	APIVersion = "2026-08-26.dahlia"
-	// OrdersAPIVersion is sent with requests for orders: it is the last
-	// version that has them.
+	// OrdersAPIVersion is sent with requests for orders. It is the last version
+	// that has them.
 	OrdersAPIVersion = "2020-08-27"
 )
 
 // version is the version of this library, as sent in User-Agent.
 const version = "0.1.0"
 
-// Mode tells test data from live data.
+// Mode distinguishes test data from live data.
 type Mode string
 
 // The two modes.
@@ -36,8 +36,8 @@ const (
 	ModeLive Mode = "live" // keys sk_live_… and rk_live_…
 )
 
-// Client calls the Stripe API with one key. It is safe for concurrent use and
-// never reveals its key: not in an error, a log, any format verb or JSON.
+// Client calls the Stripe API with one key. It is safe for concurrent use. It
+// never reveals its key: not in an error, a log, a formatted value or JSON.
 type Client struct {
 	Charges      *ChargesService
 	Customers    *CustomersService
@@ -50,20 +50,20 @@ type Client struct {
 	account string
 }
 
-// snapshot is an immutable set of settings for requests. A connection that is
-// updated gets another one; requests in flight keep theirs. A client of New keeps
-// the same one.
+// snapshot is an immutable set of settings for requests. An update of a
+// connection makes another snapshot, and requests in flight keep theirs. A client
+// made by New has one snapshot.
 type snapshot struct {
 	transport  *transport.Transport
 	config     transport.Config // of transport
 	identity   *keyIdentity
-	version    string // set by WithAPIVersion; empty: the constants
-	connection string // its name; empty in a client of New
+	version    string // set by WithAPIVersion; if empty, the constants apply
+	connection string // the name of the connection; empty in a client made by New
 	access     Access
 	closed     error // ErrDisabled or ErrNoConnection: every call is refused
 }
 
-// refusal is why a request must not be sent; nil if it may be.
+// refusal returns why a request must not be sent, or nil if it may be.
 func (s *snapshot) refusal(method string) error {
 	switch {
 	case s.closed != nil:
@@ -76,13 +76,13 @@ func (s *snapshot) refusal(method string) error {
 	return nil
 }
 
-// service is what the services of a client have in common.
+// service is the common implementation of the services of a client.
 type service struct{ client *Client }
 
 // New makes a client for an API key: a secret key (sk_test_…, sk_live_…) or a
-// restricted one (rk_test_…, rk_live_…). It refuses every other key, and bad
-// options, with an error that does not quote them. It makes no request: Check
-// does.
+// restricted key (rk_test_…, rk_live_…). It returns an error for any other key,
+// and for an invalid option; the error does not quote the value. It makes no
+// request. To find out whether the key works, call Check.
 func New(apiKey string, opts ...Option) (*Client, error) {
 	mode, err := modeOf(apiKey)
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *Client) attach() {
 
 // WithAccount returns a client that acts for a connected account ("acct_…"), by
 // the Stripe-Account header. It shares the connections and the rate limits of
-// c. An empty id is the key's own account.
+// c. With an empty id the client acts for the account of the key.
 func (c *Client) WithAccount(id string) *Client {
 	other := *c
 	other.account = id
@@ -127,10 +127,11 @@ func (c *Client) WithAccount(id string) *Client {
 	return &other
 }
 
-// Mode is ModeTest or ModeLive, as the key says.
+// Mode returns the mode of the key: ModeTest or ModeLive.
 func (c *Client) Mode() Mode { return c.current.Load().identity.mode }
 
-// Format prints what may be known of a client, for every verb: never its key.
+// Format prints the mode and the account of the client for every verb, and never
+// the key.
 func (c Client) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "stripekit.Client{mode: %s", c.Mode())
 	if c.account != "" {
@@ -140,9 +141,10 @@ func (c Client) Format(f fmt.State, _ rune) {
 }
 
 // Call makes a request to any endpoint: Call(ctx, "GET", "/v1/payouts", params,
-// &out). The path starts with /v1/ and is sent as given; params is a
-// struct with form tags, a map with string keys, url.Values, or nil; out is a
-// pointer that the answer is decoded into, or nil to ignore it.
+// &out). The method is GET, POST or DELETE. The path starts with /v1/ and is sent
+// as given. params is a struct with form tags, a map with string keys,
+// url.Values, or nil. out is a pointer to the value that the response is decoded
+// into; if it is nil, the response is ignored.
 func (c *Client) Call(ctx context.Context, method, path string, params, out any, opts ...CallOption) error {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodDelete:
@@ -155,8 +157,8 @@ func (c *Client) Call(ctx context.Context, method, path string, params, out any,
 	return c.call(ctx, method, path, params, out, opts)
 }
 
-// checkPath refuses a path that would mean something else once it is put
-// behind the base URL.
+// checkPath returns an error for a path that would mean something else once it
+// is appended to the base URL.
 func checkPath(path string) error {
 	u, err := url.Parse(path)
 	if err != nil || u.IsAbs() || u.Host != "" || u.RawQuery != "" || u.ForceQuery || strings.ContainsRune(path, '#') {
@@ -195,8 +197,8 @@ func (c *Client) callWith(ctx context.Context, current *snapshot, method, path s
 	})
 }
 
-// request makes a request of a call and its options. It is refused if the
-// snapshot does not allow it.
+// request builds the request of a call from its options. It returns an error if
+// the snapshot does not allow the request.
 func (c *Client) request(current *snapshot, method, path string, params []byte, opts []CallOption) (*transport.Request, *callOptions, error) {
 	var co callOptions
 	for _, opt := range opts {
@@ -229,11 +231,11 @@ func (c *Client) request(current *snapshot, method, path string, params []byte, 
 	return req, &co, nil
 }
 
-// errKeyChanged is the error of withKey once the key is another.
+// errKeyChanged is the error of withKey once the key has changed.
 var errKeyChanged = errors.New("stripe: the key of the connection was changed")
 
-// withKey returns the current snapshot, or errKeyChanged if its key is not the
-// one of identity. If identity is nil, any key will do.
+// withKey returns the current snapshot, or errKeyChanged if it has another key
+// than identity. If identity is nil, any key is accepted.
 func (c *Client) withKey(identity *keyIdentity) (*snapshot, error) {
 	current := c.current.Load()
 	if identity != nil && current.identity != identity {
@@ -254,11 +256,11 @@ func (s *snapshot) versionFor(path string) string {
 }
 
 // do sends req and calls read with a successful response. An error of read means
-// that the response cannot be read. The body is gone when do returns.
+// that the response cannot be read. The body is not valid after do has returned.
 func (s *snapshot) do(ctx context.Context, req *transport.Request, co *callOptions, read func(*transport.Response) error) error {
 	resp, err := s.transport.Do(ctx, req)
 	if err != nil {
-		return unanswered(req, err)
+		return noResponse(req, err)
 	}
 	defer resp.Release()
 	if co.capture != nil {
@@ -273,8 +275,8 @@ func (s *snapshot) do(ctx context.Context, req *transport.Request, co *callOptio
 	return nil
 }
 
-// modeOf reads the mode off a key, and refuses what cannot be one. No message
-// quotes the key.
+// modeOf returns the mode of a key, or an error if the string cannot be a key. No
+// message quotes the key.
 func modeOf(key string) (Mode, error) {
 	refuse := func(reason string) (Mode, error) { return "", &ParamError{Param: "api key", Reason: reason} }
 	if key == "" {
@@ -299,8 +301,8 @@ func modeOf(key string) (Mode, error) {
 	return refuse("must start with sk_test_, sk_live_, rk_test_ or rk_live_")
 }
 
-// itemPath is the path of one object. The id is one segment, whatever it is
-// made of: what could leave it is refused.
+// itemPath returns the path of one object. The id is always one segment: it
+// returns an error for an id that would lead to another path.
 func itemPath(collection, id string, action ...string) (string, error) {
 	if id == "" {
 		return "", &ParamError{Param: "id", Reason: "is empty"}
@@ -318,8 +320,8 @@ func itemPath(collection, id string, action ...string) (string, error) {
 	return path, nil
 }
 
-// maxID is far beyond any id of Stripe's own; those of products and coupons
-// may be chosen by the user.
+// maxID is the limit for an id in bytes, far beyond any id that Stripe makes. Users
+// may choose the ids of products and coupons.
 const maxID = 255
 
 func notInID(r rune) bool {

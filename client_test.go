@@ -22,7 +22,7 @@ import (
 
 const goodKey = "sk_test_51abcdefghijklmnopqrstuv"
 
-// network is a network made of a function, which notes the requests.
+// network is an http.RoundTripper made of a function. It records the requests.
 type network struct {
 	respond func(*http.Request) (*http.Response, error)
 
@@ -45,10 +45,10 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	return n.respond(r)
 }
 
-// last is the request that came last.
+// last returns the last request.
 func (n *network) last() *http.Request { return n.requests[len(n.requests)-1] }
 
-// reply is an answer; header is names and values in turn.
+// reply is a response; header alternates names and values.
 func reply(status int, body string, header ...string) *http.Response {
 	h := http.Header{"Content-Type": {"application/json"}}
 	for i := 0; i < len(header); i += 2 {
@@ -57,13 +57,12 @@ func reply(status int, body string, header ...string) *http.Response {
 	return &http.Response{StatusCode: status, Header: h, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// replies answers every request alike.
+// replies returns the same response to every request.
 func replies(status int, body string, header ...string) *network {
 	return &network{respond: func(*http.Request) (*http.Response, error) { return reply(status, body, header...), nil }}
 }
 
-// inTurn answers with one function after the other, and with the last of them
-// from then on.
+// inTurn responds with one function after the other, and then always with the last.
 func inTurn(steps ...*network) *network {
 	n := new(network)
 	n.respond = func(r *http.Request) (*http.Response, error) {
@@ -72,7 +71,7 @@ func inTurn(steps ...*network) *network {
 	return n
 }
 
-// fails breaks every request.
+// fails makes every request fail.
 func fails(err error) *network {
 	return &network{respond: func(*http.Request) (*http.Response, error) { return nil, err }}
 }
@@ -213,7 +212,7 @@ func TestCheckTakesARestrictedKeyThatMayNotReadItsAccount(t *testing.T) {
 	const refused = `{"error":{"type":"invalid_request_error","message":"The provided key 'rk_test_***' does not have the required permissions for this endpoint on account 'acct_1'. Having the 'x' permission would allow this request to continue."}}`
 	for key, want := range map[string]*stripekit.Account{
 		"rk_test_1": {ID: "acct_1", Mode: stripekit.ModeTest},
-		"sk_test_1": nil, // a secret key may read it: the refusal is of something else
+		"sk_test_1": nil, // a secret key always has the permission, so the 403 has another reason
 	} {
 		c, err := stripekit.New(key, stripekit.WithHTTPClient(&http.Client{Transport: replies(403, refused)}))
 		require.NoError(t, err)
@@ -271,7 +270,7 @@ func TestCallReachesAnyEndpoint(t *testing.T) {
 	}
 }
 
-func TestCallWithoutOutIgnoresTheAnswer(t *testing.T) {
+func TestCallWithoutOutIgnoresTheResponse(t *testing.T) {
 	for _, body := range []string{"", "{}", "not JSON"} {
 		require.NoError(t, clientOver(t, replies(200, body)).Call(t.Context(), "GET", "/v1/payouts", nil, nil))
 	}
@@ -372,7 +371,7 @@ func TestIdempotencyKeysOfPosts(t *testing.T) {
 	require.NotContains(t, n.last().Header, "Idempotency-Key")
 }
 
-func TestCaptureResponseTellsOfTheAnswer(t *testing.T) {
+func TestCaptureResponseTellsOfTheResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := inTurn(replies(503, ""), replies(200, `{"id":"ch_1"}`, "Request-Id", "req_2", "Idempotent-Replayed", "true"))
 		var got stripekit.Response
@@ -397,7 +396,7 @@ func TestCaptureResponseTellsOfErrorsToo(t *testing.T) {
 	c := clientOver(t, fails(io.ErrUnexpectedEOF), stripekit.WithMaxRetries(0))
 	_, err = c.Charges.Get(t.Context(), "ch_1", stripekit.CaptureResponse(&got))
 	require.Error(t, err)
-	require.Equal(t, stripekit.Response{Status: 1}, got, "no answer, nothing to tell")
+	require.Equal(t, stripekit.Response{Status: 1}, got, "no response, nothing to tell")
 	_, err = c.Charges.Get(t.Context(), "ch_1", stripekit.CaptureResponse(nil))
 	require.ErrorIs(t, err, stripekit.ErrInvalidRequest)
 }

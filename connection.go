@@ -18,35 +18,35 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Why a connection refuses a call before it is sent, and Connections a name, for
-// errors.Is.
+// The errors of connections, for errors.Is. A call that fails with one of them was
+// not sent.
 var (
-	// ErrReadOnly: a write on a connection whose Access is ReadOnly.
+	// ErrReadOnly: a write on a connection with the Access ReadOnly.
 	ErrReadOnly = errors.New("read-only, refuses writes")
-	// ErrWriteOnly: a read on a connection whose Access is WriteOnly.
+	// ErrWriteOnly: a read on a connection with the Access WriteOnly.
 	ErrWriteOnly = errors.New("write-only, refuses reads")
 	// ErrDisabled: any call on a connection that is Disabled.
 	ErrDisabled = errors.New("disabled")
-	// ErrNoConnection: the name is not known, or the connection was removed.
+	// ErrNoConnection: the name is unknown, or the connection was removed.
 	ErrNoConnection = errors.New("no such connection")
-	// ErrConnectionExists: the name is taken.
+	// ErrConnectionExists: Connections has a connection of this name already.
 	ErrConnectionExists = errors.New("the name is taken")
 )
 
-// Access is what a connection may be used for. A GET is a read, searches too;
-// POST and DELETE are writes.
+// Access is what a connection may be used for. GET requests are reads, searches
+// included; POST and DELETE requests are writes.
 type Access int
 
 // The kinds of access.
 const (
-	ReadWrite Access = iota // both
-	ReadOnly                // a source: it refuses writes
-	WriteOnly               // a target: it refuses reads
+	ReadWrite Access = iota // reads and writes
+	ReadOnly                // for a source: writes are refused with ErrReadOnly
+	WriteOnly               // for a target: reads are refused with ErrWriteOnly
 )
 
 var accessNames = [...]string{ReadWrite: "read_write", ReadOnly: "read_only", WriteOnly: "write_only"}
 
-// String is read_write, read_only or write_only.
+// String returns "read_write", "read_only" or "write_only".
 func (a Access) String() string {
 	if a < 0 || int(a) >= len(accessNames) {
 		return fmt.Sprintf("Access(%d)", int(a))
@@ -54,11 +54,11 @@ func (a Access) String() string {
 	return accessNames[a]
 }
 
-// MarshalText is String.
+// MarshalText returns String.
 func (a Access) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// UnmarshalText reads read_write, read_only and write_only, and what connectors
-// call them: both, source and target.
+// UnmarshalText reads "read_write", "read_only" or "write_only", or the names that
+// connectors use: "both", "source" or "target".
 func (a *Access) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "read_write", "both":
@@ -73,46 +73,47 @@ func (a *Access) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Connection is what it takes to reach one Stripe account, under a name. It may
-// be printed, logged and encoded: it shows neither its key nor a proxy's user
-// and password.
+// Connection holds the named settings to reach one Stripe account. It may be
+// printed, logged and encoded: it shows neither its key nor the user and password
+// of a proxy.
 //
-// As JSON it has the fields name, api_key or api_key_env (the environment
-// variable that has the key), api_version, base_url, proxy, timeout ("80s", or
-// a number of seconds), access and disabled. It is written without the key; in
-// its place are mode ("test" or "live") and api_key_last4, which are ignored
-// when they are read back.
+// In JSON it has the fields name, api_key or api_key_env (the environment
+// variable that holds the key), api_version, base_url, proxy, timeout ("80s", or
+// a number of seconds), access and disabled. The key is never written. The fields
+// mode ("test" or "live") and api_key_last4 are written instead, and ignored when
+// they are read.
 type Connection struct {
-	// Name tells it from others: up to 100 characters that print, without /
-	// and :, and no space at either end.
+	// Name identifies the connection: 1 to 100 printable characters without / and
+	// :, and without a space at either end.
 	Name string
 	// APIKey is a secret or a restricted key.
 	APIKey Secret
-	// APIVersion is sent with every request; empty is the library's own. See
-	// WithAPIVersion.
+	// APIVersion is sent with every request. If empty, the versions of this library
+	// are sent. See WithAPIVersion.
 	APIVersion string
-	// BaseURL is where the service is; empty is https://api.stripe.com. See
+	// BaseURL is the URL of the service. If empty, it is https://api.stripe.com. See
 	// WithBaseURL.
 	BaseURL string
-	// Proxy is the URL of a proxy: http, https or socks5, with user and
-	// password where it wants them. Empty is the environment's. See WithProxy.
-	// Once it was read from JSON or taken by Connections, it shows **** for
-	// user and password, and still has them.
+	// Proxy is the URL of a proxy: http, https or socks5, with user and password if
+	// the proxy requires them. If empty, the proxy of the environment is used. See
+	// WithProxy. In a Connection read from JSON or returned by Connections.Get, it
+	// shows **** in place of user and password, which are kept out of sight.
 	Proxy string
 	// Timeout bounds each attempt of a call; 0 is 80 s. See WithTimeout.
 	Timeout time.Duration
-	// Access is what it may be used for; 0 is ReadWrite.
+	// Access is what the connection may be used for; 0 is ReadWrite.
 	Access Access
-	// Disabled has every call refused with ErrDisabled.
+	// Disabled makes every call fail with ErrDisabled.
 	Disabled bool
 
-	login func() string // Proxy in full, where that shows **** in place of the login
+	// login returns Proxy with its user and password. It is nil if Proxy shows no
+	// **** in their place.
+	login func() string
 }
 
-// Open makes a client of the connection. It refuses what is wrong with the
-// connection with a *ParamError that names the field as in JSON, and makes no
-// request. Where opts say something else than a field that is set, the field
-// holds.
+// Open makes a client of the connection. It makes no request. An invalid field is
+// a *ParamError that names the field as in JSON. A field that is set overrides
+// opts.
 func (c Connection) Open(opts ...Option) (*Client, error) {
 	p, err := c.resolve(opts, nil)
 	if err != nil {
@@ -121,15 +122,15 @@ func (c Connection) Open(opts ...Option) (*Client, error) {
 	return newClient(&newEntry(p).current), nil
 }
 
-// plan is a connection with which nothing is wrong, and what follows from it.
+// resolved is a valid connection, with its mode and its options.
 type resolved struct {
-	conn    Connection // as it is kept: its key and its proxy's login out of sight
+	conn    Connection // with the key and the login of the proxy out of sight
 	mode    Mode
 	options *options
 }
 
-// resolve checks the connection. What it leaves out and kept has is taken from
-// there; kept is nil for a new one.
+// resolve checks the connection. A key or login that it leaves out is taken from
+// kept, which is nil for a new connection.
 func (c Connection) resolve(opts []Option, kept *resolved) (*resolved, error) {
 	if reason := badName(c.Name); reason != "" {
 		return nil, &ParamError{Param: "name", Reason: reason}
@@ -145,7 +146,7 @@ func (c Connection) resolve(opts []Option, kept *resolved) (*resolved, error) {
 	}
 	allowedOrigin := c.APIKey.allowedOrigin
 	if kept != nil && c.APIKey.unread() {
-		// Who names a variable need not know the key in it.
+		// A user who names a variable need not know the key in it.
 		allowedOrigin = kept.conn.APIKey.allowedOrigin
 	}
 	proxy, err := c.fullProxy()
@@ -171,9 +172,9 @@ func (c Connection) resolve(opts []Option, kept *resolved) (*resolved, error) {
 	return p, nil
 }
 
-// allowedOrigin is where the key goes: to the service, and unencrypted to the proxy of a
-// plain http base URL. Who may change a connection must not be able to have its
-// key sent elsewhere.
+// allowedOrigin identifies where the key is sent: to the service, and unencrypted
+// to the proxy of a plain http base URL. A user who may change a connection must
+// not be able to send its key elsewhere.
 func (p *resolved) allowedOrigin() string {
 	if o := p.options; o.proxy != nil && strings.HasPrefix(o.baseURL, "http:") {
 		return o.baseURL + " by " + o.proxy.Host
@@ -181,7 +182,7 @@ func (p *resolved) allowedOrigin() string {
 	return p.options.baseURL
 }
 
-// settings are opts, overridden by the connection's fields.
+// settings returns opts, overridden by the fields of the connection.
 func (c Connection) settings(opts []Option, proxy string) (*options, error) {
 	o, err := applied(opts)
 	if err != nil {
@@ -211,8 +212,8 @@ func (c Connection) settings(opts []Option, proxy string) (*options, error) {
 	return o, nil
 }
 
-// fieldError is the refusal of a field. Of an option's error it leaves out which
-// option that is.
+// fieldError returns the ParamError for a field. It leaves out the name of the
+// option that err begins with.
 func fieldError(name string, err error) error {
 	_, reason, _ := strings.Cut(err.Error(), ": ")
 	if refused, ok := errors.AsType[*ParamError](err); ok {
@@ -221,7 +222,7 @@ func fieldError(name string, err error) error {
 	return &ParamError{Param: name, Reason: reason}
 }
 
-// maxName is how many characters a name may have.
+// maxName is the most characters that a name may have.
 const maxName = 100
 
 func badName(name string) (reason string) {
@@ -243,8 +244,8 @@ func badName(name string) (reason string) {
 // hidden stands for a proxy's user and password.
 const hidden = "****"
 
-// hideLogin puts **** in place of a proxy's user and password, and keeps the
-// whole in login; nil where there is nothing to hide.
+// hideLogin replaces the user and password in a proxy URL by ****. login returns
+// the URL as it was; it is nil if there is nothing to hide.
 func hideLogin(proxy string) (shown string, login func() string) {
 	whole := func() string { return proxy }
 	u, err := url.Parse(proxy)
@@ -256,13 +257,13 @@ func hideLogin(proxy string) (shown string, login func() string) {
 		u.User = nil
 		return strings.Replace(u.String(), "//", "//"+hidden+"@", 1), whole
 	case err != nil || strings.Contains(proxy, "@"):
-		return hidden, whole // refused where it is used; who knows what it is
+		return hidden, whole // it may contain a password, and is refused where it is used
 	default:
 		return proxy, nil
 	}
 }
 
-// fullProxy is Proxy with its user and password.
+// fullProxy returns Proxy with its user and password.
 func (c Connection) fullProxy() (string, error) {
 	if c.login != nil {
 		if shown, _ := hideLogin(c.login()); shown == c.Proxy {
@@ -275,13 +276,13 @@ func (c Connection) fullProxy() (string, error) {
 	return c.Proxy, nil
 }
 
-// connectionJSON is a Connection as JSON, in both directions.
+// connectionJSON is the JSON form of a Connection.
 type connectionJSON struct {
 	Name        string         `json:"name"`
 	APIKey      string         `json:"api_key,omitzero"` // never written
 	APIKeyEnv   string         `json:"api_key_env,omitzero"`
-	APIKeyLast4 string         `json:"api_key_last4,omitzero"` // never taken
-	Mode        Mode           `json:"mode,omitzero"`          // never taken
+	APIKeyLast4 string         `json:"api_key_last4,omitzero"` // ignored when read
+	Mode        Mode           `json:"mode,omitzero"`          // ignored when read
 	APIVersion  string         `json:"api_version,omitzero"`
 	BaseURL     string         `json:"base_url,omitzero"`
 	Proxy       string         `json:"proxy,omitzero"`
@@ -309,8 +310,8 @@ func (c Connection) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads a connection. Fields that are left out stay as they are;
-// one that is not known is refused, with a *ParamError that names it.
+// UnmarshalJSON reads a connection. Fields that are left out stay as they are. An
+// unknown field is a *ParamError that names it.
 func (c *Connection) UnmarshalJSON(b []byte) error {
 	in := connectionJSON{
 		Name: c.Name, APIVersion: c.APIVersion, BaseURL: c.BaseURL, Proxy: c.Proxy,
@@ -364,7 +365,7 @@ func jsonError(err error) error {
 	}
 }
 
-// readTimeout reads "80s" and 80.
+// readTimeout reads a timeout such as "80s", or a number of seconds.
 func readTimeout(v jsontext.Value) (time.Duration, error) {
 	var text string
 	var seconds float64
@@ -386,7 +387,7 @@ func readTimeout(v jsontext.Value) (time.Duration, error) {
 	return 0, &ParamError{Param: "timeout", Reason: `must be a time such as "80s", or a number of seconds`}
 }
 
-// LogValue is the connection as a group of attributes, for log/slog.
+// LogValue returns the connection as a group of attributes, for log/slog.
 func (c Connection) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("name", c.Name)}
 	proxy, _ := hideLogin(c.Proxy)
@@ -406,5 +407,5 @@ func (c Connection) LogValue() slog.Value {
 	return slog.GroupValue(append(attrs, slog.String("access", c.Access.String()), slog.Bool("disabled", c.Disabled))...)
 }
 
-// Format prints what LogValue shows, for every verb.
+// Format prints the attributes of LogValue for every verb.
 func (c Connection) Format(f fmt.State, _ rune) { fmt.Fprint(f, "stripekit.Connection", c.LogValue()) }

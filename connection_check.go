@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// CheckStep is a step on the way from a client to its account.
+// CheckStep is a step of the request from a client to its account.
 type CheckStep string
 
-// The steps at which a check can fail, in their order.
+// The steps at which a check can fail, in order.
 const (
-	StepNameResolution CheckStep = "name resolution" // of the service's host
-	StepConnection     CheckStep = "connection"      // to the service
-	StepProxy          CheckStep = "proxy"           // to the proxy, or from it to the service
-	StepTLS            CheckStep = "TLS"             // with the service
+	StepNameResolution CheckStep = "name resolution" // the host of the service has no address
+	StepConnection     CheckStep = "connection"      // the service cannot be reached
+	StepProxy          CheckStep = "proxy"           // the proxy cannot be reached, or does not reach the service
+	StepTLS            CheckStep = "TLS"             // the TLS handshake with the service failed
 	StepKey            CheckStep = "key"             // the service does not accept the key
 	StepPermission     CheckStep = "permission"      // the service accepts the key, but refuses the request
 	StepService        CheckStep = "service"         // any other error response, or no response
@@ -32,20 +32,20 @@ const (
 // CheckResult is the result of a check that succeeded.
 type CheckResult struct {
 	// Account is the account that the key belongs to. A restricted key may lack
-	// the permission to read it: then Account has the ID alone, or is nil if
-	// the service does not name it either.
+	// the permission to read it: then only ID and Mode are set, or Account is nil
+	// if the service does not name the account either.
 	Account    *Account
-	Mode       Mode
-	APIVersion string        // of the response
-	Duration   time.Duration // of the request
+	Mode       Mode          // the mode of the key
+	APIVersion string        // the API version of the response
+	Duration   time.Duration // how long the request took
 }
 
-// CheckError reports the step at which a check failed. It contains no secrets.
-// It wraps the *Error of the request.
+// CheckError is the failure of a check. It contains no secrets. It wraps the
+// *Error of the request.
 type CheckError struct {
-	Connection string // its name; empty for a client of New
-	Step       CheckStep
-	Reason     string // without name and step
+	Connection string    // the name of the connection; empty for a client made by New
+	Step       CheckStep // the step that failed
+	Reason     string    // for people, without the name and the step
 
 	cause error
 }
@@ -62,13 +62,13 @@ func (e *CheckError) Error() string {
 func (e *CheckError) Unwrap() error { return e.cause }
 
 // Check requests the account that the key belongs to, to find out whether the
-// client works: the "test connection" of a connector. It makes one request,
-// without retries.
+// client works: the "test connection" button of a connector. It makes one
+// request, without retries, and takes no longer than the timeout of the client
+// and ctx allow.
 //
 // A restricted key that may not read its account is valid; see CheckResult. A
-// failure is a *CheckError, unless the request is refused before it is sent, as
-// any other would be. Check takes no longer than the client's timeout, or ctx,
-// allows.
+// failure is a *CheckError. If the request is refused before it is sent, Check
+// returns the error that any other call would return.
 func (c *Client) Check(ctx context.Context) (*CheckResult, error) {
 	current := c.current.Load()
 	if _, _, err := c.request(current, http.MethodGet, accountPath, nil, nil); err != nil {
@@ -77,8 +77,8 @@ func (c *Client) Check(ctx context.Context) (*CheckResult, error) {
 	return c.check(ctx, current)
 }
 
-// Check checks the connection of a name as Client.Check does, also if it is
-// disabled or write-only. An unknown name is ErrNoConnection.
+// Check checks the named connection as Client.Check does, even if it is disabled
+// or write-only. It returns ErrNoConnection for an unknown name.
 func (cs *Connections) Check(ctx context.Context, name string) (*CheckResult, error) {
 	client, err := cs.Open(name)
 	if err != nil {
@@ -116,15 +116,15 @@ func (c *Client) check(ctx context.Context, current *snapshot) (*CheckResult, er
 	}
 }
 
-// dialTrace records how far a request came on its way to a service.
+// dialTrace records how far a request got on its way to a service.
 type dialTrace struct {
 	host       string
-	proxy      *url.URL // nil for none
-	reached    atomic.Int64
-	handshakes atomic.Int64
+	proxy      *url.URL     // nil if there is none
+	reached    atomic.Int64 // the last place: atStart to atService
+	handshakes atomic.Int64 // TLS handshakes begun
 }
 
-// The places that a request passes. The later, the further it came.
+// The places that a request passes, in order.
 const (
 	atStart int64 = iota
 	atName
@@ -147,9 +147,11 @@ func newDialTrace(client *http.Client, base string) *dialTrace {
 	return t
 }
 
+// traced returns a context that records the places of a request.
 func (t *dialTrace) traced(ctx context.Context) context.Context {
 	at := func(place int64) {
-		// A second attempt to connect may be later than what the first one led to.
+		// A second attempt to connect may report an earlier place after the first
+		// attempt has got further.
 		for {
 			before := t.reached.Load()
 			if before >= place || t.reached.CompareAndSwap(before, place) {
@@ -175,7 +177,7 @@ func (t *dialTrace) traced(ctx context.Context) context.Context {
 	})
 }
 
-// failed is the error of a check whose request failed.
+// failed returns the CheckError for the error of a request.
 func (t *dialTrace) failed(name string, err error) error {
 	step, detail := t.step(err), err.Error()
 	e, ok := errors.AsType[*Error](err)
@@ -192,12 +194,12 @@ func (t *dialTrace) failed(name string, err error) error {
 		StepTLS:            "there is no secure connection to " + t.host,
 		StepKey:            "the service refuses the key",
 		StepPermission:     "the key is good, but may not do this",
-		StepService:        "the service gives no good answer",
+		StepService:        "the service gives no good response",
 	}[step]
 	return &CheckError{Connection: name, Step: step, Reason: reason + ": " + detail, cause: err}
 }
 
-// proxyName is the proxy without its user and password.
+// proxyName returns the proxy without its user and password.
 func (t *dialTrace) proxyName() string {
 	if t.proxy == nil {
 		return ""
@@ -205,8 +207,8 @@ func (t *dialTrace) proxyName() string {
 	return " " + t.proxy.Scheme + "://" + t.proxy.Host
 }
 
-// step is where it failed: the error knows best, and the trace knows where time ran
-// out or a connection broke.
+// step returns the step at which a request failed. Most errors identify it; for a
+// timeout or a broken connection the trace does.
 func (t *dialTrace) step(err error) CheckStep {
 	if e, ok := errors.AsType[*Error](err); ok && e.HTTPStatus != 0 {
 		switch e.HTTPStatus {

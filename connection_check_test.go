@@ -79,13 +79,13 @@ func TestTestNamesTheStepThatFailed(t *testing.T) {
 			answers(403, `{"error":{"type":"invalid_request_error","message":"No."}}`),
 			stripekit.StepPermission, "the key is good, but may not do this: No. (403)",
 		},
-		"limited": {answers(429, `{"error":{"message":"Too many."}}`), stripekit.StepService, "the service gives no good answer: Too many. (429)"},
-		"broken":  {answers(500, `{"error":{"message":"Oh."}}`), stripekit.StepService, "the service gives no good answer: Oh. (500)"},
+		"limited": {answers(429, `{"error":{"message":"Too many."}}`), stripekit.StepService, "the service gives no good response: Too many. (429)"},
+		"broken":  {answers(500, `{"error":{"message":"Oh."}}`), stripekit.StepService, "the service gives no good response: Oh. (500)"},
 		"a page": {
 			answers(200, "<html>"), stripekit.StepService,
-			"the service gives no good answer: reading the answer: jsontext: invalid character '<' at start of value",
+			"the service gives no good response: reading the response: jsontext: invalid character '<' at start of value",
 		},
-		"dropped": {fails(io.ErrUnexpectedEOF), stripekit.StepService, "the service gives no good answer: unexpected EOF"},
+		"dropped": {fails(io.ErrUnexpectedEOF), stripekit.StepService, "the service gives no good response: unexpected EOF"},
 		"no name": {
 			fails(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Name: "api.stripe.com", Err: "no such host", IsNotFound: true}}),
 			stripekit.StepNameResolution, "there is no address for api.stripe.com: dial tcp: lookup api.stripe.com: no such host",

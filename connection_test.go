@@ -16,7 +16,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// connection is one with which nothing is wrong.
+// connection returns a valid connection.
 func connection(name string) stripekit.Connection {
 	return stripekit.Connection{Name: name, APIKey: stripekit.NewSecret(goodKey)}
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Connections keeps connections by name, and what they share: each has one pool
-// of network connections, one set of rate limits, and one key, which goes in
-// and is not shown again. It is safe for concurrent use. The zero value has no
-// connections, and no options for them.
+// Connections keeps connections by name. All clients of one connection share a
+// pool of network connections and the rate limits. A key that was added is not
+// shown again. Connections is safe for concurrent use. The zero value is empty and
+// has no options.
 type Connections struct {
 	opts []Option
 
@@ -22,18 +22,18 @@ type Connections struct {
 	byName map[string]*entry
 }
 
-// NewConnections makes an empty set. The options are those of every client;
-// where a connection says something else, it holds. An option that is wrong
-// makes Add fail.
+// NewConnections returns an empty set of connections. The options apply to every
+// client; a field that is set in a Connection overrides them. If an option is
+// invalid, Add fails.
 func NewConnections(opts ...Option) *Connections {
 	return &Connections{opts: slices.Clone(opts)}
 }
 
-// entry is a connection in use.
+// entry is a connection that is in use.
 type entry struct {
 	resolved *resolved
 	http     *http.Client
-	current  atomic.Pointer[snapshot] // of its clients
+	current  atomic.Pointer[snapshot] // shared with its clients
 }
 
 func newEntry(p *resolved) *entry {
@@ -42,16 +42,16 @@ func newEntry(p *resolved) *entry {
 	return e
 }
 
-// apply has new calls made by p. What p does not change is kept: the pool on the
-// same way to the service, the limits in the same mode there, and with the same
-// key its identity.
+// apply makes p the settings of new calls. It keeps what p does not change: the
+// pool if base URL and proxy are the same, the rate limits if base URL and mode
+// are the same, and the identity if the key is the same too.
 func (e *entry) apply(p *resolved) {
 	old, before, retired := e.resolved, e.current.Load(), e.http
 	next := &snapshot{version: p.options.version, connection: p.conn.Name, access: p.conn.Access}
 	if p.conn.Disabled {
 		next.closed = ErrDisabled
 	}
-	if old == nil || !p.sameWay(old) {
+	if old == nil || !p.sameRoute(old) {
 		e.http = p.options.client()
 	}
 	e.resolved = p
@@ -80,17 +80,19 @@ func (p *resolved) sameService(old *resolved) bool {
 	return p.mode == old.mode && p.options.baseURL == old.options.baseURL
 }
 
-func (p *resolved) sameWay(old *resolved) bool {
+func (p *resolved) sameRoute(old *resolved) bool {
 	return p.options.baseURL == old.options.baseURL && p.proxy() == old.proxy()
 }
 
-// key is the connection's. It was read before, and so cannot fail.
+// key returns the key of the connection. It was read before, so no error is
+// possible.
 func (p *resolved) key() string {
 	key, _ := p.conn.APIKey.read()
 	return key
 }
 
-// proxy is the one in use, of the connection or of the options.
+// proxy returns the proxy of the connection or of the options; empty if there is
+// none.
 func (p *resolved) proxy() string {
 	if p.options.proxy == nil {
 		return ""
@@ -98,9 +100,9 @@ func (p *resolved) proxy() string {
 	return p.options.proxy.String()
 }
 
-// Add keeps a connection under its name. It fails with ErrConnectionExists if
-// the name is taken, and with a *ParamError that names the field at fault, as in
-// JSON. It makes no request.
+// Add adds a connection. It makes no request. It returns ErrConnectionExists if
+// the name is taken. An invalid field is a *ParamError that names the field as in
+// JSON.
 func (cs *Connections) Add(c Connection) error {
 	p, err := c.resolve(cs.opts, nil)
 	if err != nil {
@@ -118,15 +120,15 @@ func (cs *Connections) Add(c Connection) error {
 	return nil
 }
 
-// Update puts c in place of the connection of its name. New calls of clients
-// that are open take it up; calls under way end as they began, and keep their
-// network connections unless BaseURL or Proxy is another.
+// Update replaces the connection named c.Name with c. It takes effect for the
+// next call of every open client. A call in flight ends with its old settings.
+// The network connections are kept if BaseURL and Proxy stay the same.
 //
-// With an empty APIKey the connection keeps its key, and with the Proxy that Get
-// and JSON show, the proxy's user and password. A key is not taken along to
-// another BaseURL, nor to another Proxy if BaseURL is plain http: there it must
-// be given again, so that nobody who may edit a connection can have its key sent
-// to himself.
+// If APIKey is empty, the connection keeps its key. If Proxy is as Get and JSON
+// show it, the connection keeps the user and password of the proxy. The key must
+// be given again if BaseURL changes, or if Proxy changes and BaseURL is plain
+// http. Otherwise a user who may edit a connection could send its key to a server
+// of his own.
 func (cs *Connections) Update(c Connection) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -142,9 +144,9 @@ func (cs *Connections) Update(c Connection) error {
 	return nil
 }
 
-// Remove takes a connection away. New calls of its clients fail with
-// ErrNoConnection, before they are sent, and their Pollers end with it; calls
-// under way end as they began.
+// Remove removes a connection. New calls of its clients fail with
+// ErrNoConnection before they are sent, and Pollers on them end with that error.
+// A call in flight ends normally.
 func (cs *Connections) Remove(name string) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -156,14 +158,14 @@ func (cs *Connections) Remove(name string) error {
 	gone := *e.current.Load()
 	gone.closed = fmt.Errorf("removed: %w", ErrNoConnection)
 	e.current.Store(&gone)
-	if e.resolved.options.httpClient == nil { // else it is the caller's own
+	if e.resolved.options.httpClient == nil { // otherwise the caller owns it
 		e.http.CloseIdleConnections()
 	}
 	return nil
 }
 
-// Get is the connection of a name, with its key and its proxy's user and
-// password in it, but out of sight.
+// Get returns the connection of a name. It contains the key and the user and
+// password of the proxy, but does not show them.
 func (cs *Connections) Get(name string) (Connection, error) {
 	cs.mu.RLock()
 	defer cs.mu.RUnlock()
@@ -174,17 +176,17 @@ func (cs *Connections) Get(name string) (Connection, error) {
 	return e.resolved.conn, nil
 }
 
-// Names are the names of all connections, sorted.
+// Names returns the names of all connections, sorted.
 func (cs *Connections) Names() []string {
 	cs.mu.RLock()
 	defer cs.mu.RUnlock()
 	return slices.Sorted(maps.Keys(cs.byName))
 }
 
-// Open makes a client of the connection of a name. All clients of a connection
-// share its pool and its rate limits, and follow it: Update, a key of another
-// mode included, and Remove hold for their next call. A disabled connection
-// opens too, and refuses calls while it is.
+// Open makes a client of a named connection. All clients of a connection share
+// its pool of network connections and its rate limits. An Update, even to a key
+// of the other mode, and a Remove take effect for the next call of each client. A
+// disabled connection can be opened, and its calls fail with ErrDisabled.
 func (cs *Connections) Open(name string) (*Client, error) {
 	cs.mu.RLock()
 	defer cs.mu.RUnlock()
@@ -195,7 +197,7 @@ func (cs *Connections) Open(name string) (*Client, error) {
 	return newClient(&e.current), nil
 }
 
-// named is the connection of a name. The caller holds mu.
+// named returns the connection of a name. The caller holds mu.
 func (cs *Connections) named(name string) (*entry, error) {
 	if e := cs.byName[name]; e != nil {
 		return e, nil
@@ -203,7 +205,8 @@ func (cs *Connections) named(name string) (*entry, error) {
 	return nil, connectionError(name, ErrNoConnection)
 }
 
-// connectionError is about a name, which may turn out to be a key by mistake.
+// connectionError wraps err with the name of a connection, which is masked in case
+// it is a key by mistake.
 func connectionError(name string, err error) error {
 	return fmt.Errorf("stripe: connection %q: %w", transport.Mask(name), err)
 }

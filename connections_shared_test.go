@@ -19,7 +19,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// callsTogether is how many calls clients make in a second, all at once.
+// callsTogether returns how many calls clients make in a second, all at the same
+// time.
 func callsTogether(t *testing.T, clients ...*stripekit.Client) int {
 	made := make(chan int)
 	for _, c := range clients {
@@ -65,7 +66,7 @@ type dials struct {
 	mu   sync.Mutex
 	all  int
 	open map[net.Conn]bool
-	left chan struct{} // is told of each one that is closed
+	left chan struct{} // receives for each connection that is closed
 }
 
 func (d *dials) watch(conn net.Conn, state http.ConnState) {
@@ -87,7 +88,7 @@ func (d *dials) count() int {
 	return d.all
 }
 
-// waitForEnd waits until a connection is closed, not as long as an idle one is
+// waitForEnd waits until a connection is closed, for less time than an idle one is
 // kept.
 func (d *dials) waitForEnd(t *testing.T) {
 	t.Helper()
@@ -98,7 +99,7 @@ func (d *dials) waitForEnd(t *testing.T) {
 	}
 }
 
-// counting starts a Stripe on a socket whose connections are counted.
+// counting starts a fake Stripe server and counts its connections.
 func counting(t *testing.T) (url string, d *dials) {
 	fake := stripetest.New(stripetest.InMemory())
 	t.Cleanup(fake.Close)
@@ -209,8 +210,8 @@ func TestPollerOfARemovedConnectionEnds(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreSafeForConcurrentUse has everything happen to one name at
-// once. Whatever call is sent carries a key and a version that belong together.
+// TestConnectionsAreSafeForConcurrentUse does everything with one name at the same
+// time. Every call that is sent has a key and a version that belong together.
 func TestConnectionsAreSafeForConcurrentUse(t *testing.T) {
 	versions := map[string]string{goodKey: "1", otherKey: "2", liveKey: "3"}
 	var mixed atomic.Value
@@ -270,7 +271,7 @@ func TestConnectionsAreSafeForConcurrentUse(t *testing.T) {
 	require.Nil(t, mixed.Load())
 }
 
-// roundTrip is a network made of a function, which notes nothing.
+// roundTrip is an http.RoundTripper made of a function. It records nothing.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

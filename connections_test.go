@@ -20,7 +20,7 @@ const (
 	liveKey  = "sk_live_51abcdefghijklmnopqrstuv"
 )
 
-// connectionsOver is a set of connections over a network, without rate limits.
+// connectionsOver returns Connections over a network, without rate limits.
 func connectionsOver(n http.RoundTripper, opts ...stripekit.Option) *stripekit.Connections {
 	return stripekit.NewConnections(append([]stripekit.Option{
 		stripekit.WithHTTPClient(&http.Client{Transport: n}), stripekit.WithRateLimit(stripekit.RateLimit{}),
@@ -36,14 +36,14 @@ func opened(t *testing.T, cs *stripekit.Connections, c stripekit.Connection) *st
 	return client
 }
 
-// keyOf is the key that a request came with.
+// keyOf returns the key of a request.
 func keyOf(r *http.Request) string {
 	key, _, _ := r.BasicAuth()
 	return key
 }
 
 func TestConnectionsKeepConnectionsByName(t *testing.T) {
-	var cs stripekit.Connections // the zero value will do
+	var cs stripekit.Connections // the zero value is valid
 	require.Empty(t, cs.Names())
 	for _, name := range []string{"b", "c", "a"} {
 		require.NoError(t, cs.Add(connection(name)))
@@ -75,7 +75,8 @@ func TestConnectionsKeepConnectionsByName(t *testing.T) {
 	}
 }
 
-// calls are one call of every kind, by whether it writes.
+// calls makes one call of every kind. It returns their errors, by whether the call
+// writes, and by name.
 func calls(ctx context.Context, c *stripekit.Client) map[bool]map[string]error {
 	last := func(list func(yield func(*stripekit.Customer, error) bool)) (last error) {
 		for _, err := range list {
@@ -276,8 +277,8 @@ func TestRemovedConnectionRefusesCalls(t *testing.T) {
 	require.Equal(t, stripekit.ModeTest, client.Mode())
 }
 
-// TestUpdateKeepsTheKeyAtHome: who may edit a connection, by JSON or in code,
-// must not be able to have its key sent to a place of his own.
+// TestUpdateKeepsTheKeyAtHome: a user who may edit a connection, by JSON or in code,
+// must not be able to send its key to a server of his own.
 func TestUpdateKeepsTheKeyAtHome(t *testing.T) {
 	t.Setenv("STRIPEKIT_TEST_KEY", goodKey)
 	n := replies(200, `{"id":"acct_1"}`)

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRootLinksOnlyItsTwoDependencies keeps the list of what a program gets
-// when it imports this package, beyond the standard library.
+// TestRootLinksOnlyItsTwoDependencies has the list of the modules that a program
+// links when it imports this package, beyond the standard library.
 func TestRootLinksOnlyItsTwoDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
 	require.NoError(t, err)

@@ -12,74 +12,72 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// What an error is about, for errors.Is. The HTTP status and the code of the
-// answer decide, not its type; one error can be two of them.
+// The kinds of errors, for errors.Is. The HTTP status and the code of the response
+// decide. An error can be of two kinds.
 var (
 	// ErrAuthentication: the key is missing, wrong, expired or revoked (401).
 	ErrAuthentication = errors.New("authentication failed")
-	// ErrPermission: the key is good but may not do this (403).
+	// ErrPermission: the key is valid, but lacks a permission (403).
 	ErrPermission = errors.New("permission denied")
-	// ErrNotFound: no such object (404, or any status with the code
-	// resource_missing: a cursor or a parameter that names a missing object
-	// answers 400).
+	// ErrNotFound: there is no such object (404, or any status with the code
+	// resource_missing: the response is a 400 if a cursor or a parameter names a
+	// missing object).
 	ErrNotFound = errors.New("not found")
-	// ErrCardDeclined: the payment did not go through (402). See DeclineCode.
+	// ErrCardDeclined: the payment failed (402). See Error.DeclineCode.
 	ErrCardDeclined = errors.New("card declined")
-	// ErrInvalidRequest: the request is wrong and will be wrong again (the
-	// other 4xx), or was refused before sending: see ParamError.
+	// ErrInvalidRequest: the request is wrong, and a retry would fail again (the
+	// other 4xx), or a parameter was refused before sending: see ParamError.
 	ErrInvalidRequest = errors.New("invalid request")
 	// ErrIdempotency: the idempotency key was used with other parameters, or
-	// is in use by a request still under way.
+	// another request in flight uses it.
 	ErrIdempotency = errors.New("idempotency key conflict")
 	// ErrRateLimited: too many requests (429).
 	ErrRateLimited = errors.New("rate limited")
 	// ErrConflict: another request holds the object or the key (409, or 429
 	// with the code lock_timeout).
 	ErrConflict = errors.New("conflict")
-	// ErrAPI: the service failed (5xx), or answered what is not an answer.
+	// ErrAPI: the service failed (5xx), or its response is not one of the API.
 	ErrAPI = errors.New("api error")
-	// ErrOutcomeUnknown: a POST failed after it may have been carried out: no
-	// whole answer came, or one that says only that the service broke. Repeat
-	// it with WithIdempotencyKey and the error's IdempotencyKey: Stripe then
-	// carries it out once at most.
+	// ErrOutcomeUnknown: a POST failed after it may have been carried out: there
+	// was no complete response, or one that does not settle the outcome, such as a
+	// 5xx. Repeat the POST with WithIdempotencyKey and the IdempotencyKey of the
+	// error: Stripe then carries it out once at most.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
-// Error is a call that failed: an answer of the service that is not a success,
-// or no answer at all (HTTPStatus is 0 and Unwrap tells why). It holds no key
-// and no parameter values of its own; Message is the service's text, which
-// quotes a key only in masked form.
+// Error is the failure of a call: a response that is not a success, or no complete
+// response. It contains no key. Parameter values appear only where Message, the
+// text of the service, quotes them.
 type Error struct {
 	Method string // of the request
 	Path   string // of the request, without its parameters
 
-	HTTPStatus     int    // 0 where no whole answer came
+	HTTPStatus     int    // 0 if there was no complete response: then Unwrap returns the reason
 	Type           string // "card_error", "invalid_request_error", …
 	Code           string // "resource_missing", "card_declined", …; often empty
-	DeclineCode    string // "insufficient_funds", …: on a declined card
+	DeclineCode    string // "insufficient_funds", …, if a card was declined
 	Param          string // the parameter at fault
 	Message        string // for people
-	DocURL         string
-	RequestLogURL  string
-	RequestID      string // "req_…": what Stripe's support asks for
-	ChargeID       string // the charge that failed, on a declined card
-	IdempotencyKey string // of a POST; what a safe repeat needs
-	Attempts       int    // requests made; 0 where the context ended before the first
+	DocURL         string // the documentation of Code
+	RequestLogURL  string // the request in the Stripe dashboard
+	RequestID      string // "req_…", which Stripe's support asks for
+	ChargeID       string // the charge that failed, if a card was declined
+	IdempotencyKey string // of a POST, to repeat it safely
+	Attempts       int    // requests made; 0 if the context ended before the first
 
-	// OutcomeUnknown is set on a POST that may have been carried out.
+	// OutcomeUnknown is true for a POST that may have been carried out.
 	OutcomeUnknown bool
 
-	// RetryAfter is how long the service asks to wait before the next request,
-	// by the header Retry-After of the response; 0 where it does not say. It is
-	// as the service gave it, in seconds or as a date by the service's clock,
-	// and not bounded: the client's own retries wait for a minute at most.
+	// RetryAfter is how long the service asks to wait before the next request, by
+	// the header Retry-After; 0 if there is none. It is not bounded, whereas the
+	// retries of the client wait for a minute at most.
 	RetryAfter time.Duration
 
 	shouldRetry string // the header Stripe-Should-Retry: "true", "false", or empty
 	cause       error
 }
 
-// Error describes the failure in a line.
+// Error describes the failure in one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "stripe: %s %s: ", e.Method, e.Path)
@@ -108,12 +106,13 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns why no answer came or why it could not be read: a network
-// error, context.Canceled, context.DeadlineExceeded. It is nil for an error
-// that the service answered.
+// Unwrap returns why there was no complete response, or why it could not be read:
+// a network error, context.Canceled, context.DeadlineExceeded, or ErrReadOnly and
+// the like. It is nil if the service responded with an error.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is reports whether e is one of the sentinel errors of this package.
+// Is reports whether e is of the kind target, one of the sentinel errors of this
+// package.
 func (e *Error) Is(target error) bool {
 	if target == ErrOutcomeUnknown {
 		return e.OutcomeUnknown
@@ -151,14 +150,14 @@ func (e *Error) kinds() []error {
 	case "idempotency_key_in_use":
 		kinds = append(kinds, ErrIdempotency)
 	}
-	// The one kind that the service names by type alone.
+	// This kind is identified by the type alone.
 	if e.Type == "idempotency_error" {
 		kinds = append(kinds, ErrIdempotency)
 	}
 	return kinds
 }
 
-// LogValue is the error as a group of attributes, for log/slog.
+// LogValue returns the error as a group of attributes, for log/slog.
 func (e *Error) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("method", e.Method), slog.String("path", e.Path)}
 	for _, a := range []struct{ name, value string }{
@@ -188,20 +187,20 @@ func (e *Error) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// ParamError is a parameter that was refused before any request was made. To
-// errors.Is it is an ErrInvalidRequest.
+// ParamError is the refusal of a parameter before any request was made. It matches
+// ErrInvalidRequest by errors.Is.
 type ParamError struct {
-	Param  string // as Stripe names it: "amount", "shipping[address][line1]"
-	Reason string
+	Param  string // the name that Stripe uses: "amount", "shipping[address][line1]"
+	Reason string // what is wrong with it
 }
 
-// Error names the parameter and what is wrong with it.
+// Error returns the parameter and the reason.
 func (e *ParamError) Error() string { return "stripe: " + e.Param + ": " + e.Reason }
 
 // Is reports whether target is ErrInvalidRequest.
 func (e *ParamError) Is(target error) bool { return target == ErrInvalidRequest }
 
-// errorBody is the body of an answer that is not a success.
+// errorBody is the body of a response that is not a success.
 type errorBody struct {
 	Error errorFields `json:"error"`
 }
@@ -217,11 +216,11 @@ type errorFields struct {
 	Charge        text `json:"charge"`
 }
 
-// text is a string of an error's body, without keys; empty where the body has
-// something else in its place, which must not cost the other fields.
+// text is a string in the body of an error, with keys masked. It is empty if the
+// body has another kind of value there, so that the other fields are still read.
 type text string
 
-// UnmarshalJSON reads any value.
+// UnmarshalJSON reads a string, and ignores any other value.
 func (t *text) UnmarshalJSON(b []byte) error {
 	var s string
 	if len(b) > 0 && b[0] == '"' {
@@ -233,15 +232,15 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// maxMessage bounds what of a body that is not JSON goes into a message.
+// maxMessage is how many bytes of a body that is not JSON are put into a message.
 const maxMessage = 200
 
-// errorOf is the error that an answer holds; nil for a success.
+// errorOf returns the error in a response, or nil for a success.
 func errorOf(req *transport.Request, resp *transport.Response) error {
 	if resp.Status >= 200 && resp.Status < 300 {
 		return nil
 	}
-	e := answered(req, resp)
+	e := responseError(req, resp)
 	var body errorBody
 	err := unmarshal(resp.Body, &body)
 	b := body.Error
@@ -260,11 +259,11 @@ func errorOf(req *transport.Request, resp *transport.Response) error {
 	return e
 }
 
-// settles tells whether an answer is the outcome of the idempotency key, for
-// whichever attempt it was found. A 409 only tells that another request is
-// under way, and a 5xx that this one may have been carried out in part; a 401,
-// 403 or 429 is answered before the key is looked at, and says nothing of the
-// attempts before.
+// settles reports whether the status of a response is the outcome for the
+// idempotency key, of this attempt and all earlier ones. A 409 only means that
+// another request is in flight, and a 5xx that this attempt may have been carried
+// out in part. A 401, 403 or 429 is returned before the idempotency key is looked
+// up, and says nothing about earlier attempts.
 func settles(status int) bool {
 	switch status {
 	case http.StatusBadRequest, http.StatusPaymentRequired, http.StatusNotFound:
@@ -273,8 +272,8 @@ func settles(status int) bool {
 	return false
 }
 
-// notJSON describes an answer that does not come from Stripe itself: a proxy's
-// page, a load balancer's line.
+// notJSON describes a response that does not come from Stripe itself, but from a
+// proxy or a load balancer.
 func notJSON(resp *transport.Response) string {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(resp.Body[:min(len(resp.Body), maxMessage)]), "")), " ")
@@ -284,13 +283,13 @@ func notJSON(resp *transport.Response) string {
 	if kind == "" {
 		kind = "unknown type"
 	}
-	// The page may repeat the request, and with it the key.
+	// The body may repeat the request, including the key.
 	text, kind = transport.Mask(text), transport.Mask(kind[:min(len(kind), maxMessage)])
 	return strings.TrimSpace(fmt.Sprintf("%s (a body of %s that is not an API error: %q)", http.StatusText(resp.Status), kind, text))
 }
 
-// unanswered is the error of a call that got no whole answer.
-func unanswered(req *transport.Request, err error) error {
+// noResponse returns the error of a call that got no complete response.
+func noResponse(req *transport.Request, err error) error {
 	e := newError(req)
 	e.cause, e.Attempts = err, 1
 	var te *transport.Error
@@ -301,10 +300,10 @@ func unanswered(req *transport.Request, err error) error {
 	return e
 }
 
-// unreadable is the error of a success whose body is not what it should be.
+// unreadable returns the error of a successful response that cannot be read.
 func unreadable(req *transport.Request, resp *transport.Response, err error) error {
-	e := answered(req, resp)
-	e.cause = fmt.Errorf("reading the answer: %w", err)
+	e := responseError(req, resp)
+	e.cause = fmt.Errorf("reading the response: %w", err)
 	if quoted := e.cause.Error(); transport.Mask(quoted) != quoted {
 		e.cause = errors.New(transport.Mask(quoted))
 	}
@@ -312,7 +311,8 @@ func unreadable(req *transport.Request, resp *transport.Response, err error) err
 	return e
 }
 
-func answered(req *transport.Request, resp *transport.Response) *Error {
+// responseError returns an error with the status and the headers of a response.
+func responseError(req *transport.Request, resp *transport.Response) *Error {
 	e := newError(req)
 	e.HTTPStatus, e.Attempts = resp.Status, resp.Attempts
 	e.RequestID = transport.Mask(resp.Header.Get("Request-Id"))
@@ -325,16 +325,16 @@ func newError(req *transport.Request) *Error {
 	return &Error{Method: req.Method, Path: req.Path, IdempotencyKey: req.IdempotencyKey}
 }
 
-// PanicError is a panic of a user's function that was recovered.
+// PanicError is the error that a recovered panic of a caller's function becomes.
 type PanicError struct {
-	Value any    // what was given to panic
+	Value any    // the argument of panic
 	Stack []byte // of the goroutine that panicked
 }
 
-// Error tells the panic's value, without the stack.
+// Error returns the value of the panic, without the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// Unwrap is the panic's value where that is an error.
+// Unwrap returns the value of the panic if it is an error, and nil otherwise.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err

@@ -22,7 +22,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// sentinels are all kinds of error, by the word that the tests use.
+// sentinels are all kinds of errors, by the word that the tests use.
 var sentinels = map[string]error{
 	"authentication": stripekit.ErrAuthentication,
 	"permission":     stripekit.ErrPermission,
@@ -36,7 +36,7 @@ var sentinels = map[string]error{
 	"unknown":        stripekit.ErrOutcomeUnknown,
 }
 
-// requireKinds checks an error against every sentinel there is.
+// requireKinds compares an error with every sentinel.
 func requireKinds(t *testing.T, err error, kinds ...string) {
 	t.Helper()
 	want := map[string]bool{}
@@ -198,7 +198,7 @@ func TestSuccessThatCannotBeReadIsAnAPIError(t *testing.T) {
 		c := clientOver(t, replies(200, body, "Request-Id", "req_1"))
 		_, err := c.Charges.Get(t.Context(), "ch_1")
 		requireKinds(t, err, "api")
-		require.ErrorContains(t, err, "stripe: GET /v1/charges/ch_1: 200 reading the answer: ")
+		require.ErrorContains(t, err, "stripe: GET /v1/charges/ch_1: 200 reading the response: ")
 		var e *stripekit.Error
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, "req_1", e.RequestID)
@@ -213,8 +213,8 @@ func TestParamErrorIsAnInvalidRequest(t *testing.T) {
 	require.EqualError(t, err, "stripe: amount: is required and must be positive")
 }
 
-// TestOutcomeOfAPost has a call of two attempts at most end in one way after
-// the other, and looks whether it says that it may have been carried out.
+// TestOutcomeOfAPost makes calls that fail in one or two attempts, and compares the
+// OutcomeUnknown of their errors.
 func TestOutcomeOfAPost(t *testing.T) {
 	const stripes = `{"error":{"type":"invalid_request_error","message":"m"}}`
 	says := func(status int) *network { return replies(status, stripes) }

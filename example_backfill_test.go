@@ -52,7 +52,8 @@ func ExampleBackfill_month() {
 	// Output: 744
 }
 
-// A Backfill with a checkpoint goes on where it was, in another process too.
+// A Backfill with a checkpoint continues where an earlier one ended, even in
+// another process.
 func ExampleBackfill_resume() {
 	client, server := newExampleClient()
 	defer server.Close()
@@ -81,7 +82,7 @@ func ExampleBackfill_resume() {
 				panic(err)
 			}
 			if copied == enough {
-				return // this one comes again
+				return // this object is yielded again
 			}
 			copied++
 		}

@@ -36,7 +36,7 @@ func ExampleConnections() {
 	_, err = client.Customers.Create(ctx, stripekit.CustomerCreateParams{Name: new("Ada")})
 	fmt.Println(errors.Is(err, stripekit.ErrReadOnly), err)
 
-	// What is shown of it, and taken back in by Update, has no key.
+	// The JSON of a connection, which Update accepts, has no key.
 	c, _ = connections.Get("Shop EU")
 	shown, _ := json.Marshal(c)
 	fmt.Println(string(shown))

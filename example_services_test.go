@@ -16,8 +16,8 @@ func ExampleCustomersService_Update() {
 		Name: new("Ada"), Description: new("met at the fair"), Metadata: stripekit.Metadata{"source": "fair", "badge": "17"},
 	}))
 	customer = must(client.Customers.Update(ctx, customer.ID, stripekit.CustomerUpdateParams{
-		Description: new(""),                           // set and empty: unset
-		Metadata:    stripekit.Metadata{"badge": ""},   // merges: this key goes, the other stays
+		Description: new(""),                           // set but empty: unset
+		Metadata:    stripekit.Metadata{"badge": ""},   // merged: this key is removed, the other stays
 		Address:     &stripekit.Address{City: "Turin"}, // Name is nil: it stays as it is
 	}))
 	fmt.Printf("%s, %q, %v, %s\n", customer.Name, customer.Description, customer.Metadata, customer.Address.City)
@@ -134,9 +134,9 @@ func ExampleWithIdempotencyKey() {
 
 	params := stripekit.ChargeCreateParams{Amount: 2000, Currency: "usd", Source: new("tok_visa")}
 	first := must(client.Charges.Create(ctx, params, stripekit.WithIdempotencyKey("order-1234")))
-	var answer stripekit.Response
-	again := must(client.Charges.Create(ctx, params, stripekit.WithIdempotencyKey("order-1234"), stripekit.CaptureResponse(&answer)))
-	fmt.Println(first.ID == again.ID, answer.IdempotentReplayed)
+	var response stripekit.Response
+	again := must(client.Charges.Create(ctx, params, stripekit.WithIdempotencyKey("order-1234"), stripekit.CaptureResponse(&response)))
+	fmt.Println(first.ID == again.ID, response.IdempotentReplayed)
 	// Output: true true
 }
 

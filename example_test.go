@@ -10,8 +10,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// newExampleClient is a client of a Stripe in this process. A real one is
-// stripekit.New(os.Getenv("STRIPE_API_KEY")).
+// newExampleClient returns a client of a fake server in this process. A real client
+// is stripekit.New(os.Getenv("STRIPE_API_KEY")).
 func newExampleClient() (*stripekit.Client, *stripetest.Server) {
 	server := stripetest.New(stripetest.InMemory())
 	client, err := stripekit.New("sk_test_example",
@@ -104,7 +104,7 @@ func ExamplePoller_Run() {
 func ExampleNewSource() {
 	client, server := newExampleClient()
 	defer server.Close()
-	// The server of this example knows no payouts: it is told what to answer.
+	// The server of this example has no payouts, so the response is given here.
 	server.Fault("GET /v1/payouts", stripetest.Every(), stripetest.Respond(200,
 		`{"data": [{"id": "po_1", "created": 1767225600, "amount": 4200, "currency": "eur"}], "has_more": false}`))
 
@@ -150,7 +150,7 @@ func ExampleChargesService_Where() {
 			panic(err)
 		}
 	}
-	// The charges of one customer, who comes with each of them.
+	// The charges of one customer, each with the expanded customer.
 	charges := client.Charges.Where(stripekit.ChargeListParams{Customer: &ada.ID}, stripekit.WithExpand("customer"))
 	poller, err := stripekit.NewPoller(charges, stripekit.PollConfig{Every: 1, From: stripekit.FromBeginning})
 	if err != nil {
@@ -167,8 +167,8 @@ func ExampleChargesService_Where() {
 	// <nil>
 }
 
-// database is what a program keeps its rows and the checkpoints of its Pollers
-// in. It stands for a real one.
+// database stands for the database of a program, with its rows and the checkpoints
+// of its Pollers.
 type database struct {
 	stripekit.MemoryStore
 	paid int64
@@ -210,7 +210,7 @@ func ExamplePoller_Commit() {
 		return db.transaction(ctx, e.Object.Amount, c)
 	})
 	switch {
-	case errors.Is(err, stripekit.ErrAcknowledged): // an earlier Commit had arrived after all
+	case errors.Is(err, stripekit.ErrAcknowledged): // an earlier Commit was carried out after all
 	case err != nil:
 		e.Nack(time.Second)
 	}

@@ -47,7 +47,7 @@ func recordedInvoiceItem(version string) *stripekit.InvoiceItem {
 			UnitAmountDecimal: "1000",
 		}}
 		item.UnitAmount, item.UnitAmountDecimal = 1000, "1000"
-	case stripekit.APIVersion: // of which stripe-mock makes up a part
+	case stripekit.APIVersion: // stripe-mock makes up a part of it
 		subscription := stripekit.Ref[stripekit.ObjectID]{ID: "subscription"}
 		item.ID = "ii_1Pgc6sB7WZ01zgkWrG16hkdl"
 		item.Discounts = []stripekit.Ref[stripekit.Discount]{}
@@ -98,8 +98,8 @@ func invoiceItemRecordings() map[string]recording {
 	}
 }
 
-// recordedOrder is the order in the fixtures of a version, with a return that
-// is, but in the first version, of another order.
+// recordedOrder is the order in the fixtures of a version. Its return belongs to
+// another order, except in the first version.
 func recordedOrder(version string) *stripekit.Order {
 	order := &stripekit.Order{
 		Amount:   1500,
@@ -165,7 +165,7 @@ func recordedOrderReturn(version string) *stripekit.OrderReturn {
 	return back
 }
 
-// recordedOrderItems are the lines of a return, and of the order.
+// recordedOrderItems are the lines of the order and of a return.
 func recordedOrderItems(version string) []stripekit.OrderItem {
 	goods := stripekit.OrderItem{Amount: 1500, Currency: "usd", Description: "T-shirt", Quantity: 1, Type: "sku"}
 	switch version {
@@ -232,7 +232,7 @@ func recordedProduct(version string) *stripekit.Product {
 		Updated:     1234567890,
 	}
 	switch version {
-	case "2017-08-15": // of which stripe-mock knows less
+	case "2017-08-15": // stripe-mock has fewer fields
 		product.ID = "prod_AJ7gAXvktPRvvh"
 		product.Active = false
 		product.Attributes, product.DeactivateOn = []string{}, []string{}

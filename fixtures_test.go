@@ -20,10 +20,10 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// recording is a call, and the whole of what it returns when a fixture answers.
+// recording is a call, and the complete result that it returns for a fixture.
 type recording struct {
 	versions []string // that have the fixture
-	request  served   // but for version and fixture
+	request  served   // without version and fixture
 	read     func(context.Context, *stripekit.Client) (any, error)
 	want     wanted
 }
@@ -31,7 +31,7 @@ type recording struct {
 // wanted is what a fixture decodes to, written by hand.
 type wanted func(*testing.T, served) any
 
-// recordings are all the fixtures there are, by name.
+// recordings are all fixtures, by name.
 func recordings() map[string]recording {
 	all := map[string]recording{}
 	for _, some := range []map[string]recording{
@@ -58,8 +58,8 @@ func TestEveryFixtureDecodesAsAWhole(t *testing.T) {
 	}
 }
 
-// TestEveryFixtureIsRead holds the files to the recordings, so that none of
-// either is without the other.
+// TestEveryFixtureIsRead requires a recording for each file, and a file for each
+// recording.
 func TestEveryFixtureIsRead(t *testing.T) {
 	var read, files []string
 	for name, r := range recordings() {
@@ -78,24 +78,24 @@ func TestEveryFixtureIsRead(t *testing.T) {
 	require.Empty(t, cmp.Diff(read, files))
 }
 
-// itself wants the object.
+// itself expects the object.
 func itself[T any](object func(version string) *T) wanted {
 	return func(_ *testing.T, s served) any { return object(s.version) }
 }
 
-// onPage wants the object alone on the page of a list.
+// onPage expects a page of a list with this object alone.
 func onPage[T any](object func(version string) *T) wanted {
 	return func(_ *testing.T, s served) any {
 		return &stripekit.Page[T]{Data: []*T{object(s.version)}, URL: s.path}
 	}
 }
 
-// foundAlone wants the object as all that a search finds.
+// foundAlone expects a search to find this object alone.
 func foundAlone[T any](object func(version string) *T) wanted {
 	return func(_ *testing.T, s served) any { return []*T{object(s.version)} }
 }
 
-// drawn wants an object whose id is drawn anew with each recording.
+// drawn expects an object with an id that is another in each recording.
 func drawn[T any](object func(version, id string) *T) wanted {
 	return func(t *testing.T, s served) any {
 		t.Helper()
@@ -103,7 +103,7 @@ func drawn[T any](object func(version, id string) *T) wanted {
 	}
 }
 
-// everything is what a search finds.
+// everything returns all objects that a search finds.
 func everything[T any](found iter.Seq2[*T, error]) (any, error) {
 	var objects []*T
 	for object, err := range found {
@@ -265,7 +265,7 @@ func customerRecordings() map[string]recording {
 	}
 }
 
-// failure is the error of a call, but for the address in memory in its message,
+// failure returns the error of a call without the address in memory in its message,
 // which is another in each recording.
 func failure[T any](_ *T, err error) (any, error) {
 	var failed *stripekit.Error
@@ -276,7 +276,7 @@ func failure[T any](_ *T, err error) (any, error) {
 	return failed, nil
 }
 
-// refused wants the error that s.status comes with.
+// refused expects the error for s.status.
 func refused(message, key string) wanted {
 	return func(_ *testing.T, s served) any {
 		return &stripekit.Error{

@@ -7,42 +7,42 @@ import (
 	"strconv"
 )
 
-// InvoiceItem is a line that waits for an invoice, or is on one. Amounts are in
-// the smallest unit of the currency. Subscription, Price and the unit amounts
-// are filled in whether the answer has them itself, as until 2025-03-31, or in
-// Parent and Pricing; these two are as the service sent them.
+// InvoiceItem is a line of an invoice, or of the next invoice. Amounts are in the
+// smallest unit of the currency. Subscription, SubscriptionItem, Price and the unit
+// amounts are set for every version: until 2025-03-31 they are fields of the
+// response, and later they are in Parent and Pricing.
 type InvoiceItem struct {
 	ID                string              `json:"id"`
 	Amount            int64               `json:"amount"` // negative reduces the invoice
 	Currency          string              `json:"currency"`
 	Customer          Ref[Customer]       `json:"customer"`
 	CustomerAccount   string              `json:"customer_account"`
-	Date              UnixTime            `json:"date"`    // when it was created: an invoice item has no created
-	Deleted           bool                `json:"deleted"` // then only ID is set besides
+	Date              UnixTime            `json:"date"`    // when it was created; there is no field created
+	Deleted           bool                `json:"deleted"` // if true, only ID is also set
 	Description       string              `json:"description"`
 	Discountable      bool                `json:"discountable"`
 	Discounts         []Ref[Discount]     `json:"discounts"`
-	Invoice           Ref[ObjectID]       `json:"invoice"` // empty while it waits for one
+	Invoice           Ref[ObjectID]       `json:"invoice"` // empty while the item is on no invoice
 	Livemode          bool                `json:"livemode"`
 	Metadata          Metadata            `json:"metadata"`
 	NetAmount         int64               `json:"net_amount"` // after discounts
-	Parent            *InvoiceItemParent  `json:"parent"`     // nil where nothing else made it
+	Parent            *InvoiceItemParent  `json:"parent"`     // nil unless a subscription made the item
 	Period            Period              `json:"period"`
 	Plan              Ref[Plan]           `json:"plan"` // legacy
 	Price             Ref[Price]          `json:"price"`
 	Pricing           *InvoiceItemPricing `json:"pricing"`
-	Proration         bool                `json:"proration"`        // made by a change of a subscription
-	Quantity          int64               `json:"quantity"`         // cut off to a whole number
-	QuantityDecimal   string              `json:"quantity_decimal"` // exactly; empty in old versions
+	Proration         bool                `json:"proration"`        // a change of a subscription made the item
+	Quantity          int64               `json:"quantity"`         // truncated to a whole number
+	QuantityDecimal   string              `json:"quantity_decimal"` // the exact quantity; empty in old versions
 	Subscription      Ref[ObjectID]       `json:"subscription"`
 	SubscriptionItem  string              `json:"subscription_item"`
-	UnitAmount        int64               `json:"unit_amount"`         // 0 where it is no whole number
-	UnitAmountDecimal string              `json:"unit_amount_decimal"` // exactly
+	UnitAmount        int64               `json:"unit_amount"`         // 0 if it is not a whole number
+	UnitAmountDecimal string              `json:"unit_amount_decimal"` // the exact unit amount
 }
 
 func (i *InvoiceItem) at() UnixTime { return i.Date }
 
-// UnmarshalJSON reads the object as any version has it.
+// UnmarshalJSON reads the object in the form of any API version.
 func (i *InvoiceItem) UnmarshalJSON(b []byte) error {
 	type plain InvoiceItem
 	if err := unmarshal(b, (*plain)(i)); err != nil {
@@ -63,16 +63,17 @@ func (i *InvoiceItem) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// InvoiceItemParent is what made an invoice item.
+// InvoiceItemParent identifies the subscription that made an invoice item.
 type InvoiceItemParent struct {
 	Type                string   `json:"type"` // "subscription_details"
-	SubscriptionDetails struct { // the subscription that made it
+	SubscriptionDetails struct { // the subscription that made the item
 		Subscription     Ref[ObjectID] `json:"subscription"`
 		SubscriptionItem string        `json:"subscription_item"`
 	} `json:"subscription_details"`
 }
 
-// InvoiceItemPricing is what an invoice item's amount comes from.
+// InvoiceItemPricing is the price that the amount of an invoice item is computed
+// from.
 type InvoiceItemPricing struct {
 	Type         string   `json:"type"` // "price_details"
 	PriceDetails struct { // the price and its product
@@ -82,19 +83,19 @@ type InvoiceItemPricing struct {
 	UnitAmountDecimal string `json:"unit_amount_decimal"`
 }
 
-// Plan is what recurring prices were before Price.
+// Plan is a recurring price in old API versions. Price has replaced it.
 type Plan struct {
 	ID              string       `json:"id"`
 	Active          bool         `json:"active"`
 	Amount          int64        `json:"amount"`         // in the smallest unit of Currency
-	AmountDecimal   string       `json:"amount_decimal"` // the same, exactly
+	AmountDecimal   string       `json:"amount_decimal"` // the exact amount
 	Created         UnixTime     `json:"created"`
 	Currency        string       `json:"currency"`
 	Interval        string       `json:"interval"` // "day", "week", "month" or "year"
 	IntervalCount   int64        `json:"interval_count"`
 	Livemode        bool         `json:"livemode"`
 	Metadata        Metadata     `json:"metadata"`
-	Name            string       `json:"name"` // in old versions; later Nickname, or the product's
+	Name            string       `json:"name"` // only in old versions; later Nickname, or the Name of the product
 	Nickname        string       `json:"nickname"`
 	Product         Ref[Product] `json:"product"`
 	TrialPeriodDays int64        `json:"trial_period_days"`
@@ -102,40 +103,40 @@ type Plan struct {
 }
 
 // InvoiceItemCreateParams are the parameters of a new invoice item. One of
-// Customer and CustomerAccount is required, and with a client of an older
-// version Currency.
+// Customer and CustomerAccount is required. With an older API version Currency is
+// required too.
 type InvoiceItemCreateParams struct {
 	Amount            *int64                    `form:"amount"` // in the smallest currency unit; negative reduces the invoice
 	Currency          *string                   `form:"currency"`
 	Customer          *string                   `form:"customer"`
 	CustomerAccount   *string                   `form:"customer_account"`
 	Description       *string                   `form:"description"`
-	Discountable      *bool                     `form:"discountable"` // nil is true, but for negative amounts
+	Discountable      *bool                     `form:"discountable"` // nil is true, except for negative amounts
 	Discounts         []DiscountParams          `form:"discounts"`
-	Invoice           *string                   `form:"invoice"` // a draft; nil is the customer's next invoice
+	Invoice           *string                   `form:"invoice"` // the id of a draft; nil is the customer's next invoice
 	Metadata          Metadata                  `form:"metadata"`
 	Period            *Period                   `form:"period"`
 	PriceData         *PriceDataParams          `form:"price_data"`
 	Pricing           *InvoiceItemPricingParams `form:"pricing"`
 	Quantity          *int64                    `form:"quantity"`         // not negative
 	QuantityDecimal   *string                   `form:"quantity_decimal"` // with up to 12 decimals
-	Subscription      *string                   `form:"subscription"`     // then only its invoices take the item
+	Subscription      *string                   `form:"subscription"`     // if set, only an invoice of this subscription can include the item
 	TaxBehavior       *string                   `form:"tax_behavior"`     // "inclusive", "exclusive" or "unspecified"
 	TaxCode           *string                   `form:"tax_code"`
-	TaxRates          []string                  `form:"tax_rates"`           // ids, in place of the invoice's own
+	TaxRates          []string                  `form:"tax_rates"`           // ids; they replace the tax rates of the invoice
 	UnitAmountDecimal *string                   `form:"unit_amount_decimal"` // in the smallest currency unit, with up to 12 decimals
 	Extra             Extra                     `form:"*"`
 }
 
-// DiscountParams is one discount, by one of the three.
+// DiscountParams is one discount. Set one of the three fields.
 type DiscountParams struct {
-	Coupon        *string `form:"coupon"`
-	Discount      *string `form:"discount"` // one that is in force
-	PromotionCode *string `form:"promotion_code"`
+	Coupon        *string `form:"coupon"`         // the id of a coupon
+	Discount      *string `form:"discount"`       // the id of an existing discount
+	PromotionCode *string `form:"promotion_code"` // the id of a promotion code
 }
 
-// PriceDataParams makes a price for one item. Currency, Product and one of the
-// amounts are required.
+// PriceDataParams makes a price for one item. Currency, Product, and UnitAmount or
+// UnitAmountDecimal are required.
 type PriceDataParams struct {
 	Currency          string  `form:"currency"`
 	Product           string  `form:"product"`
@@ -154,9 +155,9 @@ func (p *PriceDataParams) check(extra Extra) error {
 	return firstError(required("price_data[currency]", p.Currency, extra), required("price_data[product]", p.Product, extra))
 }
 
-// InvoiceItemPricingParams chooses a price that exists.
+// InvoiceItemPricingParams selects an existing price.
 type InvoiceItemPricingParams struct {
-	Price *string `form:"price"`
+	Price *string `form:"price"` // the id of a price
 }
 
 func (p *InvoiceItemCreateParams) check() error {
@@ -166,7 +167,7 @@ func (p *InvoiceItemCreateParams) check() error {
 	return firstError(p.PriceData.check(p.Extra), p.Metadata.check())
 }
 
-// InvoiceItemUpdateParams change an invoice item; what is nil stays as it is.
+// InvoiceItemUpdateParams change an invoice item. Nil fields stay as they are.
 type InvoiceItemUpdateParams struct {
 	Amount            *int64                    `form:"amount"` // in the smallest currency unit; negative reduces the invoice
 	Description       *string                   `form:"description"`
@@ -195,17 +196,17 @@ type InvoiceItemListParams struct {
 	Customer        *string `form:"customer"`
 	CustomerAccount *string `form:"customer_account"`
 	Invoice         *string `form:"invoice"`
-	Pending         *bool   `form:"pending"` // true: waiting for an invoice; false: on one
+	Pending         *bool   `form:"pending"` // true: on no invoice yet; false: on an invoice
 	Extra           Extra   `form:"*"`
 }
 
-// InvoiceItemsService creates, reads, changes and deletes invoice items. Stripe
-// does not search them.
+// InvoiceItemsService creates, reads, changes and deletes invoice items. Stripe has
+// no search for them.
 type InvoiceItemsService service
 
 const invoiceItemsPath = "/v1/invoiceitems"
 
-// Create makes an invoice item.
+// Create creates an invoice item.
 func (s *InvoiceItemsService) Create(ctx context.Context, p InvoiceItemCreateParams, opts ...CallOption) (*InvoiceItem, error) {
 	return create[InvoiceItem](ctx, s.client, invoiceItemsPath, &p, opts)
 }
@@ -215,39 +216,38 @@ func (s *InvoiceItemsService) Get(ctx context.Context, id string, opts ...CallOp
 	return get[InvoiceItem](ctx, s.client, invoiceItemsPath, id, opts)
 }
 
-// Update changes an invoice item, as long as the invoice it is on is not
-// closed.
+// Update changes an invoice item. It must not be on a closed invoice.
 func (s *InvoiceItemsService) Update(ctx context.Context, id string, p InvoiceItemUpdateParams, opts ...CallOption) (*InvoiceItem, error) {
 	return update[InvoiceItem](ctx, s.client, invoiceItemsPath, id, &p, opts)
 }
 
-// Delete removes an invoice item that is on no invoice or on a draft; another
-// is an ErrInvalidRequest. What it returns has ID and Deleted set.
+// Delete deletes an invoice item that is on no invoice or on a draft. Otherwise it
+// returns an ErrInvalidRequest. The returned InvoiceItem has only ID and Deleted
+// set.
 func (s *InvoiceItemsService) Delete(ctx context.Context, id string, opts ...CallOption) (*InvoiceItem, error) {
 	return remove[InvoiceItem](ctx, s.client, invoiceItemsPath, id, opts)
 }
 
-// List iterates over all invoice items that p allows, newest first. It requests
-// the next page ahead, the second once half of the first is taken.
+// List iterates over all invoice items that match p, newest first. List requests
+// the next page ahead, but the second page only when half of the first has been
+// yielded.
 func (s *InvoiceItemsService) List(ctx context.Context, p InvoiceItemListParams, opts ...CallOption) iter.Seq2[*InvoiceItem, error] {
 	return list[InvoiceItem](ctx, s.client, invoiceItemsPath, p.ListParams, p, opts)
 }
 
-// Page reads one page of invoice items.
+// Page reads one page of invoice items that match p.
 func (s *InvoiceItemsService) Page(ctx context.Context, p InvoiceItemListParams, opts ...CallOption) (*Page[InvoiceItem], error) {
 	return page[InvoiceItem](ctx, s.client, invoiceItemsPath, p.ListParams, p, opts)
 }
 
-// Where returns a Source of the invoice items that match p, for a Poller that
-// delivers no others. The filter is part of what a checkpoint belongs to: with
-// another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.ListParams is set, because a Poller pages and reads
-// by time itself. An invoice item that matches only after a later change,
-// because it was put on an invoice say, may not be delivered.
+// Where returns a Source of the invoice items that match p, for a Poller or a
+// Backfill. Different filters have different checkpoints. NewPoller returns a
+// ParamError if p.ListParams is set, because a Poller sets these parameters
+// itself. An invoice item that matches only after a later change, such as of
+// Invoice, may not be delivered.
 //
-// Of the options, WithExpand is allowed. It names fields as in an invoice item,
-// such as "customer", and does not change the checkpoint. WithIdempotencyKey
-// and CaptureResponse are refused.
+// WithExpand is the only option that NewPoller accepts. It names the fields as
+// in an invoice item, such as "customer", and does not change the checkpoint.
 func (s *InvoiceItemsService) Where(p InvoiceItemListParams, opts ...CallOption) Source[InvoiceItem] {
 	return where(s.source(), p.ListParams, p, opts)
 }

@@ -97,8 +97,8 @@ func TestInvoiceItemDecodesAlikeInEveryVersion(t *testing.T) {
 	pricing := &stripekit.InvoiceItemPricing{Type: "price_details", UnitAmountDecimal: "500"}
 	pricing.PriceDetails.Price.ID, pricing.PriceDetails.Product.ID = "price_1", "prod_1"
 	tests := map[string]struct {
-		answer string
-		want   stripekit.InvoiceItem
+		response string
+		want     stripekit.InvoiceItem
 	}{
 		"2026": {
 			`{"id":"ii_1","object":"invoiceitem","amount":1000,"currency":"usd","customer":"cus_1","customer_account":null,"date":5,"description":null,
@@ -113,7 +113,7 @@ func TestInvoiceItemDecodesAlikeInEveryVersion(t *testing.T) {
 				Parent: parent,
 				Period: stripekit.Period{Start: 1, End: 2}, Pricing: pricing,
 				Proration: true, Quantity: 2, QuantityDecimal: "2",
-				// What the answer has elsewhere:
+				// Fields that are elsewhere in the response:
 				Price: stripekit.Ref[stripekit.Price]{ID: "price_1"}, Subscription: stripekit.Ref[stripekit.ObjectID]{ID: "sub_1"},
 				SubscriptionItem: "si_1", UnitAmount: 500, UnitAmountDecimal: "500",
 			},
@@ -153,6 +153,6 @@ func TestInvoiceItemDecodesAlikeInEveryVersion(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { requireDecodes(t, tt.answer, tt.want, read) })
+		t.Run(name, func(t *testing.T) { requireDecodes(t, tt.response, tt.want, read) })
 	}
 }

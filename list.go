@@ -14,20 +14,20 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// ListParams are the parameters of every list: the page, and when the objects were
-// created. Lists are newest first.
+// ListParams are the common parameters of lists: the page, and when the objects
+// were created. Lists are newest first.
 type ListParams struct {
-	// Limit is the number of objects on a page, 1 to 100. Zero is the
-	// service's default of 10 for Page, and 100 for List.
+	// Limit is the number of objects on a page, 1 to 100. If zero, Page uses the
+	// service's default of 10, and List uses 100.
 	Limit int
-	// StartingAfter is an id: the page holds the objects that follow it, the
-	// older ones. It does not go together with EndingBefore.
+	// StartingAfter is the id of an object. The page begins with the next older
+	// object. It cannot be combined with EndingBefore.
 	StartingAfter string
-	// EndingBefore is an id: the page holds the objects right before it, the
-	// newer ones, still newest first.
+	// EndingBefore is the id of an object. The page ends with the next newer
+	// object, and is newest first too. List yields the newer objects oldest first.
 	EndingBefore string
 	// Created limits the list to objects that were created in a range of time. If
-	// it is nil, there is no limit.
+	// nil, there is no limit.
 	Created *CreatedRange
 }
 
@@ -41,24 +41,24 @@ func (p ListParams) check() error {
 	return nil
 }
 
-// CreatedRange is a filter on the second in which an object was created; a
-// bound of zero is none. GTE and LTE both at t is that second alone.
+// CreatedRange is a filter on the second in which an object was created. Both
+// bounds are optional. With GTE and LTE equal to t it selects one second.
 //
-// The service is reported to answer a cursor and a created filter together
-// wrongly: with too few objects. So List sends the filter with a first page
-// alone, and applies it itself to what follows a cursor. Page sends what it is
-// given.
+// The service is reported to return too few objects if a request has both a cursor
+// and a created filter. So List sends the filter only with a request without a
+// cursor, and filters the other pages itself. Page sends the parameters as they
+// are.
 type CreatedRange struct {
-	GT  UnixTime `form:"gt"`
-	GTE UnixTime `form:"gte"`
-	LT  UnixTime `form:"lt"`
-	LTE UnixTime `form:"lte"`
+	GT  UnixTime `form:"gt"`  // created after; zero for no bound
+	GTE UnixTime `form:"gte"` // created at or after; zero for no bound
+	LT  UnixTime `form:"lt"`  // created before; zero for no bound
+	LTE UnixTime `form:"lte"` // created at or before; zero for no bound
 }
 
-// before tells whether t is older than all that the filter allows.
+// before reports whether t is older than all times that the filter allows.
 func (r *CreatedRange) before(t UnixTime) bool { return t < r.GTE || r.GT != 0 && t <= r.GT }
 
-// behind tells whether t is newer than all that the filter allows.
+// behind reports whether t is newer than all times that the filter allows.
 func (r *CreatedRange) behind(t UnixTime) bool {
 	return r.LTE != 0 && t > r.LTE || r.LT != 0 && t >= r.LT
 }
@@ -66,22 +66,22 @@ func (r *CreatedRange) behind(t UnixTime) bool {
 // Page is one page of a list, newest first.
 type Page[T any] struct {
 	Data []*T `json:"data"`
-	// HasMore tells whether there are more objects behind the page, in the
-	// direction of the paging.
+	// HasMore reports whether more objects follow the page, in the direction of
+	// the paging.
 	HasMore bool   `json:"has_more"`
-	URL     string `json:"url"`
-	// NextPage is the cursor of the next page of a search; empty in a list, and
-	// on the last page.
+	URL     string `json:"url"` // the path of the list
+	// NextPage is the cursor of the next page of a search. It is empty in a list,
+	// and on the last page.
 	NextPage string `json:"next_page"`
 }
 
-// dated is what the objects of a list are to the iteration.
+// dated is an object of a list, as an iteration needs it.
 type dated[T any] interface {
 	*T
-	at() UnixTime // when it was created, as lists are filtered; 0 where it does not say
+	at() UnixTime // when the object was created, as lists are filtered; 0 if unknown
 }
 
-// page fetches one page. params are the list's other filters.
+// page fetches one page. params are the other filters of the list.
 func page[T any](ctx context.Context, c *Client, path string, p ListParams, params any, opts []CallOption) (*Page[T], error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func encodeFilters(path string, created *CreatedRange, params any) (filter, quer
 	return filter, query, nil
 }
 
-// joined puts two encodings into one.
+// joined joins two form encodings.
 func joined(a, b []byte) []byte {
 	if len(a) == 0 || len(b) == 0 {
 		return append(a, b...)
@@ -116,7 +116,7 @@ func joined(a, b []byte) []byte {
 	return slices.Concat(a, []byte{'&'}, b)
 }
 
-// fetchPage makes the request for a page, which read reads in the body.
+// fetchPage requests a page, and reads the body of the response with read.
 func fetchPage[T any](ctx context.Context, c *Client, path string, query []byte, opts []CallOption, read func(body []byte) (*Page[T], error)) (page *Page[T], err error) {
 	current := c.current.Load()
 	req, co, err := c.request(current, http.MethodGet, path, query, opts)
@@ -144,8 +144,8 @@ func decodePage[T any](body []byte) (*Page[T], error) {
 	return page, nil
 }
 
-// list iterates over all pages. The filters are encoded here and now, so that
-// a later change of what they point to changes nothing.
+// list iterates over all pages. It encodes the filters at once, so that a later
+// change of the values that they point to has no effect.
 func list[T any, P dated[T]](ctx context.Context, c *Client, path string, p ListParams, params any, opts []CallOption) iter.Seq2[*T, error] {
 	filter, query, err := encodeFilters(path, p.Created, params)
 	if err := firstError(p.check(), err); err != nil {
@@ -174,7 +174,7 @@ func searchPage[T any](ctx context.Context, c *Client, collection, query, cursor
 
 var errEmptyQuery = &ParamError{Param: "query", Reason: "is empty"}
 
-// search iterates over all that a query finds.
+// search iterates over all objects that a query finds.
 func search[T any, P dated[T]](ctx context.Context, c *Client, collection, query string, opts []CallOption) iter.Seq2[*T, error] {
 	if strings.TrimSpace(query) == "" {
 		return failed[T](errEmptyQuery)
@@ -184,7 +184,7 @@ func search[T any, P dated[T]](ctx context.Context, c *Client, collection, query
 	return w.all(ctx)
 }
 
-// failed is an iteration that ends before its first request.
+// failed returns an iteration that yields err alone, without a request.
 func failed[T any](err error) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) { yield(nil, err) }
 }

@@ -8,31 +8,32 @@ import (
 )
 
 const (
-	// unlimitedLanes is how many requests read a list side by side where the
-	// client has no rate limit; else it is between minLanes and maxLanes.
+	// unlimitedLanes is how many requests read a list at the same time if the
+	// client has no rate limit. With one it is between minLanes and maxLanes.
 	unlimitedLanes = 16
 	minLanes       = 4
 	maxLanes       = 64
 
-	// bufferTime is for how long the rate limit allows pages of a buffer, which is
-	// between minBuffer and maxBuffer objects.
+	// bufferTime is the time in which the rate limit allows enough requests to fill
+	// the buffer, which is between minBuffer and maxBuffer objects.
 	bufferTime = 4 * time.Second
 	minBuffer  = 16_000
 	maxBuffer  = 40_000
 )
 
-// lanes is how many requests read a list side by side: as many as the rate limit
-// allows in the time that one takes, and some for the time between two.
+// lanes computes how many requests read a list at the same time: as many as the
+// rate limit allows in the duration of one request, and some more for the time
+// between two requests.
 type lanes struct {
 	rate  float64 // requests a second; 0 is no limit
-	given bool    // n does not change
+	given bool    // the caller has set n, and it does not change
 
 	mu      sync.Mutex
 	latency time.Duration
 	n       int
 }
 
-// newLanes makes lanes of a number; 0 is to be found.
+// newLanes returns n lanes. If n is 0, the number follows from the rate limit.
 func newLanes(c *Client, n int) *lanes {
 	l := &lanes{rate: c.current.Load().transport.Rate(), given: n > 0, n: n}
 	switch {
@@ -51,15 +52,14 @@ func (l *lanes) count() int {
 	return l.n
 }
 
-// buffer is how many objects are held so that the requests side by side find
-// enough to read.
+// buffer returns how many objects to hold so that all lanes are busy.
 func (l *lanes) buffer() int {
 	return min(max(int(l.rate*bufferTime.Seconds())*listing.PageSize, minBuffer), maxBuffer)
 }
 
-// answered takes notice of how long a request took, and reports whether the number
-// has changed.
-func (l *lanes) answered(latency time.Duration) (n int, changed bool) {
+// observe records how long a request took. It returns the number of lanes, and
+// reports whether it has changed.
+func (l *lanes) observe(latency time.Duration) (n int, changed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.given || l.rate == 0 {

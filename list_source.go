@@ -16,18 +16,19 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Source is a list that a Poller can watch. Every service that lists objects is
-// one, and NewSource makes one of any other list.
+// Source is a list that a Poller or a Backfill reads. Every service that lists
+// objects is a Source, such as client.Charges. NewSource makes one of any other
+// list.
 type Source[T any] interface {
 	source() source[T]
 }
 
 // NewSource makes a Source of a list that this library has no service for, such
-// as /v1/payouts. T is what an object of it is decoded into. timeField names
-// the object's field that Event.Created is read from: "created" where it is
-// empty. The order of delivery and what is new depend on "created" alone. The
-// list must be newest first and take the parameters limit, starting_after and
-// created, as Stripe's do.
+// as /v1/payouts. Its objects are decoded into T. timeField names the field that
+// Event.Created is read from; if empty, it is "created". Only the field "created"
+// decides which objects are new, and the order of delivery. The list must be newest
+// first and accept the parameters limit, starting_after and created, as all lists
+// of Stripe do.
 func NewSource[T any](client *Client, path, timeField string) (Source[T], error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
@@ -40,9 +41,9 @@ type source[T any] struct {
 	client    *Client
 	path      string
 	timeField string
-	query     []byte       // form-encoded in a canonical order; part of the checkpoint's key
+	query     []byte       // the filter, form-encoded in canonical order; part of the checkpoint key
 	opts      []CallOption // of every request
-	err       error        // of Where: NewPoller returns it
+	err       error        // of Where; NewPoller returns it
 }
 
 func (s source[T]) source() source[T] { return s }
@@ -67,16 +68,16 @@ func (s *OrdersService) source() source[Order] {
 	return source[Order]{client: s.client, path: ordersPath, timeField: "created"}
 }
 
-// An invoice item has no created: its second is its date.
+// An invoice item has no field created: date is when it was created.
 func (s *InvoiceItemsService) source() source[InvoiceItem] {
 	return source[InvoiceItem]{client: s.client, path: invoiceItemsPath, timeField: "date"}
 }
 
-// resource names the list in logs: "charges".
+// resource returns the name of the list in logs, such as "charges".
 func (s source[T]) resource() string { return strings.TrimPrefix(s.path, "/v1/") }
 
-// checkpointKey names the flow in a CheckpointStore. Each part is escaped, so
-// that no two flows have the same key.
+// checkpointKey returns the key of a flow in a CheckpointStore. Each part is
+// escaped, so that no two flows have the same key.
 func (s source[T]) checkpointKey(name string) string {
 	current := s.client.current.Load()
 	parts := []string{
@@ -90,16 +91,16 @@ func (s source[T]) checkpointKey(name string) string {
 
 // listed is a page of a list as a Poller reads it.
 type listed struct {
-	tail.Page // its Times are by the source's timeField, its Raw is nil if it was not scanned again
-	date      time.Time
-	body      []byte // valid until the response is released
+	tail.Page           // Times are those of the timeField; Raw is nil if the page was not scanned again
+	date      time.Time // the Date header of the response; zero if there is none
+	body      []byte    // valid until the response is released
 }
 
 func newListed(page *listing.Page, body []byte) *listed {
 	return &listed{Page: tail.Page{Page: *page}, body: body}
 }
 
-// objects are the objects of the page as JSON.
+// objects returns the objects of the page as JSON.
 func (p *listed) objects(timeField string) ([][]byte, error) {
 	if p.Raw == nil {
 		scanned, err := listing.Scan(p.body, timeField)
@@ -111,10 +112,10 @@ func (p *listed) objects(timeField string) ([][]byte, error) {
 	return p.Raw, nil
 }
 
-// request fetches the page that a query names and hands it to read, whose error
-// makes the request fail. It fails with errKeyChanged, without a request, if the
-// client's key has another identity. passed, if it is not nil, is called when
-// the request has passed the client's limits.
+// request fetches the page of a query and calls read with it. An error of read
+// makes the request fail. If the key of the client has another identity, it returns
+// errKeyChanged without a request. passed is called when the rate limits of the
+// client let the request pass. If passed is nil, it is not called.
 func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing.Query, passed func(), last *lastPage, read func(*listed) error) error {
 	current, err := s.client.withKey(identity)
 	if err != nil {
@@ -138,8 +139,8 @@ func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing
 	})
 }
 
-// lastPage is the page that a Poller read last. A quiet list has the same bytes
-// every time: then there is nothing to scan.
+// lastPage is the page that a Poller read last. If the next page has the same
+// bytes, as in a quiet list, it need not be scanned.
 type lastPage struct {
 	seed maphash.Seed
 	sum  uint64
@@ -149,11 +150,11 @@ type lastPage struct {
 
 func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }
 
-// read scans the page in body, unless it is the last one. For others it is taken
-// by chance once in 2⁶⁴ times; the seed leaves a hostile server nothing but
-// chance.
+// read scans the page in body, unless it equals the last page. Another page is
+// mistaken for the last page with a probability of 2⁻⁶⁴. Because of the random
+// seed, a hostile server cannot raise it.
 //
-// There can be no last page: then it scans every page.
+// If l is nil, read scans every page.
 func (l *lastPage) read(body []byte, timeField string) (*listed, error) {
 	if l == nil {
 		page, err := listing.Scan(body, timeField)
@@ -178,7 +179,7 @@ func (l *lastPage) read(body []byte, timeField string) (*listed, error) {
 	return newListed(page, body), nil
 }
 
-// decode decodes an object. A panic of T's own decoding is an error.
+// decode decodes an object. If the decoding of T panics, it returns a *PanicError.
 func decode[T any](raw []byte) (object *T, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -192,8 +193,9 @@ func decode[T any](raw []byte) (object *T, err error) {
 	return object, nil
 }
 
-// cursorLost reports whether an error means that the object which a query's
-// cursor names is gone: a 400 today, and a 404 would mean the same.
+// cursorLost reports whether err means that the object which the cursor of q names
+// does not exist any more. The service responds with a 400; a 404 would mean the
+// same.
 func cursorLost(q listing.Query, err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && (q.After != "" || q.Before != "") && e.Code == "resource_missing" &&

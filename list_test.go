@@ -18,7 +18,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// gather is what an iteration yields: the ids, and the error that ended it.
+// gather returns the ids that an iteration yields, and the error that ended it.
 func gather(t *testing.T, seq iter.Seq2[*stripekit.Customer, error]) (ids []string, err error) {
 	t.Helper()
 	for customer, failure := range seq {
@@ -33,7 +33,7 @@ func gather(t *testing.T, seq iter.Seq2[*stripekit.Customer, error]) (ids []stri
 	return ids, err
 }
 
-// stocked is a server with customers, whose ids come newest first.
+// stocked starts a server with customers, and returns their ids, newest first.
 func stocked(t *testing.T, n int) (server *stripetest.Server, c *stripekit.Client, ids []string) {
 	t.Helper()
 	now := time.Unix(1700000000, 0)
@@ -51,7 +51,7 @@ func stocked(t *testing.T, n int) (server *stripetest.Server, c *stripekit.Clien
 	return server, c, ids
 }
 
-// listed are the queries of the list requests that a server had.
+// listed returns the queries of the list requests to a server.
 func listed(server *stripetest.Server) (queries []string) {
 	for _, r := range server.Requests() {
 		if r.Method == http.MethodGet {
@@ -106,7 +106,7 @@ func TestListIsLazy(t *testing.T) {
 			for customer, err := range customers {
 				require.NoError(t, err)
 				require.Equal(t, ids[got], customer.ID)
-				synctest.Wait() // what is requested ahead is sent
+				synctest.Wait() // the page ahead is requested
 				if got++; got == stop {
 					break
 				}
@@ -251,7 +251,7 @@ func TestListEndsOnACursorThatComesBack(t *testing.T) {
 		got, err := gather(t, clientOver(t, n).Customers.List(t.Context(), stripekit.CustomerListParams{ListParams: paging}))
 		require.ErrorIs(t, err, stripekit.ErrAPI)
 		var e *stripekit.Error
-		require.False(t, errors.As(err, &e), "the answer itself was a success")
+		require.False(t, errors.As(err, &e), "the response itself was a success")
 		require.Empty(t, got)
 		require.Len(t, n.requests, 1)
 	}

@@ -11,16 +11,16 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// direction is where a walk goes.
+// direction is the order in which a walk reads pages.
 type direction uint8
 
 const (
 	down  direction = iota // a list, to the older objects
-	up                     // a list, to the newer ones
-	along                  // what a search has found
+	up                     // a list, to the newer objects
+	along                  // a search, in the order of its results
 )
 
-// query asks for the page at a cursor.
+// query returns the query for the page at a cursor.
 func (d direction) query(cursor string) listing.Query {
 	switch d {
 	case up:
@@ -32,7 +32,7 @@ func (d direction) query(cursor string) listing.Query {
 	}
 }
 
-// cursor is that of the page behind page; empty where there is none.
+// cursor returns the cursor of the page that follows page, or "" if there is none.
 func (d direction) cursor(page *listing.Page) string {
 	switch {
 	case d == along && page.HasMore:
@@ -48,43 +48,43 @@ func (d direction) cursor(page *listing.Page) string {
 
 // walk is one iteration over a list or a search, page by page.
 //
-// A page is requested while the one before it is handed out, and no earlier: at
-// most one page is ahead. The second waits until half of the first is taken, so
-// that a loop that ends soon costs one request. Errors come in their place,
-// after the objects of the pages before.
+// A page is requested while the previous page is yielded, and no earlier: at most
+// one page is ahead. The second page is requested once half of the first has been
+// yielded, so that a loop that ends soon costs one request. An error is yielded
+// after the objects of the previous pages.
 type walk[T any, P dated[T]] struct {
-	client    *Client
-	path      string
-	params    []byte // of every page
-	limit     int
-	opts      []CallOption
-	filter    []byte        // created, as it is sent
-	created   *CreatedRange // nil for any
-	direction direction
-	inTurn    bool            // no page is requested ahead
-	cursor    string          // where the walk has come to; empty at the start
-	used      listing.Cursors // so far
+	client     *Client
+	path       string
+	params     []byte // of every page
+	limit      int
+	opts       []CallOption
+	filter     []byte        // created, form-encoded
+	created    *CreatedRange // nil for no limit
+	direction  direction
+	sequential bool            // no page is requested ahead
+	cursor     string          // of the next page; empty at the start
+	used       listing.Cursors // the cursors so far
 }
 
 func newWalk[T any, P dated[T]](c *Client, path string, params []byte, opts []CallOption) walk[T, P] {
 	return walk[T, P]{
-		client: c, path: path, params: slices.Clip(params), opts: slices.Clone(opts), inTurn: captures(opts),
+		client: c, path: path, params: slices.Clip(params), opts: slices.Clone(opts), sequential: captures(opts),
 	}
 }
 
-// captures reports whether the Response of a call is wanted, which is to be that
-// of the page that is handed out.
+// captures reports whether opts contain CaptureResponse. The Response must be that
+// of the page being yielded, so no page is requested ahead.
 func captures(opts []CallOption) bool {
 	var co callOptions
 	for _, opt := range opts {
 		if opt(&co) != nil {
-			return false // the request fails with it
+			return false // the request fails with this error
 		}
 	}
 	return co.capture != nil
 }
 
-// all is the walk as an iterator. Ranging over it again starts it anew.
+// all returns the walk as an iterator. Ranging over it again begins anew.
 func (w walk[T, P]) all(ctx context.Context) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		w := w
@@ -98,8 +98,8 @@ func (w walk[T, P]) all(ctx context.Context) iter.Seq2[*T, error] {
 	}
 }
 
-// run hands out the objects of all pages, until yield returns false. When it
-// returns, no request is under way.
+// run yields the objects of all pages, until yield returns false. When it
+// returns, no request is in flight.
 func (w *walk[T, P]) run(ctx context.Context, yield func(*T, error) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var requests sync.WaitGroup
@@ -119,8 +119,8 @@ func (w *walk[T, P]) run(ctx context.Context, yield func(*T, error) bool) error 
 			return err
 		}
 		var next *pageRequest[T]
-		if more && !first && !w.inTurn && w.created == nil {
-			next = ahead() // current is still to be decoded
+		if more && !first && !w.sequential && w.created == nil {
+			next = ahead() // while current is decoded
 		}
 		page, err := current.wait()
 		if err != nil {
@@ -150,11 +150,11 @@ func (w *walk[T, P]) run(ctx context.Context, yield func(*T, error) bool) error 
 	}
 }
 
-// due is how many of the n objects of a page are taken before the next page is
-// requested.
+// due returns how many of the n objects of a page are yielded before the next page
+// is requested.
 func (w *walk[T, P]) due(first bool, n int) int {
 	switch {
-	case w.inTurn:
+	case w.sequential:
 		return n
 	case first:
 		return (n + 1) / 2
@@ -163,8 +163,8 @@ func (w *walk[T, P]) due(first bool, n int) int {
 	}
 }
 
-// advance moves the walk over a page, and reports whether another follows. page
-// is nil if its request has failed.
+// advance moves the cursor behind a page, and reports whether another page
+// follows. page is nil if its request has failed.
 func (w *walk[T, P]) advance(page *listing.Page) (more bool, err error) {
 	if page == nil {
 		return false, nil
@@ -185,11 +185,11 @@ func (w *walk[T, P]) advance(page *listing.Page) (more bool, err error) {
 	return page.HasMore, nil
 }
 
-// within takes off the page what was not created in the range, unless it was
-// requested by the filter, and reports whether the range may go on behind it. An
-// object that does not say when it was created is kept; a page that is all on the
-// far side of the range is the end, rather than a single object, since an invoice
-// item can be dated back.
+// within removes from the page the objects that were not created in the range, and
+// reports whether the range may continue on the next page. A page that was
+// requested with the filter is left as it is. An object without a creation time is
+// kept. The range ends with a page that lies entirely beyond it: one object beyond
+// it is not enough, since an invoice item can be dated back.
 func (w *walk[T, P]) within(page *Page[T], filtered bool) (more bool) {
 	if w.created == nil || filtered {
 		return true
@@ -206,7 +206,7 @@ func (w *walk[T, P]) within(page *Page[T], filtered bool) (more bool) {
 	return len(page.Data) > 0 || far == 0
 }
 
-// request is the request for the page at the cursor, to be made.
+// request returns the request for the page at the cursor. It is not sent yet.
 func (w *walk[T, P]) request() *pageRequest[T] {
 	q := w.direction.query(w.cursor)
 	q.Limit = w.limit
@@ -222,28 +222,29 @@ func (w *walk[T, P]) request() *pageRequest[T] {
 	return r
 }
 
-// pageRequest is the request for a page, which do or doAhead makes. The page
-// comes in two steps: what says how to go on, and then its objects.
+// pageRequest is the request for a page. do or doAhead sends it. The page is
+// available in two steps: the scanned page first, which has the next cursor, and
+// then the decoded objects.
 type pageRequest[T any] struct {
 	fetch    func(context.Context) (*Page[T], error)
-	filtered bool               // by created
-	scanned  chan *listing.Page // closed when the request has ended
+	filtered bool               // the request has the created filter
+	scanned  chan *listing.Page // receives the scanned page; closed when the request has ended
 
 	page     *Page[T]
 	err      error
-	returned bool // fetch has
-	panicked any  // of fetch
+	returned bool // fetch has returned
+	panicked any  // the value that fetch panicked with
 }
 
-// do makes the request in the goroutine that waits for it.
+// do makes the request on the goroutine that waits for it.
 func (r *pageRequest[T]) do(ctx context.Context) {
 	r.page, r.err = r.fetch(ctx)
 	r.returned = true
 	close(r.scanned)
 }
 
-// doAhead makes the request in another goroutine. If that ends by a panic or by
-// runtime.Goexit, the one that waits will do the same.
+// doAhead makes the request on another goroutine. If that goroutine ends by a
+// panic or by runtime.Goexit, the goroutine that waits does the same.
 func (r *pageRequest[T]) doAhead(ctx context.Context) {
 	defer func() {
 		if !r.returned {
@@ -267,8 +268,8 @@ func (r *pageRequest[T]) wait() (*Page[T], error) {
 	return r.page, r.err
 }
 
-// read reads the page in a response. If it cannot be scanned, decoding mostly
-// fails too, and its error says which field is at fault.
+// read reads the page in a response. If the page cannot be scanned, decoding mostly
+// fails too, and its error names the field at fault.
 func (r *pageRequest[T]) read(body []byte) (*Page[T], error) {
 	scanned, scanErr := listing.Scan(body, "created")
 	if scanErr == nil {

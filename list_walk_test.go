@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowList answers request n by page n, after a while. A request that is
-// cancelled takes a moment to end.
+// slowList returns page n for request n, after a wait. A cancelled request takes a
+// moment to end.
 type slowList struct {
 	pages   []string
 	latency time.Duration
@@ -69,8 +69,8 @@ func (l *slowList) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
-// newSlowList has pages of ten things, t0 to t9, t10 to t19 and so on, created
-// one a second, and takes 100 ms for each page.
+// newSlowList returns a list with pages of ten things, t0 to t9, t10 to t19 and so
+// on, created one per second. Each page takes 100 ms.
 func newSlowList(pages int) *slowList {
 	l := &slowList{latency: 100 * time.Millisecond}
 	for i := range pages {
@@ -92,7 +92,7 @@ func (l *slowList) replace(n int, old, text string) {
 	l.pages[n] = strings.ReplaceAll(l.pages[n], old, text)
 }
 
-// slowly makes the objects of page n take 5 ms each to decode.
+// slowly makes the decoding of each object of page n take 5 ms.
 func (l *slowList) slowly(n int) { l.replace(n, `{"id"`, `{"decode":"slowly","id"`) }
 
 // thing is an object that may take 5 ms to decode, or panic.
@@ -128,7 +128,7 @@ func (l *slowList) things(ctx context.Context, t *testing.T, opts ...CallOption)
 	return list[thing](ctx, l.client(t), "/v1/things", ListParams{}, nil, opts)
 }
 
-// read reads to the end or to an error, and takes a while for each object.
+// read reads to the end or to an error, and spends a time on each object.
 func read(things iter.Seq2[*thing, error], each time.Duration) (n int, err error) {
 	for th, err := range things {
 		if err != nil {
@@ -162,7 +162,7 @@ func TestListRequestsTheNextPageWhileOneIsRead(t *testing.T) {
 			n, err := read(things(l), 10*time.Millisecond)
 			require.NoError(t, err)
 			require.Equal(t, 80, n)
-			// Half of the first page is taken at 150.
+			// Half of the first page has been yielded at 150.
 			require.Equal(t, []int64{0, 150, 250, 350, 450, 550, 650, 750}, milliseconds(l.sent), name)
 			require.Equal(t, 950*time.Millisecond, time.Since(start), name)
 			require.Zero(t, l.cancelled)
@@ -219,8 +219,8 @@ func TestListThatIsLeftSoonCostsOneRequest(t *testing.T) {
 	})
 }
 
-// However a loop is left, the request under way is cancelled, and has ended when
-// the loop has.
+// When a loop is left in any way, the request in flight is cancelled, and has ended
+// before the loop ends.
 func TestListThatIsLeftEndsItsRequest(t *testing.T) {
 	for name, leave := range map[string]func(cancel func()){
 		"break":  func(func()) {},
@@ -296,9 +296,9 @@ func TestListErrorsComeInTheirPlace(t *testing.T) {
 		requests int
 	}{
 		"status":          {func(l *slowList) { l.pages[2] = "forbidden" }, "403", 3},
-		"no page":         {func(l *slowList) { l.pages[2] = `[]` }, "reading the answer", 3},
-		"no data":         {func(l *slowList) { l.pages[2] = `{}` }, "the answer has no data", 3},
-		"data twice":      {func(l *slowList) { l.pages[2] = `{"data":null,` + l.pages[2][1:] }, "the answer has no data", 3},
+		"no page":         {func(l *slowList) { l.pages[2] = `[]` }, "reading the response", 3},
+		"no data":         {func(l *slowList) { l.pages[2] = `{}` }, "the response has no data", 3},
+		"data twice":      {func(l *slowList) { l.pages[2] = `{"data":null,` + l.pages[2][1:] }, "the response has no data", 3},
 		"wrong id":        {func(l *slowList) { l.replace(2, `"t25"`, `5`) }, `"/data/5`, 3},
 		"without id":      {func(l *slowList) { l.replace(2, `"t25"`, `""`) }, "an object without an id", 3},
 		"more of nothing": {func(l *slowList) { l.pages[2] = pageOf(20, 0, true) }, "has_more on a page without objects", 3},
@@ -331,8 +331,8 @@ func TestListCancelsTheRequestBehindAPageThatCannotBeDecoded(t *testing.T) {
 	})
 }
 
-// A panic or the end of the goroutine that reads ahead is one of the goroutine
-// that ranges, as if it made the requests.
+// A panic or a Goexit of the goroutine that reads ahead becomes one of the goroutine
+// that ranges, as if that made the requests.
 func TestListPanicsInTheGoroutineThatRanges(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func(*slowList)
@@ -364,7 +364,7 @@ func TestListPanicsInTheGoroutineThatRanges(t *testing.T) {
 	}
 }
 
-// Behind a cursor only the objects tell whether a range goes on.
+// After a cursor, only the objects show whether a range continues.
 func TestListOfARangeRequestsNoPageBehindIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newSlowList(4)

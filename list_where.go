@@ -7,8 +7,8 @@ import (
 )
 
 // where returns the source s, limited to the objects that match the filter and
-// fetched with the options. Both are encoded here and now, so that a later
-// change of what they point to changes nothing. NewPoller returns the error.
+// fetched with the options. It encodes both at once, so that a later change of the
+// values that they point to has no effect. NewPoller returns the error.
 func where[T any](s source[T], p ListParams, params any, opts []CallOption) Source[T] {
 	if s.err = checkUnset(p); s.err != nil {
 		return s
@@ -27,7 +27,8 @@ func where[T any](s source[T], p ListParams, params any, opts []CallOption) Sour
 	return s
 }
 
-// checkUnset refuses what the reader of a source sets itself.
+// checkUnset returns an error if a parameter is set that the reader of a source
+// sets itself.
 func checkUnset(p ListParams) error {
 	for _, param := range []struct {
 		name string
@@ -45,8 +46,8 @@ func checkUnset(p ListParams) error {
 	return nil
 }
 
-// checkFilter refuses a parameter, by its name without brackets, that a source
-// of the list at path cannot have as a filter.
+// checkFilter returns an error if a source of the list at path cannot have the
+// parameter as a filter. The name is without brackets.
 func checkFilter(path, name string) error {
 	switch {
 	case name == "limit", name == "starting_after", name == "ending_before", name == "created":
@@ -59,10 +60,10 @@ func checkFilter(path, name string) error {
 	return nil
 }
 
-// sourceQuery encodes the filters of a source. The encoding is part of a
-// checkpoint's key, so a filter has one encoding, whether it comes from a field
-// or from Extra: parameters are sorted by name. Those of one name keep their
-// order, since of two values for one parameter the last counts.
+// sourceQuery encodes the filters of a source. The encoding is part of the key of
+// a checkpoint, so a filter must have one encoding, whether it is set in a field or
+// in Extra. Therefore parameters are sorted by name. Parameters of the same name
+// keep their order, because the last value of a parameter counts.
 func sourceQuery(path string, params any) ([]byte, error) {
 	_, query, err := encodeFilters(path, nil, params)
 	if err != nil || len(query) == 0 {
@@ -78,7 +79,7 @@ func sourceQuery(path string, params any) ([]byte, error) {
 	return slices.Clip(bytes.Join(pairs, []byte("&"))), nil
 }
 
-// topName returns the name that an encoded parameter begins with: "a" of
+// topName returns the name of an encoded parameter without brackets: "a" for
 // "a[b]=c".
 func topName(pair []byte) []byte {
 	if end := bytes.IndexAny(pair, "[="); end >= 0 {
@@ -87,9 +88,8 @@ func topName(pair []byte) []byte {
 	return pair
 }
 
-// sourceOptions returns the options that the requests of a source are made with:
-// one WithExpand or none. Its fields are named as in an object, and sent as in
-// a list.
+// sourceOptions returns the options for the requests of a source: one WithExpand
+// or none. Callers name the fields as in an object, and they are sent as in a list.
 func sourceOptions(opts []CallOption) ([]CallOption, error) {
 	var co callOptions
 	for _, opt := range opts {

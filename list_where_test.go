@@ -16,7 +16,7 @@ func whereClient(t *testing.T) *Client {
 }
 
 // sourceParts returns the filter of a source, all parameters of its requests,
-// and its error. It checks that the rest of the source is the service's own.
+// and its error. It checks that the other fields are those of the service.
 func sourceParts[T any](t *testing.T, of, service Source[T]) (filter, params string, err error) {
 	t.Helper()
 	s, own := of.source(), service.source()

@@ -46,7 +46,7 @@ func defaultOptions() *options {
 	}
 }
 
-// applied is what options make of the defaults.
+// applied returns the default options, changed by opts.
 func applied(opts []Option) (*options, error) {
 	o := defaultOptions()
 	for _, opt := range opts {
@@ -57,11 +57,10 @@ func applied(opts []Option) (*options, error) {
 	return o, o.checkProxy()
 }
 
-// WithHTTPClient sets the client that makes the requests: its Transport and
-// Jar are used. Redirects are never followed, and its Timeout is ignored in
-// favour of WithTimeout. By default it is one of the library's own, with
-// connections kept for 64 concurrent callers and proxies taken from the
-// environment (HTTPS_PROXY, NO_PROXY).
+// WithHTTPClient sets the HTTP client that makes the requests. Its Transport and
+// Jar are used. Redirects are never followed, and its Timeout is ignored: see
+// WithTimeout. The default client keeps up to 64 idle connections, and takes the
+// proxy from the environment (HTTPS_PROXY, NO_PROXY).
 func WithHTTPClient(client *http.Client) Option {
 	return func(o *options) error {
 		if client == nil {
@@ -72,9 +71,9 @@ func WithHTTPClient(client *http.Client) Option {
 	}
 }
 
-// WithBaseURL sends requests elsewhere than to https://api.stripe.com. Plain
-// http is refused unless the host is loopback (127.0.0.0/8, ::1, localhost),
-// since every request carries the key.
+// WithBaseURL sets the URL that requests are sent to. The default is
+// https://api.stripe.com. Plain http is refused unless the host is loopback
+// (127.0.0.0/8, ::1, localhost), because every request contains the key.
 func WithBaseURL(base string) Option {
 	return func(o *options) error {
 		u, err := url.Parse(base)
@@ -98,10 +97,10 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// WithProxy sends requests through a proxy: http://, https:// or socks5://,
-// with user and password in the URL where it wants them. It takes the place of
-// the environment's, and does not go together with WithHTTPClient, whose
-// Transport has a proxy setting of its own.
+// WithProxy sends requests through a proxy: http://, https:// or socks5://, with
+// user and password in the URL if the proxy requires them. It replaces the proxy of
+// the environment. It cannot be combined with WithHTTPClient: set the proxy in the
+// Transport of that client.
 func WithProxy(proxy string) Option {
 	return func(o *options) error {
 		u, err := url.Parse(proxy)
@@ -119,8 +118,8 @@ func WithProxy(proxy string) Option {
 }
 
 // WithTimeout bounds each attempt of a call, from the connection to the last
-// byte. The default is 80 s, what Stripe's own libraries allow; 0 is no bound.
-// To bound a call with its retries, give it a context with a deadline.
+// byte. The default is 80 s, as in Stripe's own libraries; 0 is no bound. To bound
+// a call including its retries, use a context with a deadline.
 func WithTimeout(d time.Duration) Option {
 	return func(o *options) error {
 		if d < 0 {
@@ -131,9 +130,9 @@ func WithTimeout(d time.Duration) Option {
 	}
 }
 
-// WithMaxRetries sets how often a failed attempt is repeated: 3 by default, 0
-// is never. Repeated are network failures, 409, 429 and 5xx, unless the service
-// says otherwise by Stripe-Should-Retry; a POST keeps its idempotency key.
+// WithMaxRetries sets how often a failed call is retried. The default is 3; 0 is
+// never. Network errors, 409, 429 and 5xx are retried, unless the response header
+// Stripe-Should-Retry says otherwise. A POST keeps its idempotency key.
 func WithMaxRetries(n int) Option {
 	return func(o *options) error {
 		if n < 0 {
@@ -144,7 +143,8 @@ func WithMaxRetries(n int) Option {
 	}
 }
 
-// WithAPIVersion pins all requests to another API version, orders included.
+// WithAPIVersion pins all requests to another API version, including those for
+// orders.
 func WithAPIVersion(version string) Option {
 	return func(o *options) error {
 		if version == "" || strings.ContainsFunc(version, func(r rune) bool { return r <= ' ' || r > '~' }) {
@@ -155,18 +155,18 @@ func WithAPIVersion(version string) Option {
 	}
 }
 
-// RateLimit is how many requests a second a client makes at most; 0 is no
-// limit. A request that is one too many waits.
+// RateLimit is how many requests a client makes per second at most. A request
+// above a limit waits. In each field 0 is no limit.
 type RateLimit struct {
-	Total    float64 // of all requests
-	Endpoint float64 // of the requests to one endpoint, such as /v1/charges and below
-	Search   float64 // of all searches
+	Total    float64 // all requests
+	Endpoint float64 // the requests to one endpoint, such as /v1/charges and all paths below
+	Search   float64 // all searches
 }
 
-// WithRateLimit sets the limits, which all copies of a client share. By default
-// they are Stripe's own: 100 a second for a live key and 25 for a test key, 25
-// an endpoint, 20 searches; and none for another base URL than Stripe's. They
-// are off with RateLimit{}.
+// WithRateLimit sets the rate limits, which all copies of a client share. The
+// defaults are Stripe's own, in requests per second: in total 100 with a live key
+// and 25 with a test key, 25 to each endpoint, and 20 searches. With another base
+// URL than Stripe's, the default is no limit. RateLimit{} switches the limits off.
 func WithRateLimit(limit RateLimit) Option {
 	return func(o *options) error {
 		if !(limit.Total >= 0 && limit.Endpoint >= 0 && limit.Search >= 0) {
@@ -177,8 +177,8 @@ func WithRateLimit(limit RateLimit) Option {
 	}
 }
 
-// WithLogger logs what the client does on its own: retries, at level Warn.
-// Keys and parameters are never logged. By default nothing is.
+// WithLogger sets the logger for retries, which are logged at level Warn. Keys and
+// parameters are never logged. By default nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(o *options) error {
 		if logger == nil {
@@ -189,19 +189,20 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// Attempt is one HTTP request and its end, as an observer sees it.
+// Attempt describes one HTTP request of a call, for an observer.
 type Attempt struct {
 	Method    string
 	Path      string        // without parameters
 	Number    int           // 1 for the first attempt of a call
-	Status    int           // 0 where no whole answer came
-	Duration  time.Duration // to the last byte of the answer
-	RequestID string
-	Err       error // why no whole answer came
+	Status    int           // 0 if there was no complete response
+	Duration  time.Duration // to the last byte of the response
+	RequestID string        // "req_…"; empty if there was no response
+	Err       error         // why there was no complete response
 }
 
-// WithObserver has observe called after every attempt of every call, on the
-// goroutine that makes the request: for metrics and traces. It must not block.
+// WithObserver sets a function for metrics and traces. It is called after every
+// attempt of every call, on the goroutine that makes the request, and must not
+// block.
 func WithObserver(observe func(context.Context, Attempt)) Option {
 	return func(o *options) error {
 		if observe == nil {
@@ -217,10 +218,10 @@ func WithObserver(observe func(context.Context, Attempt)) Option {
 	}
 }
 
-// maxIdle is the number of connections kept open between calls.
+// maxIdle is the number of connections that are kept open between calls.
 const maxIdle = 64
 
-// checkProxy refuses a proxy that does not go with the other options.
+// checkProxy returns an error if the proxy contradicts another option.
 func (o *options) checkProxy() error {
 	switch {
 	case o.proxy == nil:
@@ -233,7 +234,7 @@ func (o *options) checkProxy() error {
 	return nil
 }
 
-// client is the HTTP client that the options ask for.
+// client returns the HTTP client for the options.
 func (o *options) client() *http.Client {
 	if o.httpClient != nil {
 		return o.httpClient
@@ -246,10 +247,10 @@ func (o *options) client() *http.Client {
 	protocols.SetHTTP1(true)
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                  proxy,
-		OnProxyConnectResponse: proxyAnswered,
+		OnProxyConnectResponse: proxyResponded,
 		Protocols:              &protocols,
-		// net/http's default of two kept connections a host would have 64
-		// concurrent callers open and close one for nearly every call.
+		// With net/http's default of two idle connections per host, 64 concurrent
+		// callers would open and close a connection for nearly every call.
 		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle,
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
@@ -257,8 +258,9 @@ func (o *options) client() *http.Client {
 	}}
 }
 
-// proxyAnswered tells a proxy's refusal from the service's answers.
-func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+// proxyResponded returns an error if a proxy refuses a tunnel, to distinguish its
+// response from those of the service.
+func proxyResponded(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
@@ -266,7 +268,7 @@ func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Re
 	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: errors.New(text)}
 }
 
-// config is what a chain to the service is made from.
+// config returns the settings of a transport to the service.
 func (o *options) config(key string, mode Mode, httpClient *http.Client) transport.Config {
 	return transport.Config{
 		HTTP:        httpClient,
@@ -306,13 +308,13 @@ type callOptions struct {
 	capture        *Response
 }
 
-// maxIdempotencyKey is Stripe's limit.
+// maxIdempotencyKey is Stripe's limit in characters.
 const maxIdempotencyKey = 255
 
-// WithIdempotencyKey sets the key by which Stripe carries out a POST once at
-// most, however often it is sent, within at least 24 hours. Without it each
-// call gets a random one, kept through its own retries. It has no effect on a
-// GET or DELETE.
+// WithIdempotencyKey sets the idempotency key of a POST: Stripe carries out POSTs
+// with the same key once at most, within at least 24 hours. By default each call
+// has a random key, which its retries share. The option has no effect on a GET or
+// DELETE.
 func WithIdempotencyKey(key string) CallOption {
 	return func(o *callOptions) error {
 		if key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -323,8 +325,9 @@ func WithIdempotencyKey(key string) CallOption {
 	}
 }
 
-// WithExpand has the service answer objects in place of ids in these fields,
-// where Ref.Object then holds them: "customer", in a list "data.customer".
+// WithExpand asks the service to return whole objects in place of ids in these
+// fields: "customer" for example, or "data.customer" in a list. They are in
+// Ref.Object.
 func WithExpand(fields ...string) CallOption {
 	return func(o *callOptions) error {
 		for _, f := range fields {
@@ -339,17 +342,17 @@ func WithExpand(fields ...string) CallOption {
 
 // Response is the HTTP response of a call, for CaptureResponse.
 type Response struct {
-	Status             int
-	RequestID          string
-	IdempotentReplayed bool // it is the response of an earlier request with the same idempotency key
-	Attempts           int
+	Status             int    // the HTTP status
+	RequestID          string // "req_…"
+	IdempotentReplayed bool   // the response is that of an earlier request with the same idempotency key
+	Attempts           int    // requests made
 	Header             http.Header
 	Body               []byte // as the service sent it
 }
 
-// CaptureResponse fills in r with the response of the call, also if that is an
-// error. In a list or a search, r is the response that the present object came
-// with, and no page is requested ahead.
+// CaptureResponse stores the response of the call in r, even if it is an error. In
+// a list or a search, r is the response with the object that is being yielded, and
+// no page is requested ahead.
 func CaptureResponse(r *Response) CallOption {
 	return func(o *callOptions) error {
 		if r == nil {

@@ -69,8 +69,8 @@ func TestOptionsRefuseWhatTheyCannotUse(t *testing.T) {
 	}
 }
 
-// callsInASecond is how many calls a client makes in a second, with a caller
-// for each path that does nothing else, a thousand times at most.
+// callsInASecond returns how many calls a client makes in a second. One caller for
+// each path makes up to a thousand calls.
 func callsInASecond(t *testing.T, c *stripekit.Client, paths ...string) (calls int) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second-1)
 	defer cancel()

@@ -6,39 +6,38 @@ import (
 	"iter"
 )
 
-// Order is a purchase of goods, from the legacy Orders API: it is in Stripe's
-// descriptions from 2017-08-15 to 2020-08-27 and in none since, so that its
-// requests are pinned to OrdersAPIVersion. Amounts are in the smallest unit of
-// the currency.
+// Order is a purchase of goods in the legacy Orders API. Stripe's API descriptions
+// have it from 2017-08-15 to 2020-08-27 only, so its requests are pinned to
+// OrdersAPIVersion. Amounts are in the smallest unit of the currency.
 type Order struct {
 	ID                     string                `json:"id"` // "or_…"
 	Amount                 int64                 `json:"amount"`
 	AmountReturned         int64                 `json:"amount_returned"`
 	Application            string                `json:"application"`
-	ApplicationFee         int64                 `json:"application_fee"` // an amount, where a charge of old has an id
-	Charge                 Ref[Charge]           `json:"charge"`          // empty until it is paid
+	ApplicationFee         int64                 `json:"application_fee"` // an amount, unlike the id in an old charge
+	Charge                 Ref[Charge]           `json:"charge"`          // empty until the order is paid
 	Created                UnixTime              `json:"created"`
 	Currency               string                `json:"currency"`
 	Customer               Ref[Customer]         `json:"customer"`
 	Email                  string                `json:"email"`
 	ExternalCouponCode     string                `json:"external_coupon_code"`
-	Items                  []OrderItem           `json:"items"` // what was bought, and tax, shipping and discounts
+	Items                  []OrderItem           `json:"items"` // goods, tax, shipping and discounts
 	Livemode               bool                  `json:"livemode"`
 	Metadata               Metadata              `json:"metadata"`
-	Returns                *Page[OrderReturn]    `json:"returns"`                  // the latest; Returns of the service lists all
+	Returns                *Page[OrderReturn]    `json:"returns"`                  // the latest ones; OrdersService.Returns lists all
 	SelectedShippingMethod string                `json:"selected_shipping_method"` // the ID of one of ShippingMethods
 	Shipping               *Shipping             `json:"shipping"`
 	ShippingMethods        []OrderShippingMethod `json:"shipping_methods"`
 	Status                 string                `json:"status"` // "created", "paid", "canceled", "fulfilled" or "returned"
-	// StatusTransitions is when the order came to each status; zero if it did not.
+	// StatusTransitions is when the order reached each status; zero if it did not.
 	StatusTransitions struct {
 		Canceled  UnixTime `json:"canceled"`
-		Fulfilled UnixTime `json:"fulfiled"` // so spelled by the service, in responses alone
+		Fulfilled UnixTime `json:"fulfiled"` // the service misspells it, in responses only
 		Paid      UnixTime `json:"paid"`
 		Returned  UnixTime `json:"returned"`
 	} `json:"status_transitions"`
 	Updated    UnixTime `json:"updated"`
-	UpstreamID string   `json:"upstream_id"` // the user's own id of the order
+	UpstreamID string   `json:"upstream_id"` // the id of the order in the user's own system
 }
 
 func (o *Order) at() UnixTime { return o.Created }
@@ -49,25 +48,25 @@ type OrderItem struct {
 	Currency    string        `json:"currency"`
 	Description string        `json:"description"`
 	Parent      Ref[ObjectID] `json:"parent"`   // the SKU, coupon or shipping method; empty for some taxes
-	Quantity    int64         `json:"quantity"` // of a "sku"; 0 for the rest
+	Quantity    int64         `json:"quantity"` // 0 unless Type is "sku"
 	Type        string        `json:"type"`     // "sku", "tax", "shipping" or "discount"
 }
 
-// OrderShippingMethod is a way that an order can be shipped.
+// OrderShippingMethod is a shipping method for an order.
 type OrderShippingMethod struct {
 	ID               string   `json:"id"`
 	Amount           int64    `json:"amount"`
 	Currency         string   `json:"currency"`
 	DeliveryEstimate struct { // a day, or a range of days, as YYYY-MM-DD
 		Type     string `json:"type"`     // "exact" or "range"
-		Date     string `json:"date"`     // of "exact"
-		Earliest string `json:"earliest"` // of "range"
-		Latest   string `json:"latest"`   // of "range"
+		Date     string `json:"date"`     // if Type is "exact"
+		Earliest string `json:"earliest"` // if Type is "range"
+		Latest   string `json:"latest"`   // if Type is "range"
 	} `json:"delivery_estimate"`
 	Description string `json:"description"`
 }
 
-// OrderReturn is items of an order that came back.
+// OrderReturn is a return of items of an order.
 type OrderReturn struct {
 	ID       string      `json:"id"` // "orret_…"
 	Amount   int64       `json:"amount"`
@@ -85,7 +84,7 @@ func (r *OrderReturn) at() UnixTime { return r.Created }
 type OrderCreateParams struct {
 	Currency string            `form:"currency"` // three letters, lower case
 	Coupon   *string           `form:"coupon"`
-	Customer *string           `form:"customer"` // whose email and shipping are used where these are nil
+	Customer *string           `form:"customer"` // provides Email and Shipping where they are nil
 	Email    *string           `form:"email"`
 	Items    []OrderItemParams `form:"items"` // up to 25
 	Metadata Metadata          `form:"metadata"`
@@ -99,11 +98,11 @@ type OrderItemParams struct {
 	Currency    *string `form:"currency"`
 	Description *string `form:"description"` // up to 1000 characters
 	Parent      *string `form:"parent"`      // the id of a SKU
-	Quantity    *int64  `form:"quantity"`    // of a "sku"
+	Quantity    *int64  `form:"quantity"`    // only if Type is "sku"
 	Type        *string `form:"type"`        // "sku", "tax", "shipping" or "discount"
 }
 
-// maxOrderItems is what Stripe allows in an order.
+// maxOrderItems is the most items that Stripe allows in an order.
 const maxOrderItems = 25
 
 func checkItems(n int) error {
@@ -120,9 +119,9 @@ func (p *OrderCreateParams) check() error {
 	return firstError(checkItems(len(p.Items)), p.Shipping.check(p.Extra), p.Metadata.check())
 }
 
-// OrderUpdateParams change an order; what is nil stays as it is.
+// OrderUpdateParams change an order. Nil fields stay as they are.
 type OrderUpdateParams struct {
-	Coupon                 *string              `form:"coupon"` // one more, of duration "once"
+	Coupon                 *string              `form:"coupon"` // an additional coupon, of duration "once"
 	Metadata               Metadata             `form:"metadata"`
 	SelectedShippingMethod *string              `form:"selected_shipping_method"` // the ID of one of ShippingMethods
 	Shipping               *OrderTrackingParams `form:"shipping"`
@@ -130,8 +129,8 @@ type OrderUpdateParams struct {
 	Extra                  Extra                `form:"*"`
 }
 
-// OrderTrackingParams is how the goods of an order are on their way. Both fields are
-// required. The address of an order cannot be changed.
+// OrderTrackingParams is the tracking information for the goods of an order. Both
+// fields are required. The address of an order cannot be changed.
 type OrderTrackingParams struct {
 	Carrier        string `form:"carrier"` // "USPS", "UPS", "FedEx", …
 	TrackingNumber string `form:"tracking_number"`
@@ -153,20 +152,21 @@ func (p *OrderUpdateParams) check() error {
 	return firstError(p.Shipping.check(p.Extra), p.Metadata.check())
 }
 
-// OrderPayParams choose how an order is paid. Source or Customer is required
-// for an order without a customer, Email for one without an email.
+// OrderPayParams are the parameters of the payment of an order. Source or Customer
+// is required for an order without a customer, and Email for an order without an
+// email.
 type OrderPayParams struct {
 	ApplicationFee *int64   `form:"application_fee"` // in the smallest currency unit, for the platform
-	Customer       *string  `form:"customer"`        // instead of the order's own
+	Customer       *string  `form:"customer"`        // instead of the customer of the order
 	Email          *string  `form:"email"`
 	Metadata       Metadata `form:"metadata"`
-	Source         *string  `form:"source"` // a token (tok_…) or source, instead of the customer's
+	Source         *string  `form:"source"` // a token (tok_…) or source, instead of that of the customer
 	Extra          Extra    `form:"*"`
 }
 
 func (p *OrderPayParams) check() error { return p.Metadata.check() }
 
-// OrderReturnParams choose what of an order comes back.
+// OrderReturnParams selects the items of an order that are returned.
 type OrderReturnParams struct {
 	Items []OrderReturnItemParams `form:"items"` // up to 25; nil is the whole order
 	Extra Extra                   `form:"*"`
@@ -177,7 +177,7 @@ type OrderReturnItemParams struct {
 	Amount      *int64  `form:"amount"`
 	Description *string `form:"description"` // up to 1000 characters
 	Parent      *string `form:"parent"`      // the id of a SKU
-	Quantity    *int64  `form:"quantity"`    // of a "sku"
+	Quantity    *int64  `form:"quantity"`    // only if Type is "sku"
 	Type        *string `form:"type"`        // "sku", "tax", "shipping" or "discount"
 }
 
@@ -194,10 +194,10 @@ type OrderListParams struct {
 	Extra             Extra                         `form:"*"`
 }
 
-// OrderStatusTransitionsParams filter orders by when they came to a status.
+// OrderStatusTransitionsParams filter orders by when they reached a status.
 type OrderStatusTransitionsParams struct {
 	Canceled  *CreatedRange `form:"canceled"`
-	Fulfilled *CreatedRange `form:"fulfilled"` // spelled right here, unlike in an Order
+	Fulfilled *CreatedRange `form:"fulfilled"` // spelled correctly, unlike in an Order
 	Paid      *CreatedRange `form:"paid"`
 	Returned  *CreatedRange `form:"returned"`
 }
@@ -210,7 +210,7 @@ type OrderReturnListParams struct {
 }
 
 // OrdersService creates, reads, changes, pays and returns orders, with the API
-// version OrdersAPIVersion. An order is not deleted but canceled, by Update.
+// version OrdersAPIVersion. An order cannot be deleted, but Update can cancel it.
 type OrdersService service
 
 const (
@@ -218,7 +218,7 @@ const (
 	orderReturnsPath = "/v1/order_returns"
 )
 
-// Create makes an order.
+// Create creates an order.
 func (s *OrdersService) Create(ctx context.Context, p OrderCreateParams, opts ...CallOption) (*Order, error) {
 	return create[Order](ctx, s.client, ordersPath, &p, opts)
 }
@@ -228,57 +228,56 @@ func (s *OrdersService) Get(ctx context.Context, id string, opts ...CallOption) 
 	return get[Order](ctx, s.client, ordersPath, id, opts)
 }
 
-// Update changes an order, its status included.
+// Update changes an order, including its status.
 func (s *OrdersService) Update(ctx context.Context, id string, p OrderUpdateParams, opts ...CallOption) (*Order, error) {
 	return update[Order](ctx, s.client, ordersPath, id, &p, opts)
 }
 
-// Pay charges for an order, whose Status is then "paid" and whose Charge is
-// set. A declined card is an ErrCardDeclined.
+// Pay pays an order. The returned Order has Status "paid" and Charge set. A declined
+// card is an ErrCardDeclined.
 func (s *OrdersService) Pay(ctx context.Context, id string, p OrderPayParams, opts ...CallOption) (*Order, error) {
 	return postAction[Order](ctx, s.client, ordersPath, id, "pay", &p, opts)
 }
 
-// Return takes an order back, all or part of it, and refunds it. The order must
-// be paid or fulfilled. Once all of it is back, a paid order is canceled and a
-// fulfilled one is returned.
+// Return returns items of an order and refunds them. The order must be paid or
+// fulfilled. When all items are returned, the status of a paid order becomes
+// "canceled", and that of a fulfilled order "returned".
 func (s *OrdersService) Return(ctx context.Context, id string, p OrderReturnParams, opts ...CallOption) (*OrderReturn, error) {
 	return postAction[OrderReturn](ctx, s.client, ordersPath, id, "returns", &p, opts)
 }
 
-// List iterates over all orders that p allows, newest first. It requests the next
-// page ahead, the second once half of the first is taken.
+// List iterates over all orders that match p, newest first. List requests the
+// next page ahead, but the second page only when half of the first has been
+// yielded.
 func (s *OrdersService) List(ctx context.Context, p OrderListParams, opts ...CallOption) iter.Seq2[*Order, error] {
 	return list[Order](ctx, s.client, ordersPath, p.ListParams, p, opts)
 }
 
-// Page reads one page of orders.
+// Page reads one page of orders that match p.
 func (s *OrdersService) Page(ctx context.Context, p OrderListParams, opts ...CallOption) (*Page[Order], error) {
 	return page[Order](ctx, s.client, ordersPath, p.ListParams, p, opts)
 }
 
-// Where returns a Source of the orders that match p, for a Poller that delivers
-// no others. The filter is part of what a checkpoint belongs to: with another
-// filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.ListParams is set, because a Poller pages and reads
-// by time itself. An order that matches only after a later change, of its
-// status say, may not be delivered.
+// Where returns a Source of the orders that match p, for a Poller or a Backfill.
+// Different filters have different checkpoints. NewPoller returns a ParamError
+// if p.ListParams is set, because a Poller sets these parameters itself. An
+// order that matches only after a later change, such as of Status, may not be
+// delivered.
 //
-// Of the options, WithExpand is allowed. It names fields as in an order, such
-// as "customer", and does not change the checkpoint. WithIdempotencyKey and
-// CaptureResponse are refused.
+// WithExpand is the only option that NewPoller accepts. It names the fields as
+// in an order, such as "customer", and does not change the checkpoint.
 func (s *OrdersService) Where(p OrderListParams, opts ...CallOption) Source[Order] {
 	return where(s.source(), p.ListParams, p, opts)
 }
 
-// Returns iterates over all returns that p allows, of one order or of all,
-// newest first. It requests the next page ahead, the second once half of the
-// first is taken.
+// Returns iterates over all returns that match p, newest first. Returns requests
+// the next page ahead, but the second page only when half of the first has been
+// yielded.
 func (s *OrdersService) Returns(ctx context.Context, p OrderReturnListParams, opts ...CallOption) iter.Seq2[*OrderReturn, error] {
 	return list[OrderReturn](ctx, s.client, orderReturnsPath, p.ListParams, p, opts)
 }
 
-// ReturnsPage reads one page of returns.
+// ReturnsPage reads one page of returns that match p.
 func (s *OrdersService) ReturnsPage(ctx context.Context, p OrderReturnListParams, opts ...CallOption) (*Page[OrderReturn], error) {
 	return page[OrderReturn](ctx, s.client, orderReturnsPath, p.ListParams, p, opts)
 }

@@ -155,8 +155,8 @@ func TestOrderDecodesInEveryVersion(t *testing.T) {
 	var reached stripekit.Order
 	reached.StatusTransitions.Fulfilled, reached.StatusTransitions.Paid, reached.StatusTransitions.Returned = 3, 4, 5
 	tests := map[string]struct {
-		answer string
-		want   stripekit.Order
+		response string
+		want     stripekit.Order
 	}{
 		"returned": {
 			`{"id":"or_1","object":"order","amount":1500,"amount_returned":1500,"application":"ca_1","application_fee":7,"charge":"ch_1","created":1,
@@ -199,6 +199,6 @@ func TestOrderDecodesInEveryVersion(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { requireDecodes(t, tt.answer, tt.want, read) })
+		t.Run(name, func(t *testing.T) { requireDecodes(t, tt.response, tt.want, read) })
 	}
 }

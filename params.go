@@ -9,10 +9,10 @@ import (
 	"github.com/stripekit/stripekit/internal/form"
 )
 
-// Metadata is the user's own data on an object. In an update it merges: a key
-// with the value "" is removed, a nil map changes nothing, and an empty map
-// that is not nil removes all keys. Stripe allows 50 keys of up to 40
-// characters, without brackets, and values of up to 500; more is a ParamError.
+// Metadata is the user's own data on an object. An update merges it: a key with
+// the value "" is removed, a nil map changes nothing, and an empty map that is not
+// nil removes all keys. Stripe allows 50 keys of up to 40 characters without
+// brackets, and values of up to 500 characters. Anything else is a ParamError.
 type Metadata map[string]string
 
 const (
@@ -23,7 +23,7 @@ const (
 
 func (m Metadata) check() error { return m.checkAs("metadata") }
 
-// checkAs checks metadata that is sent under another name than its own.
+// checkAs checks metadata that is sent as the parameter param.
 func (m Metadata) checkAs(param string) error {
 	if len(m) > maxMetadataKeys {
 		return &ParamError{Param: param, Reason: fmt.Sprintf("has more than %d keys", maxMetadataKeys)}
@@ -42,15 +42,14 @@ func (m Metadata) checkAs(param string) error {
 }
 
 // Extra holds parameters that a struct of this library lacks, under the names
-// that Stripe gives them: Extra{"radar_options": map[string]any{"session":
-// "rse_1"}}, or Extra{"radar_options[session]": "rse_1"}. A parameter that is
-// sent from here with a value counts as given: a charge may have its "card"
-// here instead of Source.
+// that Stripe uses: Extra{"radar_options": map[string]any{"session": "rse_1"}}, or
+// Extra{"radar_options[session]": "rse_1"}. A required parameter may be set here
+// instead of in its field: a charge may have a "card" here instead of Source.
 type Extra map[string]any
 
-// has tells whether one of the parameters, or a part of one, is sent from here
-// with a value. It looks at what is sent, so that "card", "card[number]" and
-// any nesting of maps and structs are one.
+// has reports whether e sets one of the parameters, or a part of one, to a
+// non-empty value. It reads the encoded form, so that "card", "card[number]" and
+// nested maps and structs are treated alike.
 func (e Extra) has(names ...string) bool {
 	sent, err := form.Append(nil, e)
 	if err != nil {
@@ -71,7 +70,7 @@ func (e Extra) has(names ...string) bool {
 }
 
 // Address is a postal address, in an object or in parameters. In parameters an
-// empty field is left out, and &Address{} unsets the whole.
+// empty field is not sent, and &Address{} unsets the address.
 type Address struct {
 	City       string `json:"city" form:"city"`
 	Country    string `json:"country" form:"country"` // two letters, ISO 3166-1
@@ -81,15 +80,15 @@ type Address struct {
 	State      string `json:"state" form:"state"`
 }
 
-// Shipping is where goods go, in an object or in parameters. Phone is the one
-// of the receiver, which need not be the customer's own. In parameters Name and
-// Address.Line1 are required once any of it is given; &Shipping{} unsets it.
+// Shipping is the address that goods are sent to, in an object or in parameters. In
+// parameters Name and Address.Line1 are required if any field is set, and
+// &Shipping{} unsets it.
 type Shipping struct {
-	Name           string  `json:"name" form:"name"`
-	Phone          string  `json:"phone" form:"phone"`
+	Name           string  `json:"name" form:"name"`   // of the recipient
+	Phone          string  `json:"phone" form:"phone"` // of the recipient, not the customer
 	Address        Address `json:"address" form:"address"`
-	Carrier        string  `json:"carrier" form:"carrier"`                 // of charges, and of orders once fulfilled
-	TrackingNumber string  `json:"tracking_number" form:"tracking_number"` // of charges, and of orders once fulfilled
+	Carrier        string  `json:"carrier" form:"carrier"`                 // set for charges, and for orders once fulfilled
+	TrackingNumber string  `json:"tracking_number" form:"tracking_number"` // set for charges, and for orders once fulfilled
 }
 
 func (s *Shipping) check(extra Extra) error {
@@ -104,15 +103,14 @@ func (s *Shipping) check(extra Extra) error {
 	return nil
 }
 
-// Period is a span of time, in an object or in parameters, where both ends are
-// required.
+// Period is a span of time, in an object or in parameters. In parameters both ends
+// are required.
 type Period struct {
 	Start UnixTime `json:"start" form:"start"`
 	End   UnixTime `json:"end" form:"end"` // not before Start
 }
 
-// ObjectID is an expanded object of a kind that this library has no type for:
-// its id.
+// ObjectID is the id of an object for which this library has no type.
 type ObjectID struct {
 	ID string `json:"id"`
 }

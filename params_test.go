@@ -373,7 +373,7 @@ func TestMetadataBeyondItsLimitsIsRefusedEverywhere(t *testing.T) {
 	}}})
 }
 
-// TestIDCannotLeaveItsPath: of every call that takes an id.
+// TestIDCannotLeaveItsPath tests every call that takes an id.
 func TestIDCannotLeaveItsPath(t *testing.T) {
 	calls := map[string]func(context.Context, *stripekit.Client, string) error{
 		"charge get": func(ctx context.Context, c *stripekit.Client, id string) error { return done(c.Charges.Get(ctx, id)) },

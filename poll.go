@@ -14,65 +14,67 @@ import (
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
-// Start is the second from which a Poller delivers objects where it finds no
-// checkpoint.
+// Start is the second from which a Poller delivers objects if there is no
+// checkpoint: FromNow, FromBeginning or FromTime.
 type Start int64
 
 const (
-	// FromNow delivers what is created from the moment of Start on, by the
-	// service's clock: however long the first response takes.
+	// FromNow delivers the objects that are created from the moment of Poller.Start
+	// on, by the service's clock.
 	FromNow Start = 0
-	// FromBeginning delivers everything, the oldest first.
+	// FromBeginning delivers all objects, the oldest first.
 	FromBeginning Start = 1
 )
 
-// FromTime delivers what was created at t or later, to the second.
+// FromTime returns the Start for the objects that were created at t or later, to
+// the second.
 func FromTime(t time.Time) Start { return Start(max(t.Unix(), int64(FromBeginning))) }
 
-// PollConfig configures a Poller. Its zero value is good.
+// PollConfig configures a Poller. The zero value is valid.
 type PollConfig struct {
-	// Every is the time between two polls; 0 is 15 s. A list on which more than
-	// four pages appear in that time is polled more often: it costs no more
-	// requests.
+	// Every is the time between two polls; 0 is 15 s. A list that gets more than
+	// four pages of new objects in that time is polled more often, which costs no
+	// additional requests.
 	Every time.Duration
-	// From is where to begin without a checkpoint; 0 is FromNow.
+	// From is where to begin if there is no checkpoint; 0 is FromNow.
 	From Start
-	// Overlap is how long after its created second an object may become
-	// visible and is still delivered; 0 is 10 minutes.
+	// Overlap is how long after its created second an object may become visible
+	// and still be delivered; 0 is 10 minutes. The minimum is one second.
 	Overlap time.Duration
-	// Checkpoints keeps what was delivered and acknowledged. If it is nil,
-	// nothing is kept beyond the life of the Poller.
+	// Checkpoints keeps which events were acknowledged. If nil, a Poller does not
+	// continue where an earlier one ended.
 	Checkpoints CheckpointStore
-	// Name distinguishes flows on the same list: each has a checkpoint of its
-	// own. So do the lists of different connections, connected accounts
-	// (WithAccount), modes and filters. Clients of New with the keys of different
-	// accounts need different Names on one store: a Poller that finds the
-	// checkpoint of another account ends with ErrCheckpointInvalid. "" is a name
-	// too.
+	// Name distinguishes flows on the same list: each has its own checkpoint. The
+	// lists of different connections, connected accounts (WithAccount), modes and
+	// filters have different checkpoints anyway. Clients made by New with the keys
+	// of different accounts need different Names in one store: a Poller that finds
+	// the checkpoint of another account ends with ErrCheckpointInvalid. "" is a
+	// valid name.
 	Name string
-	// MaxUnacked is how many events the reader may have without an
-	// acknowledgement. With as many in all, nothing more is fetched. 0 is 1000.
+	// MaxUnacked is the most events that the reader may have without an
+	// acknowledgement; 0 is 1000. If that many events are unacknowledged, delivered
+	// or not, the Poller fetches no more.
 	MaxUnacked int
 	// MaxAttempts is how often an event is delivered before it is given up, as
-	// by Term; 0 is without end.
+	// after Term; 0 is no limit.
 	MaxAttempts int
-	// OnGiveUp is called for an event that is given up, by Term or MaxAttempts:
-	// the place for a dead letter. Its Object points to the *T, and is nil where
-	// the event has a DecodeErr. Once it returns nil, the event counts as
-	// acknowledged; after an error or a panic the event is delivered again. One
-	// call is made at a time. If it is nil, the event is logged and counts as
+	// OnGiveUp is called for an event that is given up by Term or MaxAttempts, for
+	// example to store a dead letter. The Object of e points to the *T, and is nil
+	// if the event has a DecodeErr. If OnGiveUp returns nil, the event counts as
+	// acknowledged. After an error or a panic the event is redelivered. There is one
+	// call at a time. If OnGiveUp is nil, the event is logged and counts as
 	// acknowledged.
 	OnGiveUp func(ctx context.Context, e Event[any], reason error) error
-	// Workers is how many events Run handles at a time; 0 is 1. With more than
-	// one the order of handling is not that of delivery.
+	// Workers is how many events Run handles at a time; 0 is 1. With more than one,
+	// events may be handled in another order than delivered.
 	Workers int
-	// Logger is told of starts, late objects, failures and ends. If it is nil,
-	// nothing is logged.
+	// Logger logs starts, late objects, failures and ends. If nil, nothing is
+	// logged.
 	Logger *slog.Logger
-	// Observe is called with the status after every poll and every failed save,
-	// and in a long poll once every Every, for metrics. It runs beside the
-	// Poller, one call at a time. The end of the Poller waits for a call that is
-	// under way, but for no more than 10 s. If it is nil, it is not called.
+	// Observe is called with the status, for metrics: after every poll, after every
+	// failed request or save, and once every Every in a long poll. It runs
+	// concurrently with the Poller, one call at a time. At its end the Poller waits
+	// up to 10 s for a call to return. If nil, it is not called.
 	Observe func(PollStatus)
 }
 
@@ -95,91 +97,91 @@ func (c PollConfig) withDefaults() (PollConfig, error) {
 	return c, nil
 }
 
-// Poller delivers the new objects of a list, each once, the oldest first:
-// whatever crashes, comes late, is deleted or shifts in between. Between two
-// polls it is a timer, and no goroutine.
-//
-// What it does is divided among roles: fetching, delivering, saving, giving up
-// and observing. Each is a goroutine that ends when it has nothing to do, and
-// there is one of each at the most. kick starts those for which something is due.
+// Poller delivers the new objects of a list as events, each once and the oldest
+// first, even if processes crash, objects become visible late or are deleted, and
+// pages shift. Between two polls it uses a timer and no goroutine.
 type Poller[T any] struct {
+	// The work is divided among roles: fetching, delivering, saving, giving up and
+	// observing. Each role is at most one goroutine, which ends when it has nothing
+	// to do. kick starts the roles that have something to do.
+
 	source    source[T]
 	cfg       PollConfig
 	mode      Mode
 	connected bool // the client is one of a Connection
 	key       string
-	claim     string // marks the checkpoints of this Poller
+	claim     string // random; marks the checkpoints of this Poller
 	log       *slog.Logger
 	events    chan Event[T]
 
 	ctx    context.Context // from Start
 	cancel context.CancelFunc
 
-	// Of the fetcher.
+	// Used by the fetching role alone.
 	last     lastPage
-	identity *keyIdentity         // of the key that the account was identified by; nil before
-	held     map[int]*incoming[T] // what a reading has found so far
+	identity *keyIdentity         // of the key that identify has checked; nil before
+	held     map[int]*incoming[T] // the objects that a reading has found so far, by tail.Fresh.Ref
 
-	// revision is of the checkpoint last saved or loaded. The holder of the save
-	// slot may use it.
+	// revision is that of the checkpoint last saved or loaded. Only the holder of
+	// the save slot may use it.
 	revision uint64
 
 	// mu is never held over a request, a save, a log call or a callback.
 	mu      sync.Mutex
 	phase   phase
 	err     error
-	account string // that the checkpoint belongs to, where that is known
+	account string // the account of the checkpoint; empty if unknown
 	timer   *time.Timer
 	timerAt time.Time // when timer fires; zero if it is not set
 	roles   roles
-	wake    chan struct{} // tells the deliverer of an Ack or Nack; nil while there is none
+	wake    chan struct{} // wakes the delivering role after an Ack or Nack; nil while it does not run
 
 	tail        *tail.Tail
 	drainer     *drainer // nil while no backlog is drained
 	queue       *delivery.Queue[*incoming[T]]
-	polling     bool      // a poll is under way, or has failed and goes on at pollAt
-	paused      bool      // the poll has waited for the reader: it sweeps, although its time is over
+	polling     bool      // a poll is in progress, or has failed and continues at pollAt
+	paused      bool      // the poll has waited for the reader: it sweeps, although the next poll is due
 	pollAt      time.Time // when the next poll, or the rest of a failed one, is due
-	began       time.Time // when the poll was due
-	beganBefore time.Time // when the poll before was due; zero before the second
-	failedAt    time.Time // when a request failed; zero if the last one did not
-	refused     time.Time // since when the key of a connection is refused; zero if it is not
-	spread      bool      // the next poll is due at random, since the first one was not
+	began       time.Time // when the current poll was due
+	beganBefore time.Time // when the previous poll was due; zero before the second poll
+	failedAt    time.Time // when the last request failed; zero if it succeeded
+	refused     time.Time // since when the key of a connection has been refused; zero if it is accepted
+	spread      bool      // the next poll is due at a random time, since the first one was not
 
-	wantObserved bool // the observer has something to tell
-	observedAt   time.Time
-	givenUp      []givenUp
+	wantObserved bool      // Observe must be called
+	observedAt   time.Time // when wantObserved was set last
+	givenUp      []givenUp // events that await OnGiveUp
 
-	changes     uint64        // of what a checkpoint holds
+	changes     uint64        // counts the changes of the checkpoint
 	saved       uint64        // the changes that are saved
 	tried       uint64        // the changes at the last attempt to save
 	saveAt      time.Time     // no save before
-	saveStarted time.Time     // of the save under way
-	slotFree    chan struct{} // closed when the save slot is free; nil if nobody waits for it
-	startedAt   time.Time     // of a flow from now on, until its floor is known
+	saveStarted time.Time     // when the current save began
+	slotFree    chan struct{} // closed when the save slot becomes free; nil if nobody waits for it
+	startedAt   time.Time     // when a flow with FromNow began; zero once its floor is known
 
 	status       PollStatus
-	waitingSince time.Time // for the client's limits
+	waitingSince time.Time // since when a request has waited for the rate limits; zero if none waits
 }
 
-// phase is where a Poller is in its life.
+// phase is the state of a Poller.
 type phase uint8
 
 const (
 	isNew phase = iota
 	isStarting
 	isRunning
-	isEnding // the context is over; the last roles finish
+	isEnding // the context has ended; the last roles finish
 	hasEnded // the channel is closed
 )
 
 // roles are the goroutines that run.
 type roles struct {
 	fetching, delivering, saving, givingUp bool
-	observing                              chan struct{} // closed when it ends; nil while nothing is observed
+	observing                              chan struct{} // closed when the observing role ends; nil while it does not run
 }
 
-// incoming is an event from when its object was read until it is done.
+// incoming is an event that is not acknowledged.
 type incoming[T any] struct {
 	event   Event[T]
 	key     tail.Key
@@ -193,29 +195,30 @@ type givenUp struct {
 	reason  error
 }
 
-// PollStatus is what a Poller is doing.
+// PollStatus is the current state of a Poller, for metrics. Counts begin with the
+// Poller.
 type PollStatus struct {
-	LastPoll      time.Time     // when the last poll ended; zero before
-	Lag           time.Duration // the age of the oldest event that is not acknowledged, by the service's clock; 0 where there is none
-	OldestUnacked time.Duration // how long ago the event was found that has waited longest for its acknowledgement; 0 where there is none
-	Requests      uint64        // made in all, without the client's own retries
-	Delivered     uint64        // events handed over, redeliveries not counted
+	LastPoll      time.Time     // when the last poll ended; zero before the first
+	Lag           time.Duration // the largest age of an unacknowledged event, by the service's clock; 0 if there is none
+	OldestUnacked time.Duration // the longest time since an unacknowledged event was found; 0 if there is none
+	Requests      uint64        // requests made, without the retries of the client
+	Delivered     uint64        // events delivered, without redeliveries
 	Late          uint64        // events found after newer ones
 	GivenUp       uint64        // events that ended by Term or MaxAttempts
-	Unacked       int           // events found and not acknowledged
-	Waiting       time.Duration // how long the request under way has waited for the client's rate limits; 0 while none waits
+	Unacked       int           // events found and not acknowledged, delivered or not
+	Waiting       time.Duration // how long a request has waited for the rate limits of the client; 0 if none waits
 
-	Failures   int   // requests that failed in a row
-	LastError  error // of the last poll; nil when it went well
-	HandlerErr error // that a handler of Run returned last; nil after a success
-	SaveErr    error // of the last save, or of one that takes very long; nil when it went well
+	Failures   int   // consecutive requests that failed
+	LastError  error // of the last poll; nil if it succeeded
+	HandlerErr error // the last error of the handler of Run or of OnGiveUp; nil after a success of the handler
+	SaveErr    error // of the last save, or of a save that takes longer than 10 s; nil if it succeeded
 
 	CheckpointBytes int // the size of the checkpoint last saved
 }
 
-// NewPoller makes a Poller for the list of a service, such as client.Charges. It
-// makes no request. It returns an error for a value of cfg that is out of range,
-// and for a filter that Where has refused.
+// NewPoller makes a Poller for a source, such as client.Charges. It makes no
+// request. It returns an error if a value of cfg is out of range, or if the source
+// comes from Where with an invalid filter.
 func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -238,19 +241,20 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 	}, nil
 }
 
-// Start begins to poll and returns the channel of new objects. It claims the
-// checkpoint: of two Pollers on one the newest wins, and the older ends with
-// ErrCheckpointConflict at its next save.
+// Start begins to poll and returns the channel of events. It claims the
+// checkpoint: of two Pollers on one checkpoint the newer continues, and the older
+// ends with ErrCheckpointConflict at its next save.
 //
-// The channel is closed when the Poller ends: because ctx was cancelled, or by an
-// error that waiting does not cure, which Err returns: a bad key, a missing
-// permission, an endpoint that is not there, a connection that was removed,
-// disabled or made write-only, another Poller on the checkpoint, or a checkpoint
-// that turns out to be another account's. On a connection, a key that is refused
-// is retried for a quarter of an hour, since an Update may bring another one.
+// The channel is closed when the Poller ends: because ctx was cancelled, or by a
+// permanent error, which Err returns. Permanent errors are an invalid key, a
+// missing permission, a missing endpoint, a connection that was removed, disabled
+// or made write-only, another Poller on the checkpoint, and a checkpoint of another
+// account. On a connection a refused key is retried for 15 minutes, because an
+// Update may bring another key.
 //
-// Start returns an error if the checkpoint cannot be read, used or claimed, and
-// may then be called again; and the second time.
+// Start returns an error if the checkpoint cannot be read, used or claimed. Then
+// it may be called again. It also returns an error if the Poller was started
+// before.
 func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) {
 	p.mu.Lock()
 	if p.phase != isNew {
@@ -274,15 +278,15 @@ func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) {
 	return p.events, nil
 }
 
-// Err is why the Poller ended; nil while it runs, and when its context was
-// cancelled.
+// Err returns the error by which the Poller ended. It is nil while the Poller runs,
+// and if it ended because its context was cancelled.
 func (p *Poller[T]) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-// Status tells what the Poller is doing.
+// Status returns the current state of the Poller.
 func (p *Poller[T]) Status() PollStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()

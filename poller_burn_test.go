@@ -16,7 +16,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// What used to burn a core, grow without end or stop the flow.
+// Cases that used to spin, to grow without a limit or to stop the flow.
 
 // restingBubble runs f in a synctest bubble. In a bubble with a goroutine that
 // never rests, or that waits for a mutex for ever, fake time stands still: then
@@ -123,8 +123,8 @@ func TestPollerBehindASlowReaderKeepsItsCheckpointSmall(t *testing.T) {
 	})
 }
 
-// A reader that empties the channel once a minute has the Poller pause in the
-// middle of each poll, for longer than Every.
+// A reader that empties the channel once a minute makes the Poller pause within each
+// poll, for longer than Every.
 func TestPollerThatItsReaderPausesKeepsItsCheckpointSmall(t *testing.T) {
 	restingBubble(t, func(t *testing.T) {
 		s := newShop(t, stripetest.WithRequestLog(1))
@@ -151,8 +151,7 @@ func TestPollerThatItsReaderPausesKeepsItsCheckpointSmall(t *testing.T) {
 // customersKey is the key of a checkpoint of the shop's customers.
 const customersKey = "test///customers//"
 
-// slowStore hangs in Save once it is told to, and perhaps is deaf to the
-// context.
+// slowStore hangs in Save while hangs is set. If deaf is set, it ignores the context.
 type slowStore struct {
 	stripekit.MemoryStore
 	hangs atomic.Bool

@@ -19,7 +19,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// hookedStore lets a test stand between a Poller and its store.
+// hookedStore calls hooks of a test between a Poller and its store.
 type hookedStore struct {
 	stripekit.MemoryStore
 
@@ -59,21 +59,21 @@ func (h *hookedStore) saveCount() int {
 	return h.saves
 }
 
-// savedKeys are the keys that were saved, in order.
+// savedKeys returns the keys that were saved, in order.
 func (h *hookedStore) savedKeys() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Sorted(maps.Keys(h.keys))
 }
 
-// lastSize is the size of the data saved last.
+// lastSize returns the size of the data saved last.
 func (h *hookedStore) lastSize() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.size
 }
 
-// key is the only key saved so far.
+// key returns the only key saved so far.
 func (h *hookedStore) key(t *testing.T) string {
 	t.Helper()
 	keys := h.savedKeys()
@@ -115,8 +115,8 @@ func TestPollerOutlastsALateAckOfItsPredecessor(t *testing.T) {
 	})
 }
 
-// TestPollerOfARollingUpdateYieldsToTheNewest starts each process while the one
-// before still runs, and has an event in its handler.
+// TestPollerOfARollingUpdateYieldsToTheNewest starts each process while the previous
+// one still runs and handles an event.
 func TestPollerOfARollingUpdateYieldsToTheNewest(t *testing.T) {
 	const updates = 6
 	synctest.Test(t, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestPollerOfARollingUpdateYieldsToTheNewest(t *testing.T) {
 	})
 }
 
-// unclearSaves are ways in which a save arrives and its caller cannot know.
+// unclearSaves are saves that are carried out although the caller gets an error.
 var unclearSaves = map[string]func(ctx context.Context, save func() (uint64, error)) (uint64, error){
 	"the response is lost": func(_ context.Context, save func() (uint64, error)) (uint64, error) {
 		if _, err := save(); err != nil {
@@ -194,7 +194,7 @@ var unclearSaves = map[string]func(ctx context.Context, save func() (uint64, err
 
 func TestPollerOutlastsASaveOfUnclearEnd(t *testing.T) {
 	for name, unclear := range unclearSaves {
-		for _, of := range []int{1, 2, 3} { // of so many saves one
+		for _, of := range []int{1, 2, 3} { // one of this many saves
 			t.Run(fmt.Sprintf("%s, one of %d", name, of), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newShop(t)
@@ -400,7 +400,7 @@ func TestPollersOfDifferentFlowsShareNoCheckpoint(t *testing.T) {
 		s := newShop(t)
 		s.interfere(func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/v1/issuing") {
-				return answer(r, 200, `{"data":[{"id":"ic_1","created":1}],"has_more":false}`), nil
+				return response(r, 200, `{"data":[{"id":"ic_1","created":1}],"has_more":false}`), nil
 			}
 			return nil, nil
 		})

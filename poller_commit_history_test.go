@@ -15,8 +15,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// historyLife is the life of a process in a history: from its crash on, nothing
-// that it stores arrives.
+// historyLife is a process in a history. After its crash, its saves have no effect.
 type historyLife struct {
 	*ledger
 	mu   sync.Mutex
@@ -38,7 +37,7 @@ func (l *historyLife) crash() {
 	l.dead = true
 }
 
-// history is a random sequence of lives on one database. Objects with an even
+// history is a random sequence of processes on one database. Objects with an even
 // number are acknowledged by Commit, the others by Ack.
 type history struct {
 	*shop
@@ -51,7 +50,7 @@ type history struct {
 	unknown, refused, acknowledged, conflicts int
 }
 
-// live is a life: it ends by a crash, by a stop, or when the next life begins.
+// live runs a process, until a crash, a stop, or the start of the next process.
 func (h *history) live() (end func(crash bool)) {
 	life := &historyLife{ledger: h.db}
 	p := h.poller(stripekit.PollConfig{Checkpoints: life, From: stripekit.FromBeginning, MaxUnacked: 4 + h.rand.IntN(30)})
@@ -91,7 +90,7 @@ func (h *history) live() (end func(crash bool)) {
 	}
 }
 
-// deal acknowledges a batch of events, or has them delivered again.
+// deal acknowledges a batch of events, or calls Nack for each.
 func (h *history) deal(ctx context.Context, p *stripekit.Poller[stripekit.Customer], life *historyLife, r *rand.Rand, batch []customerEvent) {
 	var commit []customerEvent
 	h.mu.Lock()
@@ -162,7 +161,7 @@ func TestPollerCommitsEveryRowOnceInRandomHistories(t *testing.T) {
 				h.number[id] = len(h.number)
 			}
 		}
-		var lingering []func(bool) // lives that have not noticed their successor
+		var lingering []func(bool) // processes that have not noticed their successor
 		for range lives {
 			end := h.live()
 			for range 1 + h.rand.IntN(4) {

@@ -49,15 +49,15 @@ func (d *ledger) written(id string) int {
 
 var errConnectionLost = errors.New("the connection to the database was lost")
 
-// commit is a commit that goes well.
+// commit is a commit that succeeds.
 func (d *ledger) commit(events ...customerEvent) func(context.Context, stripekit.Checkpoint) (uint64, error) {
 	return func(ctx context.Context, c stripekit.Checkpoint) (uint64, error) {
 		return d.transact(ctx, c, events...)
 	}
 }
 
-// commitUnknown is a commit that may have been stored, of which the caller
-// learns nothing but an error.
+// commitUnknown is a commit that may have been stored although the caller gets an
+// error.
 func (d *ledger) commitUnknown(stored bool, events ...customerEvent) func(context.Context, stripekit.Checkpoint) (uint64, error) {
 	return func(ctx context.Context, c stripekit.Checkpoint) (uint64, error) {
 		if stored {

@@ -13,8 +13,8 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// A poller on a connection that is changed while it runs goes on where it may,
-// and ends where it would mix two accounts or modes.
+// A Poller on a connection that is updated while it runs continues, unless it would
+// mix two accounts or modes.
 func TestPollerFollowsItsConnection(t *testing.T) {
 	key := func(key string) func(*stripekit.Connection) {
 		return func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret(key) }
@@ -37,7 +37,7 @@ func TestPollerFollowsItsConnection(t *testing.T) {
 						return nil, nil
 					}
 					key, _, _ := r.BasicAuth()
-					return answer(r, 200, fmt.Sprintf(`{"id":"acct_%s"}`, key[len("sk_test_"):len("sk_test_one")])), nil
+					return response(r, 200, fmt.Sprintf(`{"id":"acct_%s"}`, key[len("sk_test_"):len("sk_test_one")])), nil
 				})
 				connections := stripekit.NewConnections(stripekit.WithHTTPClient(&http.Client{Transport: s}), stripekit.WithMaxRetries(0))
 				connection := stripekit.Connection{Name: "shop", APIKey: stripekit.NewSecret("sk_test_one"), BaseURL: s.server.URL}

@@ -18,7 +18,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// meter counts the list requests that go to a server, and the bytes that come.
+// meter counts the list requests to a server, and the bytes of the responses.
 type meter struct {
 	server   *stripetest.Server
 	mu       sync.Mutex
@@ -45,11 +45,11 @@ func (m *meter) reading() (requests, bytes int) {
 	return m.requests, m.bytes
 }
 
-// load is what an account does, in steps of a poll.
+// load is the activity of an account, poll by poll.
 type load struct {
 	name  string
 	sells func(poll int) int // charges in the 15 s before a poll
-	polls int                // that are measured
+	polls int                // how many are measured
 }
 
 var loads = []load{
@@ -60,7 +60,7 @@ var loads = []load{
 	{"10 charges a second", func(int) int { return 150 }, 16},
 }
 
-// way is a way to poll: it returns the ids delivered in all after each poll.
+// way is a method of polling. It returns all ids delivered so far after each poll.
 type way struct {
 	name string
 	run  func(t *testing.T, client *stripekit.Client, got map[string]int, polls func(yield func(int) bool))
@@ -107,8 +107,8 @@ func pollOverlap(t *testing.T, client *stripekit.Client, got map[string]int, pol
 	}
 }
 
-// TestPollerCostsLessThanOtherWays prints what a poll costs once the overlap has
-// filled.
+// TestPollerCostsLessThanOtherWays prints the cost of a poll after the time of the
+// overlap.
 func TestPollerCostsLessThanOtherWays(t *testing.T) {
 	const fill = 40 // polls of the overlap's 10 minutes
 	var out strings.Builder

@@ -18,10 +18,10 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// Objects that the type of a Poller cannot hold.
+// Objects that cannot be decoded into the type of a Poller.
 
-// sellSpoiled makes n customers. In the list the metadata of the one at index
-// spoiled have a number in place of a string.
+// sellSpoiled makes n customers. In the list the metadata of the customer at index
+// spoiled has a number in place of a string.
 func sellSpoiled(s *shop, n, spoiled int) (ids []string) {
 	for i := range n {
 		params := stripekit.CustomerCreateParams{}
@@ -90,7 +90,7 @@ func TestPollerKeepsRawAsItWas(t *testing.T) {
 		e := <-events
 		raw := string(e.Raw)
 		e.Ack()
-		for range 50 { // other pages take the place of the one that it was on
+		for range 50 { // its page is replaced by other pages
 			s.sell(20)
 			require.Len(t, collect(events, 20*time.Second), 20)
 		}
@@ -171,7 +171,7 @@ func TestPollerRunRepeatsAnObjectThatItsTypeCannotHold(t *testing.T) {
 		require.Greater(t, p.Status().OldestUnacked, 59*time.Minute)
 		require.NoError(t, end())
 
-		s.interfere(nil) // Stripe has mended it
+		s.interfere(nil) // Stripe has fixed the object
 		events, stop := s.watch(s.poller(cfg))
 		defer stop()
 		require.Equal(t, sold[10:11], collect(events, time.Minute), "nothing is lost")

@@ -19,10 +19,10 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// How a Poller ends, and what is left of it.
+// How a Poller ends, and what remains in memory.
 
-// endedPollers starts n Pollers that end by an error while their context lives
-// on, and returns weak pointers to them.
+// endedPollers starts n Pollers that end by an error while their context continues,
+// and returns weak pointers to them.
 func endedPollers(s *shop, n int, cfg stripekit.PollConfig) (all []weak.Pointer[stripekit.Poller[stripekit.ObjectID]]) {
 	nonsense, err := stripekit.NewSource[stripekit.ObjectID](s.client, "/v1/nonsense", "")
 	require.NoError(s.t, err)
@@ -70,7 +70,7 @@ func TestPollerThatEndedIsCollectedWhileItsContextLives(t *testing.T) {
 	}
 }
 
-// brokenStore accepts the claim of each key alone.
+// brokenStore accepts only the first save of each key, which is the claim.
 type brokenStore struct {
 	mu      sync.Mutex
 	claimed map[string]bool
@@ -280,7 +280,7 @@ func TestPollersShareAFailingRequestForTheAccount(t *testing.T) {
 		var requests atomic.Int64
 		s.interfere(func(r *http.Request) (*http.Response, error) {
 			requests.Add(1)
-			return answer(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
+			return response(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
 		})
 		var pollers []*stripekit.Poller[stripekit.Customer]
 		for i := range 20 {

@@ -25,13 +25,13 @@ type listFailure struct {
 	body        string
 }
 
-// failLists has every list fail.
+// failLists makes every list fail.
 func (s *shop) failLists(f listFailure) {
 	s.interfere(func(r *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(r.URL.Path, "/account") {
 			return nil, nil
 		}
-		resp := answer(r, f.status, f.body)
+		resp := response(r, f.status, f.body)
 		if f.shouldRetry != "" {
 			resp.Header.Set("Stripe-Should-Retry", f.shouldRetry)
 		}
@@ -111,8 +111,8 @@ func TestPollerEndsAtOnceByWhatDoesNotPass(t *testing.T) {
 	}
 }
 
-// keyShop is a shop of which a Poller on a Connection reads. It refuses every
-// key but the good one.
+// keyShop is a shop that a Poller on a Connection reads from. It refuses every key
+// but the good one.
 type keyShop struct {
 	*shop
 	good        atomic.Value // string
@@ -127,7 +127,7 @@ func newKeyShop(t *testing.T) *keyShop {
 	s.good.Store("sk_test_1")
 	s.interfere(func(r *http.Request) (*http.Response, error) {
 		if key, _, _ := r.BasicAuth(); key != s.good.Load() {
-			return answer(r, 401, `{"error":{"type":"invalid_request_error","message":"Invalid API Key provided"}}`), nil
+			return response(r, 401, `{"error":{"type":"invalid_request_error","message":"Invalid API Key provided"}}`), nil
 		}
 		return nil, nil
 	})
@@ -208,7 +208,7 @@ func TestPollerEndsByAnImpossibleAccountID(t *testing.T) {
 		asked := 0
 		s.interfere(func(r *http.Request) (*http.Response, error) {
 			asked++
-			return answer(r, 200, `{"id":"not-an-account"}`), nil
+			return response(r, 200, `{"id":"not-an-account"}`), nil
 		})
 		p := s.poller(stripekit.PollConfig{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -221,7 +221,7 @@ func TestPollerEndsByAnImpossibleAccountID(t *testing.T) {
 func TestPollerThatPollsHourlyRetriesWithinSeconds(t *testing.T) {
 	for name, fail := range map[string]func(r *http.Request) (*http.Response, error){
 		"a 500": func(r *http.Request) (*http.Response, error) {
-			return answer(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
+			return response(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
 		},
 		"no network": func(*http.Request) (*http.Response, error) { return nil, errors.New("no route to host") },
 	} {
@@ -272,7 +272,7 @@ func TestPollerWaitsForRetryAfter(t *testing.T) {
 					defer stop()
 					pass(time.Minute)
 					s.interfere(func(r *http.Request) (*http.Response, error) {
-						resp := answer(r, status, body)
+						resp := response(r, status, body)
 						resp.Header.Set("Retry-After", "600")
 						return resp, nil
 					})

@@ -24,8 +24,8 @@ const (
 	goalLatency = 300 * time.Millisecond
 )
 
-// TestPollerGoals measures in fake time what the Poller promises of a busy list,
-// prints a table of goals and figures, and fails where a goal is missed.
+// TestPollerGoals measures the promises of the Poller for a busy list in fake time,
+// prints a table of goals and figures, and fails if a goal is missed.
 func TestPollerGoals(t *testing.T) {
 	var table goalTable
 	defer func() { t.Logf("\n| goal | measured | met |\n|---|---|---|\n%s", &table) }()
@@ -35,7 +35,7 @@ func TestPollerGoals(t *testing.T) {
 	measureCommonStart(t, &table)
 }
 
-// goalTable is Markdown.
+// goalTable is a table in Markdown.
 type goalTable struct{ strings.Builder }
 
 func (table *goalTable) add(t *testing.T, met bool, goal, format string, args ...any) {
@@ -99,7 +99,7 @@ func measureCommonStart(t *testing.T, table *goalTable) {
 		"%.2f × (%d and %.0f)", float64(most)/mean, most, mean)
 }
 
-// goalArrivals is how objects are spread over the time.
+// goalArrivals is how objects are spread over time.
 type goalArrivals struct {
 	name string
 	gap  func(random *rand.Rand, mean time.Duration) time.Duration
@@ -119,7 +119,7 @@ type goalFault struct {
 }
 
 func serverError(r *http.Request, _ *http.Response) *http.Response {
-	return answer(r, http.StatusInternalServerError, `{"error":{"type":"api_error","message":"broken"}}`)
+	return response(r, http.StatusInternalServerError, `{"error":{"type":"api_error","message":"broken"}}`)
 }
 
 func withoutDate(_ *http.Request, resp *http.Response) *http.Response {
@@ -127,8 +127,8 @@ func withoutDate(_ *http.Request, resp *http.Response) *http.Response {
 	return resp
 }
 
-// goalNet is what lies between a client and a server in memory: each request
-// takes goalLatency, half of it before the server deals with it.
+// goalNet is the network between a client and a server in memory. Each request takes
+// goalLatency, half of it before the server handles it.
 type goalNet struct {
 	server *stripetest.Server
 	fault  goalFault
@@ -176,7 +176,7 @@ type goalFlow struct {
 	measured time.Duration // after the warm-up
 }
 
-// goalFigures is what came of a flow after its warm-up.
+// goalFigures are the measurements of a flow after its warm-up.
 type goalFigures struct {
 	delays     []time.Duration // from visible to delivered, ascending
 	requests   int             // of lists
@@ -231,8 +231,8 @@ func (f goalFlow) measure(t *testing.T) (m goalFigures) {
 	return m
 }
 
-// read starts a Poller whose handler notes when it was called, and returns what
-// ends it.
+// read starts a Poller with a handler that records the time of each call, and
+// returns a function that ends it.
 func (f goalFlow) read(t *testing.T, n *goalNet, delivered map[string]time.Time, observe func(stripekit.PollStatus)) (stop func()) {
 	poller, err := stripekit.NewPoller(n.client(t).Customers, stripekit.PollConfig{
 		Overlap: f.overlap, Checkpoints: new(stripekit.MemoryStore), Observe: observe,
@@ -290,7 +290,7 @@ func (f goalFlow) supply(n *goalNet, warm time.Time, m *goalFigures) map[string]
 	return visible
 }
 
-// startTogether starts Pollers from now on at one moment, and returns how many
+// startTogether starts Pollers with FromNow at the same time, and returns how many
 // polls they make in each second of the second interval.
 func startTogether(t *testing.T, pollers int) []int {
 	t.Helper()

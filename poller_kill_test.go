@@ -25,8 +25,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// tellingStore says on stdout which of the objects handled are done by a
-// checkpoint, once it is saved.
+// tellingStore prints on stdout which of the handled objects a checkpoint has
+// acknowledged, after it was saved.
 type tellingStore struct {
 	stripekit.CheckpointStore
 	mu   sync.Mutex
@@ -56,8 +56,8 @@ func (s *tellingStore) Save(ctx context.Context, key string, data []byte, revisi
 	return next, nil
 }
 
-// holds reports whether an object is done by a checkpoint: seen, or below the
-// floor and in no hole.
+// holds reports whether a checkpoint has acknowledged an object: it is seen, or
+// below the floor and in no hole.
 func holds(c *checkpoint.State, id string, created int64) bool {
 	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(append(slices.Clone(c.Seed[:]), id...), uint64(created)))
 	hash := binary.LittleEndian.Uint64(sum[:])
@@ -68,7 +68,7 @@ func holds(c *checkpoint.State, id string, created int64) bool {
 	return created < c.Floor && !inHole
 }
 
-// watchUntilKilled is the child process: it takes what comes, and says so.
+// watchUntilKilled is the child process: it acknowledges each event and prints it.
 func watchUntilKilled(url, dir string) error {
 	store, err := stripekit.NewFileStore(dir)
 	if err != nil {
@@ -98,8 +98,8 @@ func watchUntilKilled(url, dir string) error {
 	return err
 }
 
-// TestPollerSurvivesKills kills a child that polls, at random moments, and
-// holds what it said against what the server has.
+// TestPollerSurvivesKills kills a child that polls, at random moments, and compares
+// what it printed with the objects of the server.
 func TestPollerSurvivesKills(t *testing.T) {
 	if url := os.Getenv("STRIPEKIT_TEST_CHILD_OF"); url != "" {
 		require.NoError(t, watchUntilKilled(url, os.Getenv("STRIPEKIT_TEST_DIR")))
@@ -121,13 +121,13 @@ func TestPollerIsTakenOverAtAnyMoment(t *testing.T) {
 	parent := newKiller(t)
 	old := parent.start()
 	for i := range kills() {
-		// Of two that start at a time the one that claims last is the newer, whichever
-		// that is, and what they say could be heard in the wrong order.
+		// Of two processes that start at the same time, the last to claim is the newer.
+		// Their output could be read in the wrong order.
 		<-old.claimed
 		<-time.After(rand.N(150 * time.Millisecond))
 		next, grace := parent.start(), rand.N(100*time.Millisecond)
 		if i%20 == 0 {
-			grace = 3 * time.Second // it comes to save, and finds out
+			grace = 3 * time.Second // enough for a save, which fails with a conflict
 		}
 		parent.kill(old, grace)
 		parent.sell(5, time.Now())
@@ -154,7 +154,7 @@ type killer struct {
 	created map[string]int64
 
 	got   map[string]int
-	saved map[string]bool // told by a save
+	saved map[string]bool // acknowledged in a saved checkpoint
 
 	kills, takeovers, deliveries, saves int
 }
@@ -194,8 +194,8 @@ func (k *killer) finish() {
 // child is a process that polls.
 type child struct {
 	cmd     *exec.Cmd
-	claimed chan struct{} // closed when it has said something: that it has the checkpoint
-	lines   chan []string // what it said, once it has ended
+	claimed chan struct{} // closed at the first output: the process has claimed the checkpoint
+	lines   chan []string // the output, sent when the process has ended
 }
 
 func (k *killer) start() *child {
@@ -222,8 +222,8 @@ func (k *killer) start() *child {
 	return c
 }
 
-// kill ends a process by SIGKILL after a while, and hears what it said. It may
-// have ended by itself, where another has taken over.
+// kill ends a process by SIGKILL after a wait, and reads its output. The process may
+// have ended before, if another one has taken over.
 func (k *killer) kill(c *child, after time.Duration) {
 	kill := time.AfterFunc(after, func() { _ = c.cmd.Process.Kill() })
 	defer kill.Stop()
@@ -240,9 +240,9 @@ func (k *killer) kill(c *child, after time.Duration) {
 	}
 }
 
-// hear takes in a line that a process said. What one has saved, no later one may
-// get again; a process is heard when it has ended, and so before the one that
-// has taken over.
+// hear reads a line of a process. An event that one process has saved must not be
+// delivered to a later one. The output of a process is read when it has ended, and
+// so before that of its successor.
 func (k *killer) hear(line string) {
 	words := strings.Fields(line)
 	switch {

@@ -15,14 +15,13 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// No lock is held over a request, a save, a log call or a callback: whatever
-// part hangs, the methods of the Poller return at once, and so does the end of
-// another.
+// No lock is held during a request, a save, a log call or a callback. If one of them
+// hangs, the methods of the Poller return at once, and another Poller can end.
 
-// hangs is a part that hangs while it is told to, deaf to any context.
+// hangs is a part that can be made to hang and ignores any context.
 type hangs struct {
 	told  atomic.Bool
-	calls atomic.Int64 // that hang now
+	calls atomic.Int64 // how many hang now
 	awake chan struct{}
 }
 
@@ -77,14 +76,14 @@ func (s *hangingStore) Save(ctx context.Context, key string, data []byte, revisi
 func failLists(s *shop) {
 	s.interfere(func(r *http.Request) (*http.Response, error) {
 		if strings.Contains(r.URL.Path, "/customers") {
-			return answer(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
+			return response(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
 		}
 		return nil, nil
 	})
 }
 
 func TestPollerHoldsNoLockOverWhatHangs(t *testing.T) {
-	// drive has the Poller come to the part that hangs, by means of an event.
+	// drive makes the Poller reach the part that hangs, by means of an event.
 	type drive func(s *shop, e stripekit.Event[stripekit.Customer])
 	ack := func(_ *shop, e stripekit.Event[stripekit.Customer]) { e.Ack() }
 	for name, part := range map[string]struct {
@@ -178,7 +177,7 @@ func TestPollerHoldsNoLockOverWhatHangs(t *testing.T) {
 				require.NoError(t, endOther(), "the other Poller ends")
 				require.Less(t, time.Since(start), 10*time.Millisecond)
 
-				// The flow goes on meanwhile, where the requests do.
+				// The flow continues in the meantime, unless the requests hang.
 				held[4].Nack(0)
 				again := <-events
 				require.Equal(t, held[4].ID, again.ID)
@@ -233,7 +232,7 @@ func TestPollerEndsWhileItsStoreHangsForEver(t *testing.T) {
 				start := time.Now()
 				if ends == "by an error" {
 					s.interfere(func(r *http.Request) (*http.Response, error) {
-						return answer(r, 404, `{"error":{"type":"invalid_request_error","message":"no"}}`), nil
+						return response(r, 404, `{"error":{"type":"invalid_request_error","message":"no"}}`), nil
 					})
 				} else {
 					cancel()

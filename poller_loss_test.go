@@ -25,7 +25,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// receive takes one event, unless none comes for so long or the channel is
+// receive receives one event, unless there is none within a time or the channel is
 // closed.
 func receive[T any](events <-chan stripekit.Event[T], wait time.Duration) (e stripekit.Event[T], ok bool) {
 	select {
@@ -47,7 +47,8 @@ func collectOf[T any](events <-chan stripekit.Event[T], wait time.Duration) (ids
 	}
 }
 
-// started starts a Poller, and returns what ends it and waits for the end.
+// started starts a Poller, and returns a function that ends it and waits for the
+// end.
 func started[T any](t *testing.T, p *stripekit.Poller[T]) (events <-chan stripekit.Event[T], stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -68,8 +69,8 @@ type payout struct {
 
 var createdField = regexp.MustCompile(`"created":\s*(\d+)`)
 
-// payouts serves the customers of the shop as a list of payouts: each arrives up
-// to two days after it was created.
+// payouts serves the customers of the shop as a list of payouts. The arrival date of
+// each is up to two days after it was created.
 func (s *shop) payouts(r *http.Request) (*http.Response, error) {
 	if r.URL.Path != "/v1/payouts" {
 		return nil, nil
@@ -122,7 +123,7 @@ func TestPollerResumesByCreatedWhateverItsTimeField(t *testing.T) {
 		disk := new(stripekit.MemoryStore)
 		sold := s.backlogOfPayouts(disk, stripetest.Seeding{Count: 3000, Every: 80 * time.Second})
 		delivered, unsaved := map[string]int{}, map[string]bool{}
-		last := -1 // place in sold of the event that this life had last
+		last := -1 // index in sold of the last event of this process
 		take := func(e stripekit.Event[payout]) {
 			place := slices.Index(sold, e.ID)
 			require.Greater(t, place, last, "the oldest by created first")
@@ -163,7 +164,7 @@ func TestPollerResumesByCreatedWhateverItsTimeField(t *testing.T) {
 	})
 }
 
-// requireAllDelivered says how many were lost, rather than each.
+// requireAllDelivered reports how many objects were lost, instead of each.
 func requireAllDelivered(t *testing.T, sold []string, delivered map[string]int) {
 	t.Helper()
 	lost := 0
@@ -175,7 +176,7 @@ func requireAllDelivered(t *testing.T, sold []string, delivered map[string]int) 
 	require.Zero(t, lost, "lost of %d", len(sold))
 }
 
-// requireDeliveredOnce is require.ElementsMatch with the numbers alone.
+// requireDeliveredOnce is require.ElementsMatch, but reports only numbers.
 func requireDeliveredOnce(t *testing.T, sold, got []string) {
 	t.Helper()
 	delivered := map[string]int{}
@@ -253,8 +254,8 @@ func TestPollerFindsLateObjectsThoughItsMachineSleptInAPoll(t *testing.T) {
 	}
 }
 
-// sleepInAPoll has a poll read 560 objects, each so long after the other, and what
-// is late beside them. The monotonic clock stands still while the machine sleeps.
+// sleepInAPoll makes a poll read 560 objects at equal intervals, and late objects
+// among them. The monotonic clock stands still while the machine sleeps.
 func sleepInAPoll(t *testing.T, quiet, between time.Duration, before int) {
 	var slept, delay atomic.Int64
 	s := newShop(t,
@@ -269,7 +270,7 @@ func sleepInAPoll(t *testing.T, quiet, between time.Duration, before int) {
 	}
 	want := s.sell(1)
 	require.Equal(t, want, collect(events, quiet))
-	want = append(want, late()...) // what the poll reads last, or nearly
+	want = append(want, late()...) // the poll reads these last, or nearly so
 	pass(2 * time.Second)
 	var lists atomic.Int64
 	s.interfere(func(r *http.Request) (*http.Response, error) {
@@ -282,15 +283,15 @@ func sleepInAPoll(t *testing.T, quiet, between time.Duration, before int) {
 		return nil, nil
 	})
 	want = append(want, s.server.Seed("/v1/customers", stripetest.Seeding{Count: 560, First: time.Now().Add(-560 * between), Every: between})...)
-	want = append(want, late()...) // what it reads first, and so before the sleep
+	want = append(want, late()...) // the poll reads these first, before the sleep
 	got := append(want[:1:1], collect(events, 20*time.Minute)...)
 	require.GreaterOrEqual(t, lists.Load(), int64(before))
 	requireDeliveredOnce(t, want, got)
 }
 
 func TestPollerLosesNothingByADateSomewhatAhead(t *testing.T) {
-	// The first second in which the floor may have passed what is not visible yet,
-	// and those around it.
+	// The first second in which the floor may have passed an object that is not visible
+	// yet, and the seconds around it.
 	for _, at := range []time.Duration{8 * time.Minute, 9 * time.Minute, 9*time.Minute + 12*time.Second, 9*time.Minute + 28*time.Second} {
 		t.Run(at.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -405,7 +406,7 @@ func TestPollerLosesNothingByWrongDates(t *testing.T) {
 	}
 }
 
-// badStarts are what the first requests of a Poller meet, for five minutes.
+// badStarts are the failures of the first requests of a Poller, for five minutes.
 func (s *shop) badStarts() map[string]func(*http.Request) (*http.Response, error) {
 	withDate := func(date string) func(*http.Request) (*http.Response, error) {
 		return func(r *http.Request) (*http.Response, error) {
@@ -418,7 +419,7 @@ func (s *shop) badStarts() map[string]func(*http.Request) (*http.Response, error
 	}
 	return map[string]func(*http.Request) (*http.Response, error){
 		"an outage": func(r *http.Request) (*http.Response, error) {
-			return answer(r, 503, `{"error":{"type":"api_error","message":"down"}}`), nil
+			return response(r, 503, `{"error":{"type":"api_error","message":"down"}}`), nil
 		},
 		"no network":       func(*http.Request) (*http.Response, error) { return nil, errors.New("no route to host") },
 		"an empty Date":    withDate(""),
@@ -439,7 +440,7 @@ func (s *shop) accountAlone(r *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(r.URL.Path, "/account") {
 		return nil, nil
 	}
-	return answer(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
+	return response(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
 }
 
 func TestPollerFromNowDeliversAllSinceStartHoweverItStarts(t *testing.T) {

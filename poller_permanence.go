@@ -5,21 +5,21 @@ import (
 	"net/http"
 )
 
-// permanence is what an error means for a Poller.
+// permanence is the consequence of an error for a Poller.
 type permanence int
 
 const (
-	// passes: the Poller polls again after a wait.
+	// passes: the error is temporary. The Poller polls again after a wait.
 	passes permanence = iota
-	// waitsForKey: the key is refused, and an update of the connection may bring
-	// another. The Poller decides how long it waits for one.
+	// waitsForKey: the key is refused, and an Update of the connection may bring
+	// another key. The Poller decides how long it waits for one.
 	waitsForKey
-	// ends: the same request would fail again. The Poller ends.
+	// ends: the error is permanent. The Poller ends.
 	ends
 )
 
-// endsPoller returns what an error of a poll means for the Poller. connection
-// reports whether the client is one of a Connection. The first row that matches
+// endsPoller returns the consequence of an error for a Poller. connection reports
+// whether the client belongs to a Connection. The first matching row of this table
 // decides:
 //
 //	the error                                              | means
@@ -27,24 +27,25 @@ const (
 //	none                                                   | passes
 //	ErrNoConnection, ErrDisabled, ErrWriteOnly             | ends
 //	ErrCheckpointConflict, ErrCheckpointInvalid            | ends
-//	*ParamError: refused before it was sent                | ends
+//	*ParamError: a parameter was refused before sending    | ends
 //	an account id that does not begin with "acct_"         | ends
 //	no *Error, or no response: network, context, store     | passes
 //	Stripe-Should-Retry: true                              | passes
 //	Stripe-Should-Retry: false, 401                        | as 401 below
-//	Stripe-Should-Retry: false, 4xx but 409 and 429        | ends
-//	a body without type and code: the page of a proxy      | passes
+//	Stripe-Should-Retry: false, 4xx except 409 and 429     | ends
+//	a body without type and code, as from a proxy          | passes
 //	401 on a Connection                                    | waitsForKey
-//	401 else                                               | ends
+//	401 otherwise                                          | ends
 //	408, 409, 424, 425, 429                                | passes
 //	any other 4xx                                          | ends
 //	any other status: 5xx, 3xx, a 200 that cannot be read  | passes
 //
-// Stripe-Should-Retry: false forbids a retry at once. A Poller waits longer than
-// that, and so takes a 409, 429 or 5xx with it for one that passes.
+// Stripe-Should-Retry: false forbids an immediate retry. A Poller waits longer, so
+// a 409, 429 or 5xx with that header is temporary.
 //
-// A page whose cursor names an object that is gone fails with a 400 or 404 that
-// must not end a Poller: the caller asks cursorLost first.
+// If the cursor of a query names an object that does not exist any more, the
+// response is a 400 or 404 that must not end a Poller. So the caller checks
+// cursorLost first.
 func endsPoller(err error, connection bool) permanence {
 	for _, refusal := range []error{
 		ErrNoConnection, ErrDisabled, ErrWriteOnly,
@@ -80,6 +81,6 @@ func endsPoller(err error, connection bool) permanence {
 	return ends
 }
 
-// fromStripe reports whether the body of the response was an error of Stripe's
-// API, as opposed to the page of a proxy on the way.
+// fromStripe reports whether the body of the response was an error of the Stripe
+// API, and not of a proxy.
 func (e *Error) fromStripe() bool { return e.Type != "" || e.Code != "" }

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// permanenceRow is a row of the table of endsPoller: what a status means for the
-// Poller of a Connection, by the header Stripe-Should-Retry.
+// permanenceRow is a row of the table of endsPoller: the consequence of a status for
+// the Poller of a Connection, by the header Stripe-Should-Retry.
 type permanenceRow struct {
 	status  int
 	stripes permanence // without the header, of Stripe's own body

@@ -7,20 +7,21 @@ import (
 	"sync"
 )
 
-// errGoexit is why a Poller ended whose handler ended its goroutine.
+// errGoexit is the error of a Poller after its handler has called runtime.Goexit.
 var errGoexit = errors.New("stripe: the handler of the poller called runtime.Goexit")
 
-// Run starts the Poller, calls handle for each event, and acknowledges it when
-// handle returns nil; on an error the event comes again, after a second first
-// and then less and less often. An event with a DecodeErr is not given to handle:
-// it counts as if handle had returned that error, so that PollConfig.MaxAttempts
-// and OnGiveUp deal with it.
+// Run starts the Poller, calls handle for each event, and acknowledges the event if
+// handle returns nil. After an error the event is redelivered, with waits that
+// double from one second to five minutes. handle is not called with an event that
+// has a DecodeErr: Run treats it as if handle had returned that error, so that
+// PollConfig.MaxAttempts and OnGiveUp apply.
 //
-// Run returns when the Poller ends, after the last handle has returned and the
-// last acknowledgement is saved: with its Err, or the error of that save. If
-// handle panics, the Poller ends without that event acknowledged, and Run panics
-// with a *PanicError. If handle ends its goroutine (runtime.Goexit, as FailNow of
-// package testing does), the Poller ends likewise and Run returns an error.
+// Run returns when the Poller has ended, all calls of handle have returned, and the
+// last acknowledgement is saved. It returns the Err of the Poller, or the error of
+// that save. If handle panics, the event is not acknowledged, the Poller ends, and
+// Run panics with a *PanicError. If handle calls runtime.Goexit, as FailNow of
+// package testing does, the event is not acknowledged, the Poller ends, and Run
+// returns an error.
 func (p *Poller[T]) Run(ctx context.Context, handle func(context.Context, Event[T]) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -34,7 +35,7 @@ func (p *Poller[T]) Run(ctx context.Context, handle func(context.Context, Event[
 		workers.Go(func() { r.work(ctx) })
 	}
 	workers.Wait()
-	for range events { // what is left when every worker has failed
+	for range events { // events are left if every worker has failed
 	}
 	flushing, stop := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer stop()
@@ -55,17 +56,18 @@ type run[T any] struct {
 	events <-chan Event[T]
 
 	mu       sync.Mutex
-	panicked *PanicError // the first
+	panicked *PanicError // the first panic of handle
 }
 
-// work handles events until there are no more, or handle does not return.
+// work handles events until the channel is closed, or until handle panics or calls
+// runtime.Goexit.
 func (r *run[T]) work(ctx context.Context) {
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
-		// A Goexit leaves nothing to recover.
+		// After a Goexit, recover returns nil.
 		v := recover()
 		r.mu.Lock()
 		if v != nil && r.panicked == nil {
@@ -84,7 +86,7 @@ func (r *run[T]) work(ctx context.Context) {
 	returned = true
 }
 
-// abort ends the Poller because of its handler.
+// abort ends the Poller after a panic or a runtime.Goexit of its handler.
 func (p *Poller[T]) abort(goexit bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +97,7 @@ func (p *Poller[T]) abort(goexit bool) {
 	p.cancel()
 }
 
-// handled acknowledges an event, or has it delivered again.
+// handled acknowledges an event, or asks for its redelivery if err is not nil.
 func (p *Poller[T]) handled(e Event[T], err error) {
 	if err != nil {
 		e.receipt.Nack(e.seq, e.Attempt, redelivery(e.Attempt), err)

@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// saveEvery is the least time between two saves, and maxSaveEvery the most
-	// that a slow store makes of it.
+	// saveEvery is the minimum time between two saves. With a slow store it grows, up
+	// to maxSaveEvery.
 	saveEvery    = time.Second
 	maxSaveEvery = time.Minute
 	// saveTimeout bounds a save.
 	saveTimeout = 10 * time.Second
-	// maxClaims is how often Start tries to claim a checkpoint that others claim
-	// at the same moment.
+	// maxClaims is how often Start tries to claim a checkpoint that other Pollers
+	// claim at the same time.
 	maxClaims = 5
 )
 
-// claimCheckpoint loads the checkpoint and saves it as this Poller's.
+// claimCheckpoint loads the checkpoint, and saves it with the claim of this Poller.
 func (p *Poller[T]) claimCheckpoint(ctx context.Context, now time.Time) (*checkpoint.State, error) {
 	if p.cfg.Checkpoints == nil {
 		return p.newState(now), nil
@@ -58,8 +58,8 @@ func (p *Poller[T]) newState(now time.Time) *checkpoint.State {
 	return state
 }
 
-// load loads the checkpoint; nil where there is none. The caller holds the save
-// slot.
+// load returns the stored checkpoint, or nil if there is none. The caller holds the
+// save slot.
 func (p *Poller[T]) load(ctx context.Context) (*checkpoint.State, error) {
 	data, revision, err := p.cfg.Checkpoints.Load(ctx, p.key)
 	if err != nil {
@@ -76,9 +76,9 @@ func (p *Poller[T]) load(ctx context.Context) (*checkpoint.State, error) {
 	return state, nil
 }
 
-// unsaved reports whether there is something to save. After the end a save that
-// failed is repeated by the next acknowledgement or by Flush alone: a broken store
-// would keep the Poller in memory for ever. The caller holds mu.
+// unsaved reports whether there is something to save. After the end of the Poller, a
+// failed save is repeated only by the next acknowledgement or by Flush. Otherwise a
+// broken store would keep the Poller in memory for ever. The caller holds mu.
 func (p *Poller[T]) unsaved() bool {
 	if p.phase == hasEnded && p.changes == p.tried {
 		return false
@@ -86,8 +86,8 @@ func (p *Poller[T]) unsaved() bool {
 	return p.cfg.Checkpoints != nil && p.changes != p.saved && !p.lost()
 }
 
-// lost reports whether the checkpoint cannot be saved any more: it is another
-// Poller's, or not usable. The caller holds mu.
+// lost reports whether the checkpoint cannot be saved any more, because another
+// Poller has claimed it or it is invalid. The caller holds mu.
 func (p *Poller[T]) lost() bool {
 	return p.status.SaveErr != nil && endsPoller(p.status.SaveErr, false) == ends
 }
@@ -95,7 +95,7 @@ func (p *Poller[T]) lost() bool {
 // takeSlot takes the save slot, which must be free. The caller holds mu.
 func (p *Poller[T]) takeSlot(now time.Time) { p.roles.saving, p.saveStarted = true, now }
 
-// waitForSlot takes the save slot once it is free.
+// waitForSlot takes the save slot as soon as it is free.
 func (p *Poller[T]) waitForSlot(ctx context.Context) error {
 	for {
 		p.mu.Lock()
@@ -128,7 +128,7 @@ func (p *Poller[T]) freeSlot() {
 	p.kick()
 }
 
-// saveOnce is the role that saves. It holds the save slot.
+// saveOnce is the saving role. It holds the save slot.
 func (p *Poller[T]) saveOnce() {
 	defer p.freeSlot()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), saveTimeout)
@@ -163,9 +163,9 @@ func (p *Poller[T]) save(ctx context.Context) error {
 	return err
 }
 
-// store writes the checkpoint. Where another revision is stored than the one
-// expected, it finds out which: an earlier save may have arrived although it
-// failed.
+// store saves the checkpoint. If another revision is stored than the expected one,
+// it reloads the checkpoint: an earlier save may have been carried out although it
+// returned an error.
 func (p *Poller[T]) store(ctx context.Context) (size int, changes uint64, encoding time.Duration, err error) {
 	for range maxClaims {
 		began := time.Now()
@@ -198,15 +198,16 @@ func (p *Poller[T]) encode(also ...tail.Key) (data []byte, changes uint64) {
 	return checkpoint.Append(nil, state), changes
 }
 
-// reload finds out what is stored after a conflict. Its own save or Commit, of
-// which it was not known how it ended, is taken over:
+// reload loads the checkpoint after a conflict. If this Poller stored it, by a save
+// or Commit that returned an error, reload acknowledges the events in it:
 //
-//  1. Commit(revision 5) stores revision 6 with event E acknowledged
-//  2. the connection breaks, and Commit returns an error: E is unacknowledged
-//  3. the next save, with revision 5, is refused
-//  4. revision 6 is this Poller's, and E is acknowledged in it
+//  1. Commit stores revision 6 on top of revision 5, with event E acknowledged.
+//  2. The connection breaks, and Commit returns an error. E stays unacknowledged.
+//  3. The next save, with revision 5, is refused.
+//  4. Revision 6 has the claim of this Poller, and E is acknowledged in it.
 //
-// A checkpoint that has vanished is saved anew. Another Poller's is a conflict.
+// If the checkpoint has vanished, it is saved anew. If another Poller has stored it,
+// reload returns an ErrCheckpointConflict.
 func (p *Poller[T]) reload(ctx context.Context) error {
 	state, err := p.load(ctx)
 	switch {
@@ -237,8 +238,8 @@ func (p *Poller[T]) reload(ctx context.Context) error {
 	return nil
 }
 
-// Flush returns when every acknowledgement so far is saved, or with the error of
-// the save, or of ctx. It works after the end of the Poller too.
+// Flush waits until every acknowledgement so far is saved. It returns the error of
+// the save or of ctx. It may be called after the end of the Poller too.
 func (p *Poller[T]) Flush(ctx context.Context) error {
 	p.mu.Lock()
 	started := p.phase >= isRunning
@@ -274,7 +275,8 @@ func (p *Poller[T]) flush(ctx context.Context) error {
 	}
 }
 
-// flushed reports whether there is nothing more to do for so many changes.
+// flushed reports whether the first target changes are saved, or cannot be saved
+// any more. In the latter case it returns an error.
 func (p *Poller[T]) flushed(target uint64) (done bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -287,33 +289,32 @@ func (p *Poller[T]) flushed(target uint64) (done bool, err error) {
 	return false, nil
 }
 
-// Checkpoint is what a transaction stores for a Poller.
+// Checkpoint is the checkpoint that a transaction of Poller.Commit must store.
 type Checkpoint struct {
-	Key      string // as in CheckpointStore
-	Data     []byte
-	Revision uint64 // the one that must be stored still; 0 if nothing may be stored
+	Key      string // the key, as in CheckpointStore
+	Data     []byte // the new data
+	Revision uint64 // the revision that must be stored at present; 0 if no checkpoint may be stored
 }
 
-// ErrAcknowledged: an event was acknowledged before. What a transaction has done
-// for it again must be rolled back.
+// ErrAcknowledged: an event was acknowledged before. A transaction that handled the
+// event again must be rolled back.
 var ErrAcknowledged = errors.New("event is acknowledged already")
 
-// Commit acknowledges events by a transaction of the caller. commit stores the
-// checkpoint, if the revision stored is still Checkpoint.Revision, together with
-// what the caller makes of the events, in one transaction, and returns the new
-// revision. So what is written in such transactions is written once, whatever
-// crashes and however many Pollers run. PollConfig.Checkpoints must read what
-// commit stores.
+// Commit acknowledges events in a transaction of the caller. In one transaction,
+// commit must write the caller's results for the events, store the checkpoint if the
+// stored revision equals Checkpoint.Revision, and return the new revision. So the
+// results are written exactly once, even if processes crash or several Pollers run.
+// PollConfig.Checkpoints must load the checkpoints that commit stores.
 //
-// If commit returns an error, none of the events is acknowledged: Nack them. If
-// the transaction was committed all the same, that is noticed by the next save
-// or Commit, and the events count as acknowledged then. Where another revision is
-// stored, commit must return an error that wraps ErrCheckpointConflict: if it is
-// another Poller's, this one ends.
+// If commit returns an error, no event is acknowledged, and the caller should call
+// Nack for each. If the transaction was committed nevertheless, the next save or
+// Commit finds that out, and then acknowledges the events. If another revision is
+// stored, commit must return an error that wraps ErrCheckpointConflict. If another
+// Poller has stored that revision, this Poller ends.
 //
-// Commit returns an error that wraps ErrAcknowledged, without a call of commit or
-// after one that failed, if an event is acknowledged already. Until commit returns
-// no checkpoint is saved, and no other Commit begins.
+// Commit returns an error that wraps ErrAcknowledged if an event is acknowledged
+// already. It then has not called commit, or commit has failed. Until commit
+// returns, no checkpoint is saved, and no other Commit begins.
 func (p *Poller[T]) Commit(ctx context.Context, events []Event[T], commit func(ctx context.Context, c Checkpoint) (revision uint64, err error)) error {
 	if len(events) == 0 {
 		return nil
@@ -348,7 +349,8 @@ func (p *Poller[T]) Commit(ctx context.Context, events []Event[T], commit func(c
 	return nil
 }
 
-// unacknowledged returns the keys of the events.
+// unacknowledged returns the keys of the events, or an error if one of them is
+// acknowledged already.
 func (p *Poller[T]) unacknowledged(events []Event[T]) ([]tail.Key, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -369,7 +371,8 @@ func (p *Poller[T]) unacknowledged(events []Event[T]) ([]tail.Key, error) {
 	return keys, nil
 }
 
-// uncommitted finds out, after a Commit that failed by a conflict, what is stored.
+// uncommitted returns the error of a Commit that failed. After a conflict it
+// reloads the checkpoint, to find out whether the events are acknowledged in it.
 func (p *Poller[T]) uncommitted(ctx context.Context, events []Event[T], err error) error {
 	if !errors.Is(err, ErrCheckpointConflict) || p.cfg.Checkpoints == nil {
 		return err

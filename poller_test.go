@@ -54,7 +54,7 @@ func TestPollerPollsEveryFifteenSecondsWithOneRequest(t *testing.T) {
 func TestPollerFindsObjectsThatShareASecondAcrossPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, n := range []int{2, 100, 250, 1000} {
-			// The clock of the service stands still, so that all share a second.
+			// The clock of the service stands still, so that all objects have one second.
 			at := time.Now().Add(time.Hour)
 			s := newShop(t, stripetest.WithClock(func() time.Time { return at }))
 			events, stop := s.watch(s.poller(stripekit.PollConfig{}))
@@ -240,8 +240,7 @@ func TestPollerDeliversAgainAfterANack(t *testing.T) {
 	})
 }
 
-// A reader may be quicker with its Nack than the Poller with its own note that
-// the event was taken.
+// A reader may call Nack before the Poller has recorded that the event was received.
 func TestPollerDeliversAgainAfterEveryNack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
@@ -334,7 +333,7 @@ func TestPollerGoesOnWhereACursorIsLost(t *testing.T) {
 			s.interfere(func(r *http.Request) (*http.Response, error) {
 				if lost < 3 && r.URL.Query().Has("starting_after") {
 					lost++
-					return answer(r, status, `{"error":{"type":"invalid_request_error","code":"resource_missing","param":"starting_after","message":"No such customer"}}`), nil
+					return response(r, status, `{"error":{"type":"invalid_request_error","code":"resource_missing","param":"starting_after","message":"No such customer"}}`), nil
 				}
 				return nil, nil
 			})
@@ -354,7 +353,7 @@ func TestPollerRestsLongerWhileItFails(t *testing.T) {
 		events, stop := s.watch(p)
 		defer stop()
 		s.interfere(func(r *http.Request) (*http.Response, error) {
-			return answer(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
+			return response(r, 500, `{"error":{"type":"api_error","message":"down"}}`), nil
 		})
 		before := s.listRequests()
 		require.Empty(t, collect(events, time.Hour))
@@ -374,7 +373,7 @@ func TestPollerIsNotEndedByAProxysPage(t *testing.T) {
 		s := newShop(t)
 		events, stop := s.watch(s.poller(stripekit.PollConfig{}))
 		defer stop()
-		s.interfere(func(r *http.Request) (*http.Response, error) { return answer(r, 403, "<html>blocked</html>"), nil })
+		s.interfere(func(r *http.Request) (*http.Response, error) { return response(r, 403, "<html>blocked</html>"), nil })
 		sold := s.sell(1)
 		require.Empty(t, collect(events, time.Hour))
 		s.interfere(nil)
@@ -391,7 +390,7 @@ func TestPollerTakesTheDateOfAnInvoiceItem(t *testing.T) {
 			if r.URL.Path == "/v1/account" {
 				return nil, nil
 			}
-			return answer(r, 200, `{"data":[{"id":"ii_1","date":946684800}],"has_more":false}`), nil
+			return response(r, 200, `{"data":[{"id":"ii_1","date":946684800}],"has_more":false}`), nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		err = p.Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.InvoiceItem]) error {
@@ -414,9 +413,9 @@ func TestPollerOutlastsFailuresAndLosesNothing(t *testing.T) {
 		s.interfere(func(r *http.Request) (*http.Response, error) {
 			switch calls.Add(1) % 7 {
 			case 1:
-				return answer(r, 500, `{"error":{"message":"down"}}`), nil
+				return response(r, 500, `{"error":{"message":"down"}}`), nil
 			case 2:
-				return answer(r, 200, `{"object":"list","data":[{"id":"cus_1","cre`), nil
+				return response(r, 200, `{"object":"list","data":[{"id":"cus_1","cre`), nil
 			case 3:
 				return nil, errors.New("connection reset")
 			}
@@ -446,7 +445,7 @@ func TestPollerEndsOnErrorsThatWillNotPass(t *testing.T) {
 				defer stop()
 				s.interfere(func(r *http.Request) (*http.Response, error) {
 					if strings.HasPrefix(r.URL.Path, "/v1/charges") {
-						return answer(r, tt.status, `{"error":{"type":"invalid_request_error","message":"no"}}`), nil
+						return response(r, tt.status, `{"error":{"type":"invalid_request_error","message":"no"}}`), nil
 					}
 					return nil, nil
 				})

@@ -18,8 +18,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// The known ways in which pollers of lists lose or repeat objects, each against
-// a stripetest that makes the trouble.
+// The known ways in which pollers of lists lose or repeat objects, each with a
+// stripetest server that causes it.
 
 func TestPollerDeliversWhatBecomesVisibleLate(t *testing.T) {
 	for _, late := range []time.Duration{time.Second, time.Minute, 9 * time.Minute} {
@@ -85,7 +85,7 @@ func TestPollerLosesNothingWhenItsCursorIsDeleted(t *testing.T) {
 		require.Len(t, deleted, 3)
 		stop()
 
-		// And all that the checkpoint knows of goes while nobody looks.
+		// All objects in the checkpoint are deleted while no Poller runs.
 		for _, id := range sold[300:] {
 			if !deleted[id] {
 				remove(id)
@@ -117,7 +117,7 @@ func TestPollerSkipsNothingWhenAPageFails(t *testing.T) {
 		"truncated JSON": stripetest.Truncate(1000),
 		"garbled JSON":   stripetest.Garble(),
 		"a timeout":      stripetest.Delay(time.Hour),
-		"a reset":        stripetest.Reset(stripetest.InAnswer),
+		"a reset":        stripetest.Reset(stripetest.InResponse),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -133,8 +133,8 @@ func TestPollerSkipsNothingWhenAPageFails(t *testing.T) {
 	}
 }
 
-// mortalStore is the store of a process that dies: from then on nothing that it
-// saves arrives.
+// mortalStore is the store of a process that crashes. After the crash its saves have
+// no effect.
 type mortalStore struct {
 	stripekit.CheckpointStore
 	dead atomic.Bool
@@ -148,8 +148,8 @@ func (m *mortalStore) Save(ctx context.Context, key string, data []byte, revisio
 }
 
 func TestPollerKilledAnywhereRepeatsOnlyWhatWasNotSaved(t *testing.T) {
-	// after is how many events are taken before the end, acked how many of
-	// them, and wait whether there is time for a save.
+	// after is how many events are received before the end, acked how many of them
+	// are acknowledged, and wait whether there is time for a save.
 	for _, at := range []struct {
 		after, acked int
 		wait         time.Duration
@@ -244,7 +244,7 @@ func TestPollerDrains45DaysInBoundedMemory(t *testing.T) {
 			for next < backlog && (crash == crashes || delivered < (crash+1)*backlog/(crashes+1)) {
 				e := <-events
 				at := next
-				if first && e.ID != want[next] { // unsaved acknowledgements come again
+				if first && e.ID != want[next] { // events with an unsaved acknowledgement are redelivered
 					at = slices.Index(want[max(0, next-30_000):next], e.ID) + max(0, next-30_000)
 					require.Positive(t, at)
 					repeated += next - at
@@ -268,7 +268,7 @@ func TestPollerDrains45DaysInBoundedMemory(t *testing.T) {
 	})
 }
 
-// heap is how many bytes are in use.
+// heap returns how many bytes are in use.
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -437,8 +437,8 @@ func TestNewSourceReadsTheTimeFieldItIsTold(t *testing.T) {
 	})
 }
 
-// TestPollerStartsAndStopsAtAnyMoment leaves no goroutine: the bubble of
-// synctest does not end before the last one has.
+// TestPollerStartsAndStopsAtAnyMoment also shows that no goroutine is left: the
+// bubble of synctest ends after the last goroutine.
 func TestPollerStartsAndStopsAtAnyMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)

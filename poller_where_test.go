@@ -125,8 +125,8 @@ func TestPollerDeliversExpandedObjects(t *testing.T) {
 	})
 }
 
-// TestPollerOfAFilterHasACheckpointOfItsOwn has flows with one Name on one
-// store: a filter that changes begins anew, and one that is the same resumes.
+// TestPollerOfAFilterHasACheckpointOfItsOwn starts flows with one Name on one store:
+// with another filter a flow begins anew, and with the same filter it resumes.
 func TestPollerOfAFilterHasACheckpointOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)

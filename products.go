@@ -6,21 +6,21 @@ import (
 	"iter"
 )
 
-// Product is something that is sold. What it costs is in its prices, or, in the
-// orders of old versions, in its SKUs.
+// Product is something that is sold. What it costs is in its prices, or in its SKUs
+// for the orders of old versions.
 type Product struct {
-	ID                  string             `json:"id"` // made by Stripe, or chosen at creation
+	ID                  string             `json:"id"` // made by Stripe, or set at creation
 	Active              bool               `json:"active"`
-	Attributes          []string           `json:"attributes"` // legacy: what its SKUs differ in
+	Attributes          []string           `json:"attributes"` // legacy: the attributes that distinguish its SKUs
 	Caption             string             `json:"caption"`    // legacy
 	Created             UnixTime           `json:"created"`
-	DeactivateOn        []string           `json:"deactivate_on"` // legacy: the connect applications that are told not to sell it
+	DeactivateOn        []string           `json:"deactivate_on"` // legacy: the Connect applications that must not sell it
 	DefaultPrice        Ref[Price]         `json:"default_price"`
-	Deleted             bool               `json:"deleted"` // then only ID is set besides
+	Deleted             bool               `json:"deleted"` // if true, only ID is also set
 	Description         string             `json:"description"`
 	Images              []string           `json:"images"` // URLs, up to 8
 	Livemode            bool               `json:"livemode"`
-	MarketingFeatures   []MarketingFeature `json:"marketing_features"` // named features in 2023
+	MarketingFeatures   []MarketingFeature `json:"marketing_features"` // called features in versions of 2023
 	Metadata            Metadata           `json:"metadata"`
 	Name                string             `json:"name"`
 	PackageDimensions   *PackageDimensions `json:"package_dimensions"`
@@ -35,7 +35,7 @@ type Product struct {
 
 func (p *Product) at() UnixTime { return p.Created }
 
-// UnmarshalJSON reads the object under its current and its former field names.
+// UnmarshalJSON reads the object by its current and its former field names.
 func (p *Product) UnmarshalJSON(b []byte) error {
 	type plain Product
 	former := struct {
@@ -51,23 +51,22 @@ func (p *Product) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarketingFeature is one thing that a product is praised for, in an object or
-// in parameters.
+// MarketingFeature is an advertised feature of a product, in an object or in
+// parameters.
 type MarketingFeature struct {
 	Name string `json:"name" form:"name"`
 }
 
-// PackageDimensions is the size of a product as it is shipped, in inches, and
-// its weight, in ounces; in an object or in parameters, where all four are
-// required.
+// PackageDimensions is the size and weight of a product for shipping, in an object or
+// in parameters. In parameters all four are required.
 type PackageDimensions struct {
-	Height float64 `json:"height" form:"height"`
-	Length float64 `json:"length" form:"length"`
-	Weight float64 `json:"weight" form:"weight"`
-	Width  float64 `json:"width" form:"width"`
+	Height float64 `json:"height" form:"height"` // in inches
+	Length float64 `json:"length" form:"length"` // in inches
+	Weight float64 `json:"weight" form:"weight"` // in ounces
+	Width  float64 `json:"width" form:"width"`   // in inches
 }
 
-// Price is what a product costs, once or again and again.
+// Price is what a product costs, once or at regular intervals.
 type Price struct {
 	ID                string          `json:"id"`
 	Active            bool            `json:"active"`
@@ -78,22 +77,22 @@ type Price struct {
 	Metadata          Metadata        `json:"metadata"`
 	Nickname          string          `json:"nickname"`
 	Product           Ref[Product]    `json:"product"`
-	Recurring         *PriceRecurring `json:"recurring"` // nil where it is paid once
+	Recurring         *PriceRecurring `json:"recurring"` // nil for a price that is paid once
 	TaxBehavior       string          `json:"tax_behavior"`
 	Type              string          `json:"type"`                // "one_time" or "recurring"
-	UnitAmount        int64           `json:"unit_amount"`         // in the smallest unit of Currency; 0 where it is no whole number
-	UnitAmountDecimal string          `json:"unit_amount_decimal"` // the same, exactly
+	UnitAmount        int64           `json:"unit_amount"`         // in the smallest unit of Currency; 0 if it is not a whole number
+	UnitAmountDecimal string          `json:"unit_amount_decimal"` // the exact unit amount
 }
 
 // PriceRecurring is how often a price is paid, in an object or in parameters.
 type PriceRecurring struct {
 	Interval      string `json:"interval" form:"interval"`             // "day", "week", "month" or "year"
-	IntervalCount int64  `json:"interval_count" form:"interval_count"` // intervals between two payments; in parameters 0 is 1
+	IntervalCount int64  `json:"interval_count" form:"interval_count"` // the intervals between two payments; in parameters 0 is 1
 }
 
 // ProductCreateParams are the parameters of a new product. Name is required.
-// Those called legacy are refused by the API version this library pins: they
-// are for a client with an older one, by WithAPIVersion.
+// The API version of this library refuses the fields called legacy. They need an
+// older version, set by WithAPIVersion.
 type ProductCreateParams struct {
 	Name                string                  `form:"name"`
 	Active              *bool                   `form:"active"`        // nil is true
@@ -102,7 +101,7 @@ type ProductCreateParams struct {
 	DeactivateOn        []string                `form:"deactivate_on"` // legacy
 	DefaultPriceData    *DefaultPriceDataParams `form:"default_price_data"`
 	Description         *string                 `form:"description"`
-	ID                  *string                 `form:"id"`                 // nil has Stripe make one
+	ID                  *string                 `form:"id"`                 // if nil, Stripe makes one
 	Images              []string                `form:"images"`             // URLs, up to 8
 	MarketingFeatures   []MarketingFeature      `form:"marketing_features"` // up to 15
 	Metadata            Metadata                `form:"metadata"`
@@ -116,17 +115,17 @@ type ProductCreateParams struct {
 	Extra               Extra                   `form:"*"`
 }
 
-// DefaultPriceDataParams makes the default price of a new product. Currency and, of
-// UnitAmount, UnitAmountDecimal and CustomUnitAmount, one is required.
+// DefaultPriceDataParams makes the default price of a new product. Currency is
+// required, and one of UnitAmount, UnitAmountDecimal and CustomUnitAmount.
 type DefaultPriceDataParams struct {
 	Currency          string                               `form:"currency"`
-	CurrencyOptions   map[string]PriceCurrencyOptionParams `form:"currency_options"` // by currency
+	CurrencyOptions   map[string]PriceCurrencyOptionParams `form:"currency_options"` // prices in other currencies, by currency
 	CustomUnitAmount  *CustomUnitAmountParams              `form:"custom_unit_amount"`
 	Metadata          Metadata                             `form:"metadata"`
-	Recurring         *PriceRecurring                      `form:"recurring"`           // nil is paid once
+	Recurring         *PriceRecurring                      `form:"recurring"`           // nil is a price that is paid once
 	TaxBehavior       *string                              `form:"tax_behavior"`        // "inclusive", "exclusive" or "unspecified"
 	UnitAmount        *int64                               `form:"unit_amount"`         // in the smallest currency unit
-	UnitAmountDecimal *string                              `form:"unit_amount_decimal"` // the same, with up to 12 decimals
+	UnitAmountDecimal *string                              `form:"unit_amount_decimal"` // in the smallest currency unit, with up to 12 decimals
 }
 
 // PriceCurrencyOptionParams is a price in another currency.
@@ -134,14 +133,15 @@ type PriceCurrencyOptionParams struct {
 	CustomUnitAmount  *CustomUnitAmountParams `form:"custom_unit_amount"`
 	TaxBehavior       *string                 `form:"tax_behavior"`
 	Tiers             []PriceTierParams       `form:"tiers"`
-	UnitAmount        *int64                  `form:"unit_amount"`
+	UnitAmount        *int64                  `form:"unit_amount"` // in the smallest currency unit
 	UnitAmountDecimal *string                 `form:"unit_amount_decimal"`
 }
 
-// PriceTierParams is the price up to a quantity.
+// PriceTierParams is the price up to a quantity. Amounts are in the smallest
+// currency unit.
 type PriceTierParams struct {
-	UpTo              string  `form:"up_to"` // the last quantity, or "inf"
-	FlatAmount        *int64  `form:"flat_amount"`
+	UpTo              string  `form:"up_to"`       // the last quantity of the tier, or "inf"
+	FlatAmount        *int64  `form:"flat_amount"` // for the whole tier, in addition to the unit amount
 	FlatAmountDecimal *string `form:"flat_amount_decimal"`
 	UnitAmount        *int64  `form:"unit_amount"`
 	UnitAmountDecimal *string `form:"unit_amount_decimal"`
@@ -174,7 +174,7 @@ func (p *ProductCreateParams) check() error {
 	return firstError(checkImages(p.Images), p.DefaultPriceData.check(p.Extra), p.Metadata.check())
 }
 
-// maxImages is what Stripe allows on a product.
+// maxImages is the most images that Stripe allows for a product.
 const maxImages = 8
 
 func checkImages(images []string) error {
@@ -184,8 +184,8 @@ func checkImages(images []string) error {
 	return nil
 }
 
-// ProductUpdateParams change a product; what is nil stays as it is. Those
-// called legacy are refused by the API version this library pins.
+// ProductUpdateParams change a product. Nil fields stay as they are. The API version
+// of this library refuses the fields called legacy.
 type ProductUpdateParams struct {
 	Active              *bool              `form:"active"`
 	Attributes          []string           `form:"attributes"`    // legacy
@@ -193,8 +193,8 @@ type ProductUpdateParams struct {
 	DeactivateOn        []string           `form:"deactivate_on"` // legacy
 	DefaultPrice        *string            `form:"default_price"` // the id of a price of the product
 	Description         *string            `form:"description"`
-	Images              []string           `form:"images"`             // URLs, up to 8: they replace the former ones
-	MarketingFeatures   []MarketingFeature `form:"marketing_features"` // up to 15: they replace the former ones
+	Images              []string           `form:"images"`             // URLs, up to 8; they replace the former ones
+	MarketingFeatures   []MarketingFeature `form:"marketing_features"` // up to 15; they replace the former ones
 	Metadata            Metadata           `form:"metadata"`
 	Name                *string            `form:"name"`
 	PackageDimensions   *PackageDimensions `form:"package_dimensions"`
@@ -214,7 +214,7 @@ func (p *ProductUpdateParams) check() error {
 type ProductListParams struct {
 	ListParams
 	Active    *bool    `form:"active"`
-	IDs       []string `form:"ids"` // up to 100, which are one page: the service refuses them with a cursor
+	IDs       []string `form:"ids"` // up to 100, on one page: the service refuses them together with a cursor
 	Shippable *bool    `form:"shippable"`
 	URL       *string  `form:"url"`
 	Extra     Extra    `form:"*"`
@@ -225,7 +225,7 @@ type ProductsService service
 
 const productsPath = "/v1/products"
 
-// Create makes a product.
+// Create creates a product.
 func (s *ProductsService) Create(ctx context.Context, p ProductCreateParams, opts ...CallOption) (*Product, error) {
 	return create[Product](ctx, s.client, productsPath, &p, opts)
 }
@@ -240,50 +240,49 @@ func (s *ProductsService) Update(ctx context.Context, id string, p ProductUpdate
 	return update[Product](ctx, s.client, productsPath, id, &p, opts)
 }
 
-// Delete removes a product that has no prices and no SKUs; another is an
-// ErrInvalidRequest, and can be made inactive instead. What it returns has ID
-// and Deleted set.
+// Delete deletes a product without prices and SKUs. For any other product it returns
+// an ErrInvalidRequest; Update can make that product inactive. The returned Product
+// has only ID and Deleted set.
 func (s *ProductsService) Delete(ctx context.Context, id string, opts ...CallOption) (*Product, error) {
 	return remove[Product](ctx, s.client, productsPath, id, opts)
 }
 
-// List iterates over all products that p allows, newest first. It requests the
-// next page ahead, the second once half of the first is taken.
+// List iterates over all products that match p, newest first. List requests the
+// next page ahead, but the second page only when half of the first has been
+// yielded.
 func (s *ProductsService) List(ctx context.Context, p ProductListParams, opts ...CallOption) iter.Seq2[*Product, error] {
 	return list[Product](ctx, s.client, productsPath, p.ListParams, p, opts)
 }
 
-// Page reads one page of products.
+// Page reads one page of products that match p.
 func (s *ProductsService) Page(ctx context.Context, p ProductListParams, opts ...CallOption) (*Page[Product], error) {
 	return page[Product](ctx, s.client, productsPath, p.ListParams, p, opts)
 }
 
-// Where returns a Source of the products that match p, for a Poller that
-// delivers no others. The filter is part of what a checkpoint belongs to: with
-// another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.ListParams is set, because a Poller pages and reads
-// by time itself. It refuses p.IDs too: Stripe does not take them together with
-// the cursors that a Poller sends. A product that matches only after a later
-// change, because it was made active say, may not be delivered.
+// Where returns a Source of the products that match p, for a Poller or a
+// Backfill. Different filters have different checkpoints. NewPoller returns a
+// ParamError if p.ListParams is set, because a Poller sets these parameters
+// itself. The same holds for p.IDs, because Stripe refuses them together with a
+// cursor. A product that matches only after a later change, such as of Active,
+// may not be delivered.
 //
-// Of the options, WithExpand is allowed. It names fields as in a product, such
-// as "default_price", and does not change the checkpoint. WithIdempotencyKey
-// and CaptureResponse are refused.
+// WithExpand is the only option that NewPoller accepts. It names the fields as
+// in a product, such as "default_price", and does not change the checkpoint.
 func (s *ProductsService) Where(p ProductListParams, opts ...CallOption) Source[Product] {
 	return where(s.source(), p.ListParams, p, opts)
 }
 
-// Search iterates over all products that a query finds, such as
-// `active:"true" AND name~"shirt"`, by active, description, metadata, name,
-// shippable and url. What it finds is behind by up to a minute, at worst by an
-// hour. It requests the next page ahead, the second once half of the first is
-// taken. An empty query is a ParamError.
+// Search iterates over all products that a query finds, such as `active:"true"
+// AND name~"shirt"`. A query can use active, description, metadata, name,
+// shippable and url. Changes appear in the results within a minute, or within an
+// hour at worst. Search requests the next page ahead, but the second page only
+// when half of the first has been yielded. An empty query is a ParamError.
 func (s *ProductsService) Search(ctx context.Context, query string, opts ...CallOption) iter.Seq2[*Product, error] {
 	return search[Product](ctx, s.client, productsPath, query, opts)
 }
 
 // SearchPage reads one page of up to 100 products that a query finds. cursor is
-// the NextPage of the page before, and empty for the first page.
+// the NextPage of the previous page, or empty for the first page.
 func (s *ProductsService) SearchPage(ctx context.Context, query, cursor string, opts ...CallOption) (*Page[Product], error) {
 	return searchPage[Product](ctx, s.client, productsPath, query, cursor, opts)
 }

@@ -118,25 +118,26 @@ func TestIncompleteProductIsRefusedBeforeARequest(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// requireDecodes: an answer decodes to want, by the client as by encoding/json.
-func requireDecodes[T any](t *testing.T, answer string, want T, get func(*stripekit.Client) (*T, error)) {
+// requireDecodes requires that a response decodes to want, by the client and by
+// encoding/json.
+func requireDecodes[T any](t *testing.T, response string, want T, get func(*stripekit.Client) (*T, error)) {
 	t.Helper()
 	tp, client := newTape(t)
-	tp.play = func(int) string { return answer }
+	tp.play = func(int) string { return response }
 	got, err := get(client)
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(&want, got))
 
 	var std T
-	require.NoError(t, json.Unmarshal([]byte(answer), &std))
+	require.NoError(t, json.Unmarshal([]byte(response), &std))
 	require.Empty(t, cmp.Diff(want, std))
 }
 
 func TestProductDecodesInEveryVersion(t *testing.T) {
 	read := func(c *stripekit.Client) (*stripekit.Product, error) { return c.Products.Get(t.Context(), "prod_1") }
 	tests := map[string]struct {
-		answer string
-		want   stripekit.Product
+		response string
+		want     stripekit.Product
 	}{
 		"2026": {
 			`{"id":"prod_1","object":"product","active":true,"created":5,"default_price":{"id":"price_1","object":"price","product":"prod_1",
@@ -173,6 +174,6 @@ func TestProductDecodesInEveryVersion(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { requireDecodes(t, tt.answer, tt.want, read) })
+		t.Run(name, func(t *testing.T) { requireDecodes(t, tt.response, tt.want, read) })
 	}
 }

@@ -26,10 +26,10 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// trust has the process trust the certificate of httptest's servers, for
-// 127.0.0.1 and example.com, as it would trust a public authority: a client with
-// a proxy makes its network transport itself, as in a user's program. The line
-// at the top of this file has it take the place of the system's authorities.
+// trust makes the process trust the certificate of httptest's servers, for
+// 127.0.0.1 and example.com, as if it came from a public authority. This is needed
+// because a client with a proxy makes its own transport, as in a user's program.
+// The line at the top of this file makes it replace the authorities of the system.
 var trust = sync.OnceFunc(func() {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
@@ -38,7 +38,7 @@ var trust = sync.OnceFunc(func() {
 	x509.SetFallbackRoots(roots)
 })
 
-// secure starts a Stripe behind TLS.
+// secure starts a fake Stripe server with TLS.
 func secure(t *testing.T) *httptest.Server {
 	t.Helper()
 	trust()
@@ -56,7 +56,7 @@ const proxyLogin = "user:" + proxyMark
 // proxy is an HTTP proxy that makes tunnels, for those who know its password.
 type proxy struct {
 	*httptest.Server
-	status int // of the answers; 0 makes the tunnel
+	status int // of the responses; 0 makes the tunnel
 
 	mu      sync.Mutex
 	tunnels []string // where to
@@ -73,7 +73,7 @@ func newProxy(t *testing.T, start func(*httptest.Server)) *proxy {
 	return p
 }
 
-// url is the proxy's, with user and password.
+// url returns the URL of the proxy, with user and password.
 func (p *proxy) url() string { return strings.Replace(p.URL, "//", "//"+proxyLogin+"@", 1) }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -113,7 +113,7 @@ func (p *proxy) tunnel(w http.ResponseWriter, to string) {
 	join(client, service, p)
 }
 
-// Write takes note of what passes through a tunnel.
+// Write records the bytes that pass through a tunnel.
 func (p *proxy) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +126,8 @@ func (p *proxy) seen() (tunnels []string, passed string) {
 	return append(tunnels, p.tunnels...), p.passed.String()
 }
 
-// join carries bytes both ways until one side ends, and shows them to a spy.
+// join copies bytes in both directions until one side ends, and writes them to a
+// spy.
 func join(a, b net.Conn, spy io.Writer) {
 	var ways sync.WaitGroup
 	ways.Go(func() {
@@ -138,7 +139,7 @@ func join(a, b net.Conn, spy io.Writer) {
 	ways.Wait()
 }
 
-// through is a connection to a server by a proxy.
+// through returns a connection to a server through a proxy.
 func through(proxy string, server *httptest.Server) stripekit.Connection {
 	return stripekit.Connection{Name: "shop", APIKey: stripekit.NewSecret(markedKey), Proxy: proxy, BaseURL: server.URL}
 }
@@ -203,7 +204,7 @@ func TestUpdateOfTheProxyTakesEffectAndKeepsThePasswordOfTheSame(t *testing.T) {
 	require.NoError(t, cs.Update(fromJSON))
 	check(1, 0)
 
-	// The password is for its own proxy alone.
+	// The password must be sent to its own proxy alone.
 	for _, elsewhere := range []string{strings.Replace(two.URL, "//", "//****@", 1), "****"} {
 		moved := kept
 		moved.Proxy = elsewhere
@@ -270,8 +271,8 @@ func TestTestNamesTheProxyWhereItFails(t *testing.T) {
 	}
 }
 
-// requireStep has a test of a connection fail at a step, without a secret in the
-// error, its causes, the log, or the error of a plain call.
+// requireStep requires that the check of a connection fails at a step, without a
+// secret in the error, its causes, the log, or the error of a plain call.
 func requireStep(ctx context.Context, t *testing.T, c stripekit.Connection, step stripekit.CheckStep) *stripekit.CheckError {
 	t.Helper()
 	var log bytes.Buffer
@@ -370,7 +371,7 @@ func TestTestNamesTheConnectionThatIsRefused(t *testing.T) {
 }
 
 // TestTestNamesAPlainProxyThatWantsAPassword: without TLS there is no tunnel,
-// and the proxy's answer is like one of the service.
+// and the proxy's response is like one of the service.
 func TestTestNamesAPlainProxyThatWantsAPassword(t *testing.T) {
 	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "not you", http.StatusProxyAuthRequired)
@@ -383,7 +384,7 @@ func TestTestNamesAPlainProxyThatWantsAPassword(t *testing.T) {
 	require.Contains(t, requireStep(t.Context(), t, c, stripekit.StepProxy).Reason, "Proxy Authentication Required")
 }
 
-// silentServer takes connections and says nothing. It tells when it has heard
+// silentServer accepts connections and sends nothing. It signals when it has received
 // something.
 func silentServer(t *testing.T) (address string, heard chan struct{}) {
 	heard = make(chan struct{})
@@ -399,7 +400,7 @@ func silentServer(t *testing.T) (address string, heard chan struct{}) {
 	}), heard
 }
 
-// untilHeard is a context that ends when a silent server was spoken to.
+// untilHeard returns a context that ends when a silent server has received something.
 func untilHeard(t *testing.T, heard chan struct{}) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -412,7 +413,7 @@ func untilHeard(t *testing.T, heard chan struct{}) context.Context {
 	return ctx
 }
 
-// listen serves connections until the test ends, which ends them too.
+// listen serves connections until the test ends, and then closes them.
 func listen(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDocsShowCompiledCode holds each Go block of the README and of docs against
-// the file that the line above it names: it is a part of that file, or all of it.
+// TestDocsShowCompiledCode requires that each Go block of the README and of docs is
+// a part of the file that the line above it names.
 func TestDocsShowCompiledCode(t *testing.T) {
 	docs, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)

@@ -5,9 +5,8 @@ import (
 	"iter"
 )
 
-// Refund is money of a charge that goes back to who paid. Amounts are in the
-// smallest unit of the currency. A refund itself does not tell whether it is
-// live: it has no livemode.
+// Refund is money of a charge that is paid back. Amounts are in the smallest unit
+// of the currency. Unlike other objects it has no field livemode.
 type Refund struct {
 	ID                        string                  `json:"id"`
 	Amount                    int64                   `json:"amount"`
@@ -16,8 +15,8 @@ type Refund struct {
 	Created                   UnixTime                `json:"created"`
 	Currency                  string                  `json:"currency"`
 	Customer                  Ref[Customer]           `json:"customer"`
-	Description               string                  `json:"description"`                 // of what is no card
-	FailureBalanceTransaction Ref[BalanceTransaction] `json:"failure_balance_transaction"` // what a failed refund put back
+	Description               string                  `json:"description"`                 // only for sources other than cards
+	FailureBalanceTransaction Ref[BalanceTransaction] `json:"failure_balance_transaction"` // reverses BalanceTransaction if the refund failed
 	FailureReason             string                  `json:"failure_reason"`              // "lost_or_stolen_card", "expired_or_canceled_card", "unknown", …
 	InstructionsEmail         string                  `json:"instructions_email"`
 	Metadata                  Metadata                `json:"metadata"`
@@ -31,18 +30,18 @@ type Refund struct {
 func (r *Refund) at() UnixTime { return r.Created }
 
 // RefundCreateParams are the parameters of a new refund. One of Charge and
-// PaymentIntent is required, but for a refund out of a customer's balance,
-// which takes Amount, Currency, Customer and Origin.
+// PaymentIntent is required. A refund from the balance of a customer requires
+// Amount, Currency, Customer and Origin instead.
 type RefundCreateParams struct {
-	Amount               *int64   `form:"amount"` // in the smallest currency unit; nil is all that is left
+	Amount               *int64   `form:"amount"` // in the smallest currency unit; nil is the unrefunded rest
 	Charge               *string  `form:"charge"`
 	Currency             *string  `form:"currency"`
-	Customer             *string  `form:"customer"` // whose balance is refunded from
+	Customer             *string  `form:"customer"` // for a refund from the balance of this customer
 	InstructionsEmail    *string  `form:"instructions_email"`
 	Metadata             Metadata `form:"metadata"`
 	Origin               *string  `form:"origin"` // "customer_balance"
 	PaymentIntent        *string  `form:"payment_intent"`
-	Reason               *string  `form:"reason"`                 // "duplicate", "fraudulent" (blocks card and email) or "requested_by_customer"
+	Reason               *string  `form:"reason"`                 // "duplicate", "fraudulent" (blocks the card and the email) or "requested_by_customer"
 	RefundApplicationFee *bool    `form:"refund_application_fee"` // nil is false
 	ReverseTransfer      *bool    `form:"reverse_transfer"`       // nil is false
 	Extra                Extra    `form:"*"`
@@ -55,7 +54,7 @@ func (p *RefundCreateParams) check() error {
 	return p.Metadata.check()
 }
 
-// RefundUpdateParams change a refund: its metadata is all that can be changed.
+// RefundUpdateParams change a refund. Only its metadata can be changed.
 type RefundUpdateParams struct {
 	Metadata Metadata `form:"metadata"`
 	Extra    Extra    `form:"*"`
@@ -71,15 +70,15 @@ type RefundListParams struct {
 	Extra         Extra   `form:"*"`
 }
 
-// RefundsService creates, reads, changes and cancels refunds. Stripe neither
-// deletes nor searches them.
+// RefundsService creates, reads, changes and cancels refunds. Stripe cannot delete
+// or search refunds.
 type RefundsService service
 
 const refundsPath = "/v1/refunds"
 
-// Create refunds a charge, in full or in part. More than is left of it, and a
-// charge that is fully refunded (Code charge_already_refunded), is an
-// ErrInvalidRequest.
+// Create refunds a charge, in full or in part. It returns an ErrInvalidRequest if the
+// amount exceeds the unrefunded rest, or if the charge is fully refunded already
+// (Code charge_already_refunded).
 func (s *RefundsService) Create(ctx context.Context, p RefundCreateParams, opts ...CallOption) (*Refund, error) {
 	return create[Refund](ctx, s.client, refundsPath, &p, opts)
 }
@@ -89,37 +88,36 @@ func (s *RefundsService) Get(ctx context.Context, id string, opts ...CallOption)
 	return get[Refund](ctx, s.client, refundsPath, id, opts)
 }
 
-// Update changes a refund's metadata.
+// Update changes the metadata of a refund.
 func (s *RefundsService) Update(ctx context.Context, id string, p RefundUpdateParams, opts ...CallOption) (*Refund, error) {
 	return update[Refund](ctx, s.client, refundsPath, id, &p, opts)
 }
 
-// Cancel stops a refund whose Status is "requires_action"; another is an
-// ErrInvalidRequest. Refunds to cards are never in that state.
+// Cancel cancels a refund with the Status "requires_action". For any other refund it
+// returns an ErrInvalidRequest. Refunds to cards never have that status.
 func (s *RefundsService) Cancel(ctx context.Context, id string, opts ...CallOption) (*Refund, error) {
 	return postAction[Refund](ctx, s.client, refundsPath, id, "cancel", noParams{}, opts)
 }
 
-// List iterates over all refunds that p allows, newest first. It requests the
-// next page ahead, the second once half of the first is taken.
+// List iterates over all refunds that match p, newest first. List requests the
+// next page ahead, but the second page only when half of the first has been
+// yielded.
 func (s *RefundsService) List(ctx context.Context, p RefundListParams, opts ...CallOption) iter.Seq2[*Refund, error] {
 	return list[Refund](ctx, s.client, refundsPath, p.ListParams, p, opts)
 }
 
-// Page reads one page of refunds.
+// Page reads one page of refunds that match p.
 func (s *RefundsService) Page(ctx context.Context, p RefundListParams, opts ...CallOption) (*Page[Refund], error) {
 	return page[Refund](ctx, s.client, refundsPath, p.ListParams, p, opts)
 }
 
-// Where returns a Source of the refunds that match p, for a Poller that
-// delivers no others. The filter is part of what a checkpoint belongs to: with
-// another filter, or none, a Poller has another checkpoint. NewPoller returns a
-// ParamError if p.ListParams is set, because a Poller pages and reads
-// by time itself.
+// Where returns a Source of the refunds that match p, for a Poller or a
+// Backfill. Different filters have different checkpoints. NewPoller returns a
+// ParamError if p.ListParams is set, because a Poller sets these parameters
+// itself.
 //
-// Of the options, WithExpand is allowed. It names fields as in a refund, such
-// as "charge", and does not change the checkpoint. WithIdempotencyKey and
-// CaptureResponse are refused.
+// WithExpand is the only option that NewPoller accepts. It names the fields as
+// in a refund, such as "charge", and does not change the checkpoint.
 func (s *RefundsService) Where(p RefundListParams, opts ...CallOption) Source[Refund] {
 	return where(s.source(), p.ListParams, p, opts)
 }

@@ -78,8 +78,8 @@ func TestRefundOfNothingIsRefusedBeforeARequest(t *testing.T) {
 func TestRefundDecodesInEveryVersion(t *testing.T) {
 	read := func(c *stripekit.Client) (*stripekit.Refund, error) { return c.Refunds.Get(t.Context(), "re_1") }
 	tests := map[string]struct {
-		answer string
-		want   stripekit.Refund
+		response string
+		want     stripekit.Refund
 	}{
 		"2026": {
 			`{"id":"re_1","object":"refund","amount":100,"balance_transaction":"txn_1","charge":{"id":"ch_1","object":"charge","amount":300,
@@ -106,6 +106,6 @@ func TestRefundDecodesInEveryVersion(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { requireDecodes(t, tt.answer, tt.want, read) })
+		t.Run(name, func(t *testing.T) { requireDecodes(t, tt.response, tt.want, read) })
 	}
 }

@@ -41,7 +41,7 @@ func walked[T any](seq iter.Seq2[*T, error], id func(*T) string) (ids []string, 
 	return ids, nil
 }
 
-// searches are the searches there are.
+// searches are all searches.
 var searches = map[string]func(context.Context, *stripekit.Client, string, ...stripekit.CallOption) ([]string, error){
 	"/v1/charges/search": func(ctx context.Context, c *stripekit.Client, q string, opts ...stripekit.CallOption) ([]string, error) {
 		return walked(c.Charges.Search(ctx, q, opts...), func(o *stripekit.Charge) string { return o.ID })
@@ -243,7 +243,7 @@ func TestSearchPageReadsOnePage(t *testing.T) {
 	}
 }
 
-// onePage are the ids of a page, and its NextPage.
+// onePage returns the ids of a page, and its NextPage.
 func onePage[T any](page *stripekit.Page[T], err error) func(id func(*T) string) ([]string, string, error) {
 	return func(id func(*T) string) (ids []string, next string, _ error) {
 		if err != nil {

@@ -7,18 +7,19 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Secret is an API key that can be handed over and not read back. However it is
-// printed, logged or encoded, it shows its kind and its last four characters at
-// most: sk_test_…abcd. The zero value is no key.
+// Secret is an API key that can be passed on but not read. When it is printed,
+// logged or encoded, it shows at most its prefix and its last four characters:
+// sk_test_…abcd. The zero value is no key.
 type Secret struct {
-	// reveal is a func since nothing that prints or encodes values by
-	// reflection, be it unexported fields, looks into one.
+	// reveal is a func because code that prints or encodes values by reflection,
+	// even unexported fields, cannot see what a func returns.
 	reveal        func() (string, error)
-	env           string // the variable that it is read from
-	allowedOrigin string // where alone it may be sent; empty for anywhere
+	env           string // the variable that the key is read from; empty if there is none
+	allowedOrigin string // the only origin that the key may be sent to; empty for any
 }
 
-// NewSecret holds a key. An empty one is the zero value.
+// NewSecret returns a Secret that holds key. If key is empty, it returns the zero
+// value.
 func NewSecret(key string) Secret {
 	if key == "" {
 		return Secret{}
@@ -26,12 +27,12 @@ func NewSecret(key string) Secret {
 	return Secret{reveal: func() (string, error) { return key, nil }}
 }
 
-// SecretFromEnv is the key in an environment variable. It is read when a
-// connection with it is opened, or given to Connections, which fails if the
-// variable is not set. Whoever may write the name of the variable chooses among
-// all that the process has: take it from those alone who may.
+// SecretFromEnv returns the key in an environment variable. The variable is read
+// when a Connection with the Secret is opened, or added to Connections; both fail
+// if the variable is not set. Take the name of the variable only from users whom
+// you trust with all environment variables of the process.
 func SecretFromEnv(variable string) Secret {
-	// A key in the place of the name must not be shown either.
+	// A key that is passed instead of a name must not be shown either.
 	variable = transport.Mask(variable)
 	return Secret{env: variable, reveal: func() (string, error) {
 		key := os.Getenv(variable)
@@ -45,8 +46,9 @@ func SecretFromEnv(variable string) Secret {
 // IsZero reports whether there is no key.
 func (s Secret) IsZero() bool { return s.reveal == nil }
 
-// String is what may be shown of the key: sk_test_…abcd; the variable's name
-// while it is not read; empty for no key.
+// String returns the part of the key that may be shown, such as sk_test_…abcd. For
+// a variable that was not read yet, it returns the name as $NAME. For the zero value
+// it returns "".
 func (s Secret) String() string {
 	switch {
 	case s.IsZero():
@@ -58,17 +60,19 @@ func (s Secret) String() string {
 	return prefix + "…" + last
 }
 
-// unread tells that the key is still in the environment.
+// unread reports whether the key was not read from its variable yet.
 func (s Secret) unread() bool { return s.env != "" && s.allowedOrigin == "" }
 
 // Format prints String for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
-// MarshalText is String, for JSON and others. There is no way back.
+// MarshalText returns String, for JSON and other encodings. The key cannot be
+// decoded from it.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// hint is the kind of the key and its end: up to four characters, and a quarter
-// of it at most. Of what is not a key, or not read yet, nothing is shown.
+// hint returns the prefix of the key and its last characters: at most four, and at
+// most a quarter of the rest. Both are empty for a string that is not a key, or was
+// not read yet.
 func (s Secret) hint() (prefix, last string) {
 	if s.unread() {
 		return "", ""
@@ -81,8 +85,8 @@ func (s Secret) hint() (prefix, last string) {
 	return prefix, rest[len(rest)-min(4, len(rest)/4):]
 }
 
-// read is the key, as it is or as its variable has it now; empty where there is
-// none.
+// read returns the key, from its variable if it has one. It returns "" for the zero
+// value.
 func (s Secret) read() (string, error) {
 	if s.IsZero() {
 		return "", nil
@@ -90,7 +94,8 @@ func (s Secret) read() (string, error) {
 	return s.reveal()
 }
 
-// kept is the key as a connection keeps it: read, and to be sent to allowedOrigin alone.
+// kept returns the Secret that a connection keeps: it holds the key that was read,
+// and may be sent to allowedOrigin alone.
 func (s Secret) kept(key, allowedOrigin string) Secret {
 	return Secret{reveal: func() (string, error) { return key, nil }, env: s.env, allowedOrigin: allowedOrigin}
 }

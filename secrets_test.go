@@ -30,9 +30,9 @@ const (
 	proxyMark = "MARKEDPASSW0RD"
 )
 
-// marks are what no text may hold: the key, plain, as HTTP Basic carries it, and
-// in part; and the password of a proxy. Base64 has the same text at three
-// offsets, of which Basic uses one.
+// marks are texts that must not appear anywhere: the key, plain, as in HTTP Basic,
+// and in part; and the password of a proxy. A text has three forms in Base64,
+// depending on its offset, and Basic uses one of them.
 func marks() []string {
 	basic := base64.StdEncoding.EncodeToString([]byte(markedKey + ":"))
 	return []string{
@@ -49,7 +49,7 @@ func requireNoSecret(t *testing.T, what, text string) {
 	}
 }
 
-// requireShowsNoSecret prints a value in every way there is.
+// requireShowsNoSecret prints a value in all ways.
 func requireShowsNoSecret(t *testing.T, what string, v any) {
 	t.Helper()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T", "%p"} {
@@ -116,8 +116,8 @@ func TestNewShowsNoKey(t *testing.T) {
 	}
 }
 
-// TestConnectionShowsNoSecret prints connections as they come out of JSON and of
-// Connections, also where they are unexported fields, which no method guards.
+// TestConnectionShowsNoSecret prints connections from JSON and from Connections,
+// including those in unexported fields, for which fmt calls no methods.
 func TestConnectionShowsNoSecret(t *testing.T) {
 	t.Setenv("STRIPEKIT_TEST_KEY", markedKey)
 	const login = "http://user:" + proxyMark + "@proxy.example:3128"
@@ -161,7 +161,7 @@ func TestConnectionShowsNoSecret(t *testing.T) {
 	require.Equal(t, 3, strings.Count(string(b), `"proxy":"http://****@proxy.example:3128"`))
 }
 
-// TestSecretIsClosedToReflection looks for it as a debugger would.
+// TestSecretIsClosedToReflection searches for the secret by reflection.
 func TestSecretIsClosedToReflection(t *testing.T) {
 	c := stripekit.Connection{APIKey: stripekit.NewSecret(markedKey)}
 	require.NoError(t, json.Unmarshal([]byte(`{"name":"shop","proxy":"http://user:`+proxyMark+`@proxy.example"}`), &c))
@@ -169,7 +169,7 @@ func TestSecretIsClosedToReflection(t *testing.T) {
 	require.Contains(t, dump(reflect.ValueOf(struct{ c stripekit.Connection }{c})), "shop")
 }
 
-// dump writes all strings that a value leads to.
+// dump writes all strings that can be reached from a value.
 func dump(v reflect.Value) (out string) {
 	switch v.Kind() {
 	case reflect.String:
@@ -186,7 +186,7 @@ func dump(v reflect.Value) (out string) {
 	return out
 }
 
-// echo answers with what it was asked, the key and all.
+// echo returns the request in its response, including the key.
 func echo(status int, kind, format string) *network {
 	return &network{respond: func(r *http.Request) (*http.Response, error) {
 		key, _, _ := r.BasicAuth()

@@ -5,12 +5,14 @@ import (
 	"net/http"
 )
 
-// What the services share. A method of theirs is one line on top of these.
+// The common parts of the services. Each method of a service is one line on top of
+// these functions.
 
-// params is what the parameter structs of writes are: they know their rules.
+// params is a struct of parameters of a write. check returns an error for parameters
+// that are missing or wrong.
 type params interface{ check() error }
 
-// noParams is the parameters of a write that takes none.
+// noParams is for a write without parameters.
 type noParams struct{}
 
 func (noParams) check() error { return nil }
@@ -32,7 +34,7 @@ func update[T any](ctx context.Context, c *Client, collection, id string, p para
 	return create[T](ctx, c, path, p, opts)
 }
 
-// postAction sends checked parameters to an action on one object: its capture, say.
+// postAction sends checked parameters to an action on one object, such as capture.
 func postAction[T any](ctx context.Context, c *Client, collection, id, action string, p params, opts []CallOption) (*T, error) {
 	path, err := itemPath(collection, id, action)
 	if err != nil {
@@ -46,8 +48,8 @@ func get[T any](ctx context.Context, c *Client, collection, id string, opts []Ca
 	return sendItem[T](ctx, c, http.MethodGet, collection, id, opts)
 }
 
-// remove deletes one object of a collection. The answer is what is left of it:
-// its id and Deleted.
+// remove deletes one object of a collection. The response has its id and Deleted
+// alone.
 func remove[T any](ctx context.Context, c *Client, collection, id string, opts []CallOption) (*T, error) {
 	return sendItem[T](ctx, c, http.MethodDelete, collection, id, opts)
 }
@@ -71,7 +73,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, params any
 // blank reports whether a parameter is nil or empty.
 func blank(s *string) bool { return s == nil || *s == "" }
 
-// required returns an error unless a parameter is given: in its field or in extra.
+// required returns an error unless a parameter is set, in its field or in extra.
 func required(param, value string, extra Extra) error {
 	if value != "" || extra.has(param) {
 		return nil

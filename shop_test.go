@@ -16,8 +16,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// shop is a Stripe in memory, a client of it, and what a test does between the
-// two. All of it lives in a synctest bubble.
+// shop is a fake Stripe server in memory, a client of it, and a hook between the
+// two. All of it runs in a synctest bubble.
 type shop struct {
 	t      *testing.T
 	server *stripetest.Server
@@ -89,8 +89,8 @@ func (s *shop) poller(cfg stripekit.PollConfig) *stripekit.Poller[stripekit.Cust
 	return p
 }
 
-// watch starts a poller, lets it learn where it begins, and returns what ends
-// it and waits for the end.
+// watch starts a Poller, and waits until it knows where it begins. It returns a
+// function that ends the Poller and waits for the end.
 func (s *shop) watch(p *stripekit.Poller[stripekit.Customer]) (events <-chan stripekit.Event[stripekit.Customer], stop func()) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -105,7 +105,7 @@ func (s *shop) watch(p *stripekit.Poller[stripekit.Customer]) (events <-chan str
 	}
 }
 
-// collect takes events until none comes for a while, acknowledging each.
+// collect acknowledges events until there is none for a time, and returns their ids.
 func collect(events <-chan stripekit.Event[stripekit.Customer], wait time.Duration) (ids []string) {
 	for {
 		select {
@@ -121,7 +121,7 @@ func collect(events <-chan stripekit.Event[stripekit.Customer], wait time.Durati
 	}
 }
 
-func answer(r *http.Request, status int, body string) *http.Response {
+func response(r *http.Request, status int, body string) *http.Response {
 	rec := &http.Response{
 		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, ContentLength: int64(len(body)),
 		Header: http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}}, Body: http.NoBody,

@@ -18,10 +18,10 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// tape keeps the requests that a client makes, and plays the answers.
+// tape records the requests of a client, and plays the responses.
 type tape struct {
 	mu     sync.Mutex
-	play   func(n int) string // the body that answers request n, from 0
+	play   func(n int) string // the body of the response to request n, from 0
 	sent   []sentRequest
 	header http.Header // of the last request
 }
@@ -42,7 +42,7 @@ func newTape(t *testing.T, opts ...stripekit.Option) (*tape, *stripekit.Client) 
 	return tp, client
 }
 
-// RoundTrip answers with 200 and the next body.
+// RoundTrip returns a 200 with the next body.
 func (tp *tape) RoundTrip(r *http.Request) (*http.Response, error) {
 	params := r.URL.RawQuery
 	if r.Method == http.MethodPost {
@@ -81,8 +81,8 @@ func requireOperations(t *testing.T, operations map[string]operation) {
 	}
 }
 
-// requireParamErrors: each call ends with a ParamError for its parameter, and
-// makes no request.
+// requireParamErrors requires that each call returns a ParamError for its parameter,
+// and makes no request.
 func requireParamErrors(t *testing.T, calls map[string]refusal) {
 	t.Helper()
 	for name, c := range calls {
@@ -103,8 +103,8 @@ type refusal struct {
 	call  func(context.Context, *stripekit.Client) error
 }
 
-// done is the error of a call, which must have answered an object if it has
-// none.
+// done returns the error of a call, which must have returned an object if there is
+// no error.
 func done[T any](object *T, err error) error {
 	if err == nil && object == nil {
 		return errors.New("neither an object nor an error")
@@ -112,7 +112,7 @@ func done[T any](object *T, err error) error {
 	return err
 }
 
-// drained is the error that an iteration ends with.
+// drained returns the error that an iteration ends with.
 func drained[T any](seq iter.Seq2[*T, error]) error {
 	for _, err := range seq {
 		if err != nil {
@@ -122,8 +122,8 @@ func drained[T any](seq iter.Seq2[*T, error]) error {
 	return nil
 }
 
-// full is params as they are, of which every field is set, however deep: a
-// parameter that a test has forgotten fails it.
+// full returns params, and fails the test if a field is not set at any depth, so
+// that no parameter is forgotten.
 func full[T any](t *testing.T, params T) T {
 	t.Helper()
 	requireFull(t, reflect.TypeFor[T]().Name(), reflect.ValueOf(params))

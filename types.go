@@ -8,14 +8,14 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// unmarshal decodes what the service answers.
+// unmarshal decodes JSON of the service.
 func unmarshal(b []byte, out any) error { return json.Unmarshal(b, out, listing.Lenient) }
 
-// UnixTime is a moment in seconds since 1970, as Stripe counts. Zero means that
-// there is none.
+// UnixTime is a time in seconds since 1970, as in the Stripe API. Zero is no time.
 type UnixTime int64
 
-// Time is t as a time.Time in UTC; the zero time.Time where t is zero.
+// Time returns t as a time.Time in UTC. If t is zero, it returns the zero
+// time.Time.
 func (t UnixTime) Time() time.Time {
 	if t == 0 {
 		return time.Time{}
@@ -23,7 +23,8 @@ func (t UnixTime) Time() time.Time {
 	return time.Unix(int64(t), 0).UTC()
 }
 
-// UnixTimeOf returns t in seconds, rounded down; zero for the zero time.Time.
+// UnixTimeOf returns t in seconds, rounded down. For the zero time.Time it returns
+// zero.
 func UnixTimeOf(t time.Time) UnixTime {
 	if t.IsZero() {
 		return 0
@@ -31,7 +32,7 @@ func UnixTimeOf(t time.Time) UnixTime {
 	return UnixTime(t.Unix())
 }
 
-// String is t in RFC 3339; empty where t is zero.
+// String returns t in RFC 3339, or "" if t is zero.
 func (t UnixTime) String() string {
 	if t == 0 {
 		return ""
@@ -39,12 +40,12 @@ func (t UnixTime) String() string {
 	return t.Time().Format(time.RFC3339)
 }
 
-// Ref is a field that holds an object's id, or the object itself where the
-// call asked for it by WithExpand.
+// Ref is a field that refers to another object: by its id, and also by the object
+// itself if the call asked for it by WithExpand.
 type Ref[T any] struct {
-	// ID is the object's id, expanded or not; empty where there is none.
+	// ID is the id of the object, expanded or not; empty if there is none.
 	ID string
-	// Object is nil unless expanded.
+	// Object is the object if the field is expanded, and nil otherwise.
 	Object *T
 }
 
@@ -68,8 +69,8 @@ func (r *Ref[T]) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the object where there is one, else the id, else null; in
-// the object what is nil is null, as encoding/json writes it elsewhere.
+// MarshalJSON writes the object if there is one, otherwise the id, otherwise null.
+// Nil maps and slices in the object are written as null, as encoding/json does.
 func (r Ref[T]) MarshalJSON() ([]byte, error) {
 	switch {
 	case r.Object != nil:

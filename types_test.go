@@ -11,7 +11,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// read has a client decode a body.
+// read decodes a body by means of a client.
 func read[T any](t *testing.T, body string) (*T, error) {
 	t.Helper()
 	out := new(T)
@@ -115,9 +115,9 @@ func TestTextsThatAreNotQuiteJSONAreTolerated(t *testing.T) {
 	require.Equal(t, "\uFFFD", got.Customer.Object.Name)
 }
 
-// TestDecodedObjectsOutliveTheirAnswer looks at the first answer after its
-// buffer has served others.
-func TestDecodedObjectsOutliveTheirAnswer(t *testing.T) {
+// TestDecodedObjectsOutliveTheirResponse compares the first response after its buffer
+// was reused for others.
+func TestDecodedObjectsOutliveTheirResponse(t *testing.T) {
 	c := clientOver(t, inTurn(
 		replies(200, `{"id":"cus_first","email":"first@example.com","default_source":"card_first","metadata":{"first":"first"}}`),
 		replies(200, `{"id":"xxxxxxxxx","email":"xxxxxxxxxxxxxxxxx","default_source":"xxxxxxxxxx","metadata":{"xxxxx":"xxxxx"}}`)))

@@ -1,5 +1,5 @@
-// Package schedule runs a function at fixed times: the job that a connector
-// repeats every so often.
+// Package schedule runs a function at fixed intervals, such as the sync job of a
+// connector.
 package schedule
 
 import (
@@ -12,32 +12,34 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// Schedule runs a function again and again at fixed times: after Every, twice
-// Every and so on from the start of Run, however long the function takes. Its
-// zero value is good.
+// Schedule runs a function repeatedly at fixed times: Every, twice Every and so on
+// after the call of Run, regardless of how long the function takes. The zero value
+// is valid.
 type Schedule struct {
 	// Every is the time between two starts; 0 is 15 minutes.
 	Every time.Duration
-	// AtOnce has the first run start with Run, instead of Every later.
+	// AtOnce starts the first run when Schedule.Run is called, instead of Every
+	// later.
 	AtOnce bool
 	// Observe is called after every run, on the goroutine that called Schedule.Run,
-	// and must not block. If it is nil, errors and panics go unnoticed.
+	// and must not block. If nil, it is not called, and errors and panics of the
+	// function are ignored.
 	Observe func(Run)
 }
 
-// Run describes one run of a Schedule, after its end.
+// Run is the report of one run of a Schedule.
 type Run struct {
-	Number   int           // from 1
-	At       time.Time     // the start it was scheduled for
-	Duration time.Duration // from the actual start
-	Missed   int           // starts since the run before that fell into it, and were left out
-	Err      error         // of the function; a *stripekit.PanicError if it panicked
+	Number   int           // the number of the run, from 1
+	At       time.Time     // the scheduled start
+	Duration time.Duration // from the actual start to the end
+	Missed   int           // how many starts were skipped after the scheduled start, because this run took too long
+	Err      error         // the error of the function; a *stripekit.PanicError if it panicked
 }
 
-// Run calls f until ctx is cancelled, and returns nil then, at once or as soon
-// as f has returned. Runs do not overlap: a start that falls into a run is left
-// out and counted. An error or a panic of f ends that run alone. Run fails only
-// if Every is negative.
+// Run calls f at the scheduled times until ctx is cancelled. Then it returns nil, as
+// soon as f has returned. Runs do not overlap: a start during a run is skipped, and
+// counted in Run.Missed. An error or a panic of f ends only that run. Run returns an
+// error only if Every is negative.
 func (s Schedule) Run(ctx context.Context, f func(context.Context) error) error {
 	if s.Every < 0 {
 		return errors.New("stripe: Schedule.Every is negative")
@@ -64,7 +66,7 @@ func (s Schedule) Run(ctx context.Context, f func(context.Context) error) error 
 		if s.Observe != nil {
 			s.Observe(run)
 		}
-		// The next start that is not over; one of this very moment is not.
+		// The next start is the first that is not in the past, possibly right now.
 		elapsed := time.Since(start)
 		next := max(tick+1, int((elapsed+every-1)/every))
 		run.Missed, tick = next-tick-1, next
@@ -72,7 +74,7 @@ func (s Schedule) Run(ctx context.Context, f func(context.Context) error) error 
 	}
 }
 
-// contained calls f and makes an error of its panic.
+// contained calls f, and returns a panic as an error.
 func contained(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -21,8 +21,8 @@ func pass(d time.Duration) { <-time.After(d) }
 // week ends right before a scheduled start.
 const week = 7*24*time.Hour - 1
 
-// runs lets a schedule run for a time, and returns what it observed. f is given
-// the number of the run.
+// runs runs a schedule for a time, and returns the runs that it observed. f is called
+// with the number of the run.
 func runs(t *testing.T, s schedule.Schedule, during time.Duration, f func(ctx context.Context, number int) error) (seen []schedule.Run) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), during)

@@ -21,12 +21,12 @@ import (
 	"github.com/stripekit/stripekit/stripesql"
 )
 
-// bareList is a server of nothing but one list, which it answers every GET with,
-// quick enough for many thousands of charges. A charge is its id, when it was
-// created, and its customer, cus_1.
+// bareList is a server with a single list, which is its response to every GET.
+// It is fast enough for many thousands of charges. A charge has only an id, a
+// created and the customer cus_1.
 type bareList struct {
 	created []int64 // the newest first
-	undated int64   // those that this divides do not show it; 0 for none
+	undated int64   // charges whose number this divides have no created; 0 for none
 	padding string
 
 	delay time.Duration // of each response
@@ -34,10 +34,10 @@ type bareList struct {
 	mu         sync.Mutex
 	calls      int
 	fails      int              // the number of the call that fails, 0 for none
-	gone       map[int]bool     // those that were deleted, by their place
-	onPage     func(page []int) // is called with each page, and may delete charges
-	cursorless bool             // no cursor is known
-	lost       int              // cursors that were not known
+	gone       map[int]bool     // the charges that were deleted, by their place
+	onPage     func(page []int) // called with each page; it may delete charges
+	cursorless bool             // every cursor is unknown
+	lost       int              // requests with an unknown cursor
 }
 
 func (l *bareList) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -55,12 +55,12 @@ func (l *bareList) RoundTrip(r *http.Request) (*http.Response, error) {
 	after, before := query.Get("starting_after"), query.Get("ending_before")
 	filtered := query.Has("created[gte]") || query.Has("created[lt]")
 	if l.calls == l.fails || (after != "" || before != "") && filtered {
-		return l.answer(r, 500, "{}"), nil
+		return l.response(r, 500, "{}"), nil
 	}
 	for name, cursor := range map[string]string{"starting_after": after, "ending_before": before} {
 		if cursor != "" && (l.cursorless || l.gone[place(cursor)]) {
 			l.lost++
-			return l.answer(r, 400, fmt.Sprintf(`{"error":{"type":"invalid_request_error","code":"resource_missing","param":%q}}`, name)), nil
+			return l.response(r, 400, fmt.Sprintf(`{"error":{"type":"invalid_request_error","code":"resource_missing","param":%q}}`, name)), nil
 		}
 	}
 	page, more := l.page(query)
@@ -75,10 +75,10 @@ func (l *bareList) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		objects[i] = fmt.Sprintf(`{"id":"ch_%d","created":%s,"date":%[2]s,"customer":"cus_1","description":%[3]q}`, n, created, l.padding)
 	}
-	return l.answer(r, 200, fmt.Sprintf(`{"data":[%s],"has_more":%v}`, strings.Join(objects, ","), more)), nil
+	return l.response(r, 200, fmt.Sprintf(`{"data":[%s],"has_more":%v}`, strings.Join(objects, ","), more)), nil
 }
 
-// page is the places of the charges that a query asks for.
+// page returns the places of the charges that a query requests.
 func (l *bareList) page(query url.Values) (page []int, more bool) {
 	low, high, limit := number(query.Get("created[gte]"), 0), number(query.Get("created[lt]"), math.MaxInt), number(query.Get("limit"), 10)
 	first := sort.Search(len(l.created), func(i int) bool { return l.created[i] < int64(high) })
@@ -110,10 +110,10 @@ func (l *bareList) page(query url.Values) (page []int, more bool) {
 	return page, false
 }
 
-// place is that of the charge of an id.
+// place returns the place of the charge with an id.
 func place(id string) int { return number(strings.TrimPrefix(id, "ch_"), 0) }
 
-func (l *bareList) answer(r *http.Request, status int, body string) *http.Response {
+func (l *bareList) response(r *http.Request, status int, body string) *http.Response {
 	return &http.Response{
 		StatusCode: status, Header: http.Header{}, Request: r,
 		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
@@ -131,7 +131,7 @@ func number(text string, otherwise int) int {
 	return n
 }
 
-// add adds charges, the first at a time after newYear.
+// add adds charges, the first of them at first after newYear.
 func (l *bareList) add(count int, first, every time.Duration) {
 	for i := range count {
 		l.created = append(l.created, newYear.Add(first+time.Duration(i)*every).Unix())
@@ -145,7 +145,7 @@ func (l *bareList) count() int {
 	return l.calls
 }
 
-// open opens the list as a database, whose client has no rate limit.
+// open opens the list as a database. Its client has no rate limit.
 func (l *bareList) open(t *testing.T, opts ...stripesql.Option) *sql.DB {
 	t.Helper()
 	return l.openAt(t, stripekit.RateLimit{}, opts...)

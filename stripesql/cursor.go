@@ -7,7 +7,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// vtab is a table as a connection's SQLite sees it.
+// vtab is the virtual table of one connection's SQLite.
 type vtab struct {
 	table *table
 	conn  *conn
@@ -19,7 +19,7 @@ func (v *vtab) BestIndex(info *sqlite3.IndexInfo) error {
 	return nil
 }
 
-// Open makes a cursor of the statement that is running.
+// Open returns a cursor for the statement that is running.
 func (v *vtab) Open() (sqlite3.VTabCursor, error) {
 	return &cursor{table: v.table, conn: v.conn}, nil
 }
@@ -30,19 +30,19 @@ type cursor struct {
 	conn  *conn
 	query *query
 
-	encoded string // the plan, as SQLite keeps it
+	encoded string // the plan as text, as SQLite keeps it
 	plan    *plan
 
 	scan   *scan
-	place  int // of the page
+	place  int // index of the current page in the scan
 	page   []*object
-	at     int   // of the object in the page
-	values []any // of the current object, if filled is set
+	at     int   // index of the current object in the page
+	values []any // columns of the current object, if filled is set
 	filled bool
-	own    []any // where values are, unless the object has them
+	own    []any // buffer for values, reused unless the object keeps its own
 }
 
-// Filter begins the loop anew, with values for the terms of its plan.
+// Filter starts the loop again, with values for the terms of its plan.
 func (c *cursor) Filter(_ int, encoded string, args ...sqlite3.Value) error {
 	c.query = c.conn.running
 	if err := c.filter(encoded, args); err != nil {
@@ -79,10 +79,10 @@ func (c *cursor) filter(encoded string, args []sqlite3.Value) error {
 	}
 	c.scan = c.query.scan(s)
 	c.scan.attach(c)
-	return c.turn(0)
+	return c.goToPage(0)
 }
 
-// reset leaves the cursor at the end of nothing.
+// reset detaches the cursor from its scan and leaves it without objects.
 func (c *cursor) reset() {
 	if c.scan != nil {
 		c.scan.detach(c)
@@ -90,7 +90,7 @@ func (c *cursor) reset() {
 	c.scan, c.page, c.place, c.at, c.filled = nil, nil, 0, 0, false
 }
 
-// arguments are the values of the terms, a []any for that of an IN.
+// arguments returns the values of the terms. The value of an IN is a []any.
 func (c *cursor) arguments(args []sqlite3.Value) ([]any, error) {
 	values := make([]any, len(args))
 	for i, arg := range args {
@@ -111,7 +111,7 @@ func (c *cursor) arguments(args []sqlite3.Value) ([]any, error) {
 	return values, nil
 }
 
-// doneCode is the end of a list.
+// doneCode is the error at the end of the list of an IN.
 const doneCode = sqlite3.ErrorCode(101) // SQLITE_DONE
 
 func valueOf(v sqlite3.Value) any {
@@ -128,8 +128,9 @@ func valueOf(v sqlite3.Value) any {
 	return nil
 }
 
-// turn goes to a page of the scan.
-func (c *cursor) turn(place int) error {
+// goToPage moves the cursor to the first object of a page of the scan, or to
+// its end.
+func (c *cursor) goToPage(place int) error {
 	c.place, c.at = place, 0
 	page, err := c.scan.page(place)
 	if err == io.EOF {
@@ -140,23 +141,23 @@ func (c *cursor) turn(place int) error {
 	return err
 }
 
-// Next goes to the next object.
+// Next moves the cursor to the next object.
 func (c *cursor) Next() error {
 	c.at++
 	c.filled = false
 	if c.at < len(c.page) || c.scan == nil {
 		return nil
 	}
-	if err := c.turn(c.place + 1); err != nil {
+	if err := c.goToPage(c.place + 1); err != nil {
 		return c.query.fail(err)
 	}
 	return nil
 }
 
-// EOF tells whether the loop is over.
+// EOF reports whether the loop has ended.
 func (c *cursor) EOF() bool { return c.at >= len(c.page) }
 
-// Column hands a column of the object to SQLite.
+// Column returns a column of the object to SQLite.
 func (c *cursor) Column(ctx sqlite3.Context, column int) error {
 	if !c.filled {
 		if err := c.fill(); err != nil {
@@ -176,8 +177,8 @@ func (c *cursor) Column(ctx sqlite3.Context, column int) error {
 	return nil
 }
 
-// fill reads the columns of the object. Those of an object that has been come
-// back to are kept with it.
+// fill reads the columns of the object. If its scan is read more than once,
+// they are kept with the object.
 func (c *cursor) fill() (err error) {
 	o, need := c.page[c.at], c.plan.Need
 	switch {
@@ -194,12 +195,12 @@ func (c *cursor) fill() (err error) {
 	return err
 }
 
-// RowID is a number of the object, the same in every loop of the statement:
-// SQLite goes by it where it must not hand out an object twice, in an OR and in
-// a RIGHT JOIN.
+// RowID returns the number of the object, the same in every loop of the
+// statement. SQLite uses it in an OR and in a RIGHT JOIN, to return no object
+// twice.
 func (c *cursor) RowID() (int64, error) { return c.query.memo.rowID(c.table, c.page[c.at].id), nil }
 
-// Close gives up what the cursor holds.
+// Close detaches the cursor from its scan.
 func (c *cursor) Close() error {
 	c.reset()
 	return nil

@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// densityAge is how long measured densities are good for.
+// densityAge is how long measured densities are used.
 const densityAge = 10 * time.Minute
 
-// densities is what is known of how many objects there are, and when they were
-// created. It is measured by calls, only for EXPLAIN QUERY PLAN and for the
-// progress of long scans, and shared by all connections of a connector.
+// densities holds what was measured of how many objects the tables have, and
+// when they were created. It costs API calls, so it is measured only for
+// EXPLAIN QUERY PLAN and for the progress of long scans. All connections of a
+// connector share it.
 type densities struct {
 	mu      sync.Mutex
 	samples map[sampleKey]*sample
@@ -19,7 +20,7 @@ type densities struct {
 
 type sampleKey struct {
 	table string
-	high  int64
+	high  int64 // the second that the sample ends before
 }
 
 func newDensities() *densities {
@@ -33,17 +34,19 @@ type sample struct {
 	more    bool
 }
 
-// newest and oldest are of a sample that is not empty.
+// newest returns the time of the newest object. The sample must not be empty.
 func (s *sample) newest() int64 { return s.objects[0].created }
+
+// oldest returns the time of the oldest object. The sample must not be empty.
 func (s *sample) oldest() int64 { return s.objects[len(s.objects)-1].created }
 
-// rate is in objects a second.
+// rate returns the objects per second. The sample must not be empty.
 func (s *sample) rate() float64 {
 	return float64(max(len(s.objects)-1, 1)) / float64(max(s.newest()-s.oldest(), 1))
 }
 
-// sample reads the page of a table that lies before the second high, or has it
-// from lately.
+// sample returns the page of a table right before the second high. It makes a
+// call unless the page was sampled recently.
 func (q *query) sample(t *table, high int64) (*sample, error) {
 	d, key := q.source.density, sampleKey{t.name, high}
 	d.mu.Lock()
@@ -73,29 +76,33 @@ func (q *query) sample(t *table, high int64) (*sample, error) {
 	return made, nil
 }
 
-// maxSamples bounds what is kept: a sample is some 200 kB.
+// maxSamples is how many samples are kept. A sample takes about 200 kB.
 const maxSamples = 32
 
-// survey is what is known of a whole table.
+// survey is an estimate of how the objects of a whole table are spread over
+// time.
 type survey struct {
 	taken time.Time
-	// points are rates at times, the newest first. Between two of them the rate
-	// changes evenly.
+	// points are the rates at some times, the newest first. Between two points
+	// the rate is taken to change evenly.
 	points []point
-	total  float64
+	total  float64 // estimated number of objects
 }
 
 type point struct {
 	at   int64
-	rate float64 // in objects a second
+	rate float64 // objects per second
 }
 
-// newest and oldest are when the newest and the oldest object were created that
-// have been seen: there may be a few beyond.
+// newest returns when the newest object of the survey was created. A few
+// objects may be newer.
 func (s *survey) newest() int64 { return s.points[0].at }
+
+// oldest returns when the oldest object of the survey was created. A few
+// objects may be older.
 func (s *survey) oldest() int64 { return s.points[len(s.points)-1].at }
 
-// count is about how many objects a window has.
+// count estimates how many objects a window has.
 func (s *survey) count(w window) float64 {
 	sum := 0.0
 	for i := 1; i < len(s.points); i++ {
@@ -111,7 +118,8 @@ func (s *survey) count(w window) float64 {
 	return sum
 }
 
-// surveyOf is a survey that was made lately, or nil.
+// surveyOf returns the survey of a table, nil if there is none or it is too
+// old.
 func (d *densities) surveyOf(t *table) *survey {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,24 +129,25 @@ func (d *densities) surveyOf(t *table) *survey {
 	return nil
 }
 
-// surveyor makes a survey: it goes back in time by larger and larger steps
-// until there is nothing older, and then looks closer for where that begins.
+// surveyor makes a survey. It goes back in time by larger and larger steps
+// until there is nothing older. Then it bisects the last step to find the
+// oldest object.
 type surveyor struct {
 	query *query
 	table *table
 	made  survey
-	empty int64 // there is nothing before
-	ended bool  // the oldest object has been seen
+	empty int64 // no object was created before this second
+	ended bool  // the oldest object was seen
 }
 
 // The steps of a surveyor.
 const (
-	surveyFactor = 4 // how much farther back each step goes
-	surveyBisect = 4 // steps that look for the end
+	surveyFactor = 4 // how many times farther back each step goes
+	surveyBisect = 4 // the maximum number of bisections
 )
 
-// survey measures a table by a number of calls that grows with the logarithm
-// of its size: 12 for a million objects. Nil means that the table is empty.
+// survey measures a table. The number of calls grows with the logarithm of its
+// size: 12 for a million objects. It returns nil if the table is empty.
 func (q *query) survey(t *table) (*survey, error) {
 	if known := q.source.density.surveyOf(t); known != nil {
 		return known, nil
@@ -164,7 +173,7 @@ func (q *query) survey(t *table) (*survey, error) {
 	return &s.made, nil
 }
 
-// add takes a sample into the survey, older than all before.
+// add adds a sample to the survey. It must be older than all before it.
 func (s *surveyor) add(found *sample) {
 	rate := found.rate()
 	s.made.points = append(s.made.points, point{found.newest(), rate}, point{found.oldest(), rate})
@@ -178,7 +187,7 @@ func (s *surveyor) visit(high int64) (*sample, error) {
 		return nil, err
 	}
 	if older := high - found.newest(); float64(older)*found.rate() > 2 && s.made.oldest() > high {
-		// There is nothing between.
+		// There is nothing between high and the newest object before it.
 		s.made.points = append(s.made.points, point{high, 0}, point{found.newest(), 0})
 	}
 	s.add(found)
@@ -222,7 +231,7 @@ func (s *surveyor) lookCloser() error {
 	return nil
 }
 
-// rows is how many objects a table has, as far as is known.
+// rows estimates how many objects a table has.
 func (d *densities) rows(t *table) float64 {
 	if s := d.surveyOf(t); s != nil {
 		return s.total
@@ -230,7 +239,7 @@ func (d *densities) rows(t *table) float64 {
 	return float64(t.rows)
 }
 
-// share is how much of a table lies in a window, as far as is known.
+// share estimates the share of a table's objects that is in a window.
 func (d *densities) share(t *table, w window) float64 {
 	if w.empty() {
 		return 0
@@ -249,7 +258,7 @@ func (d *densities) share(t *table, w window) float64 {
 	return 1
 }
 
-// oldest is when the oldest object was created, 0 if that is not known.
+// oldest returns when the oldest object of a table was created, 0 if unknown.
 func (d *densities) oldest(t *table) int64 {
 	if s := d.surveyOf(t); s != nil {
 		return s.oldest()
@@ -257,7 +266,8 @@ func (d *densities) oldest(t *table) int64 {
 	return 0
 }
 
-// estimate is about how many objects a window of a table has.
+// estimate estimates how many objects a window of a table has. It may make
+// calls.
 func (q *query) estimate(t *table, w window) (float64, error) {
 	if w.empty() {
 		return 0, nil

@@ -1,5 +1,5 @@
-// Package stripesql asks a Stripe account in SQL: a database/sql driver whose
-// tables are the account's charges, customers, products, refunds, invoice_items
+// Package stripesql queries a Stripe account in SQL. It is a database/sql
+// driver with the tables charges, customers, products, refunds, invoice_items
 // and orders.
 //
 //	connector, err := stripesql.Connector(client)
@@ -8,79 +8,80 @@
 //	    JOIN customers c ON c.id = charges.customer
 //	    WHERE charges.created >= '2026-01-01' GROUP BY c.email`)
 //
-// Nothing is copied or synchronised: an SQLite within the process plans and
-// runs the statement, and its tables are read page by page, through the client,
-// while it runs. What a statement costs is therefore API calls, and the package
-// is made to need few of them. Queries only read.
+// Nothing is copied or synchronised. An SQLite within the process plans and
+// runs the statement, and reads its tables page by page, through the client,
+// while it runs. The cost of a statement is therefore its API calls, and the
+// package is designed to need few. Queries only read.
 //
 // # Tables
 //
-// A column has the name of the object's field; the fields of an object within
-// it follow its name: billing_details_email, payment_method_details_card_brand.
-// A field that names another object is that one's id: customer. Lists and
-// metadata are JSON, for metadata->>'order_id'. null is NULL, booleans are 0 and
-// 1, amounts are in the smallest unit of the currency. An empty SELECT * FROM
-// charges LIMIT 0 tells the columns, without a call.
+// A column has the name of the object's field. A field of a nested object has
+// the name of that object in front: billing_details_email,
+// payment_method_details_card_brand. A reference to another object, such as
+// customer, is its id. Lists and metadata are JSON: metadata->>'order_id'. null
+// is NULL, booleans are 0 and 1, and amounts are in the smallest unit of the
+// currency. SELECT * FROM charges LIMIT 0 returns the columns without a call.
 //
-// Each time is there twice: as text, created, and in seconds since 1970,
-// created_unix. The text has the form 2026-01-31T15:04:05Z and compares as a
-// time: with '2026-01-31', '2026-01-31 15:04', another zone, and a time.Time
-// that is a parameter. Without a zone UTC is meant. It can be scanned into a
-// time.Time. An invoice item's date is its created as well.
+// Each time has two columns: created is text, and created_unix is in seconds
+// since 1970. The text has the form 2026-01-31T15:04:05Z. It compares as a
+// time: with '2026-01-31', '2026-01-31 15:04', a time in another zone, and a
+// time.Time parameter. A time without a zone is in UTC. The column can be
+// scanned into a time.Time. The created of an invoice item is its date.
 //
 // Deleted objects have no row, as in the API's lists.
 //
 // # What is sent to the API
 //
-// SQLite compares every row itself once more, so that a result is always what
-// it would be in a database that holds the same objects. But as much as
-// possible is asked for no more than needed:
+// SQLite checks every condition on every row itself, so a result is always what
+// it would be in a database with the same objects. To read few objects, the
+// following is sent to the API as well:
 //
-//   - id = x is one GET; id IN (…) of products and orders one call for 100 ids.
-//   - What lists filter by: customer, payment_intent and transfer_group of
+//   - id = x is one GET. id IN (…) on products and orders is one call for 100 ids.
+//   - The filters of lists: customer, payment_intent and transfer_group of
 //     charges; email of customers; active, shippable and url of products; charge
-//     and payment_intent of refunds; customer, customer_account and invoice (IS
-//     NULL as well) of invoice items; customer, status, upstream_id and the times
-//     of the status transitions of orders. An IN is one list for each value.
+//     and payment_intent of refunds; customer, customer_account and invoice (also
+//     IS NULL) of invoice items; customer, status, upstream_id and the times of
+//     the status transitions of orders. An IN is one list for each value.
 //   - Any bounds of created.
-//   - ORDER BY created DESC, also with id behind it, is the order of lists, so
-//     that a LIMIT ends the reading, and max(created) is one call. That does not
-//     go for invoice items, which may be dated back.
-//   - Joins by id to customers and charges come along with the objects that name
-//     them, by expand[]. What is looked up else, and what is read more than once,
-//     is kept while the statement runs, within 64 MB.
-//   - With [WithSearch] conditions that lists do not know (status, amount, name,
-//     …) become a search. Its results lag.
+//   - ORDER BY created DESC, optionally followed by id, is the order of lists. So
+//     a LIMIT ends the reading, and max(created) is one call. This does not apply
+//     to invoice items, which can be backdated.
+//   - In a join by id to customers or charges, these are requested by expand[],
+//     together with the objects that refer to them. Objects that are looked up
+//     otherwise, or read more than once, are kept while the statement runs, within
+//     64 MB.
+//   - With [WithSearch], conditions that lists cannot filter by (status, amount,
+//     name, …) become a search. Its results lag behind.
 //
-// Other conditions (LIKE, OR, expressions, functions of a column) are for SQLite
-// alone, after the API has answered with more. EXPLAIN QUERY PLAN shows the
-// requests that a statement would make, what stays local, and, as its last
-// line, about how many calls that will be. To know, it makes some calls itself,
-// up to some 20 for tables it has not measured within the last 10 minutes: they
-// count as any other.
+// Other conditions (LIKE, OR, expressions, functions of a column) are not sent,
+// so the API returns more objects than needed. EXPLAIN QUERY PLAN shows the
+// requests that a statement would make, the conditions that are not sent, and,
+// in its last line, an estimate of the number of calls. For the estimate it
+// makes calls itself: about 20 at most for each table that was not measured
+// within the last 10 minutes. They count towards the budget.
 //
 // # Long scans
 //
 // A list without a filter other than created is read one page after another for
-// 10 pages. If that is not enough, several requests are under way at once
-// ([WithConcurrency]), each for another part of the time, as fast as the client's
-// rate limits allow. However the objects are spread over the time, a scan costs
-// no more than 1.08 calls for each page of the list and some 80 in addition;
-// mostly it is a few in all. One that stops early is never ahead by more than a
-// quarter of the pages that it has used, and not at all within the first 10.
+// 10 pages. After that, several requests are under way at once
+// ([WithConcurrency]), each for another span of time, as fast as the client's
+// rate limits allow. However the objects are spread over time, a scan makes at
+// most 1.08 calls for each page of the list, plus about 80; usually it is only
+// a few calls more than pages. A scan never reads ahead by more than a quarter
+// of the pages that the statement has used, and not at all within the first 10.
 //
-// Objects may be deleted while a list is read, the one that the next page is
-// requested by among them: the scan goes on without losing or repeating another.
+// Objects may be deleted while a list is read, including the object that the
+// next page is requested by. The scan loses and repeats no other object.
 //
 // # Limits
 //
-// Each query has a budget of calls ([WithMaxCalls], 1000 by default), checked
-// before each call; it ends with a [*BudgetError] that names the next request.
-// Cancelling the context of a query ends it, in the middle of a call too. An
-// error of the API is found by errors.As as the client's [*stripekit.Error], on
-// whatever page. [WithStats] and [WithProgress] tell what a query does.
+// Each query has a budget of calls ([WithMaxCalls], 1000 by default). A query
+// that needs more ends with a [*BudgetError], which names the next request.
+// Cancelling the context of a query ends it, even in the middle of a call.
+// errors.As finds an error of the API as the client's [*stripekit.Error], on
+// any page. [WithStats] and [WithProgress] report what a query does.
 //
-// Two rows of one second come in any order, unless the statement says one.
-// Objects that are created while a statement runs may or may not be part of its
-// result. What is sorted, grouped or joined is kept in memory.
+// Rows with the same created second have no order, unless the statement defines
+// one. Objects that are created while a statement runs may or may not be in its
+// result. SQLite sorts, groups and joins in memory.
 package stripesql

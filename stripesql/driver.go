@@ -17,15 +17,15 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// driverName is what sql.Open knows this package by.
+// driverName is the name of the driver for sql.Open.
 const driverName = "stripe"
 
 // connector opens connections to one client.
 type connector struct{ source *source }
 
-// Connector makes a connector for sql.OpenDB: one pool of connections, all over
-// one client. The client's key, account, API versions and rate limits are those
-// of the queries.
+// Connector returns a connector for sql.OpenDB: a pool of connections that
+// share one client. Queries use the client's key, account, API versions and
+// rate limits.
 func Connector(client *stripekit.Client, opts ...Option) (driver.Connector, error) {
 	if client == nil {
 		return nil, errors.New("stripesql: the client is nil")
@@ -39,7 +39,7 @@ func Connector(client *stripekit.Client, opts ...Option) (driver.Connector, erro
 	return &connector{s}, nil
 }
 
-// Driver is the driver of all clients.
+// Driver returns the driver, which is the same for all clients.
 func (c *connector) Driver() driver.Driver { return named{} }
 
 // Connect opens a connection. It makes no API call.
@@ -47,24 +47,24 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return open(ctx, c.source)
 }
 
-// clients are the clients known by name, for sql.Open, whose registry of
-// drivers is just as global.
+// clients holds the registered clients by name. It is global because sql.Open
+// and its registry of drivers are.
 var clients struct {
 	sync.Mutex
 	register sync.Once
 	sources  map[string]*source
 }
 
-// Register makes a client known by a name, which sql.Open then takes:
+// Register registers a client under a name for sql.Open:
 //
 //	stripesql.Register("shop", client)
 //	db, err := sql.Open("stripe", "stripe://shop?max_calls=100&search=1")
 //
 // The parameters of the data source name override the options: max_calls (see
 // WithMaxCalls), search (1 or 0, see WithSearch) and concurrency (see
-// WithConcurrency). A key has no place in it. database/sql knows the driver from
-// the first Register on. A name is not empty and has none
-// of the characters / : ? # % @ and no space; one that is taken is an error.
+// WithConcurrency). A data source name must not contain an API key. The first
+// call of Register registers the driver with database/sql. A name must not be
+// empty, taken, or contain a space or one of the characters / : ? # % @.
 func Register(name string, client *stripekit.Client, opts ...Option) error {
 	if name == "" || strings.ContainsAny(name, "/:?#%@ ") {
 		return errors.New("stripesql: Register: the name is empty or has a character that it must not have")
@@ -89,14 +89,15 @@ func Register(name string, client *stripekit.Client, opts ...Option) error {
 	return nil
 }
 
-// Unregister forgets a name. What was opened by it stays open.
+// Unregister removes a name. Databases that were opened with it stay open.
 func Unregister(name string) {
 	clients.Lock()
 	defer clients.Unlock()
 	delete(clients.sources, name)
 }
 
-// looksLikeKey tells whether a text holds an API key or the beginning of one.
+// looksLikeKey reports whether a text contains an API key or the beginning of
+// one.
 func looksLikeKey(text string) bool {
 	text = strings.ToLower(text)
 	for _, prefix := range []string{"sk_", "rk_", "pk_", "_test_", "_live_"} {
@@ -119,10 +120,10 @@ func (named) Open(name string) (driver.Conn, error) {
 	return c.Connect(context.Background())
 }
 
-// errDSN does not quote what it is about: that may be a key.
+// errDSN does not quote the data source name, because it may contain a key.
 var errDSN = errors.New(`stripesql: the data source name must be "stripe://name", where name was given to Register, and may go on with "?max_calls=100&search=1"`)
 
-// OpenConnector reads a data source name.
+// OpenConnector returns the connector for a data source name.
 func (named) OpenConnector(name string) (driver.Connector, error) {
 	if looksLikeKey(name) {
 		return nil, fmt.Errorf("%w: an API key has no place in it", errDSN)
@@ -179,7 +180,7 @@ func (s *source) override(params url.Values) error {
 type conn struct {
 	source  *source
 	db      *sqlite3.Conn
-	running *query // whose statement is being stepped
+	running *query // the query whose statement is being stepped
 }
 
 func open(ctx context.Context, s *source) (_ *conn, err error) {
@@ -194,7 +195,7 @@ func open(ctx context.Context, s *source) (_ *conn, err error) {
 }
 
 func (c *conn) setUp() error {
-	// What is sorted or grouped stays in memory: nothing of an account is
+	// Temporary tables stay in memory, so that no data of the account is
 	// written to a file.
 	if err := c.db.Exec("PRAGMA temp_store = memory"); err != nil {
 		return err
@@ -206,7 +207,7 @@ func (c *conn) setUp() error {
 		connect := func(db *sqlite3.Conn, _, _, _ string, _ ...string) (*vtab, error) {
 			return &vtab{table: t, conn: c}, db.DeclareVTab(t.declaration())
 		}
-		//lint:ignore SA1019 the method that is to be used instead needs Go 1.27
+		//lint:ignore SA1019 the method that replaces it needs Go 1.27
 		if err := sqlite3.CreateModule(c.db, name, nil, connect); err != nil {
 			return err
 		}
@@ -214,7 +215,7 @@ func (c *conn) setUp() error {
 	return c.db.SetAuthorizer(c.authorize)
 }
 
-// authorize lets through what only reads.
+// authorize allows actions that only read.
 func (c *conn) authorize(action sqlite3.AuthorizerActionCode, _, function, _, _ string) sqlite3.AuthorizerReturnCode {
 	switch action {
 	case sqlite3.AUTH_SELECT, sqlite3.AUTH_READ, sqlite3.AUTH_RECURSIVE:
@@ -244,7 +245,7 @@ func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 	return &stmt{conn: c, text: text, compiled: compiled}, nil
 }
 
-// errOnlyReads is the end of a statement that the authorizer does not allow.
+// errOnlyReads is returned for a statement that the authorizer does not allow.
 var errOnlyReads = errors.New("stripesql: only statements that read are allowed: SELECT, VALUES, EXPLAIN QUERY PLAN")
 
 func (c *conn) compile(text string) (*sqlite3.Stmt, error) {
@@ -268,7 +269,7 @@ func (c *conn) compile(text string) (*sqlite3.Stmt, error) {
 // Close closes the connection.
 func (c *conn) Close() error { return c.db.Close() }
 
-// Begin refuses: there is nothing to be kept together.
+// Begin returns an error: there are no transactions.
 func (c *conn) Begin() (driver.Tx, error) {
 	return nil, errors.New("stripesql: there are no transactions")
 }
@@ -283,7 +284,7 @@ type stmt struct {
 // Close frees the statement.
 func (s *stmt) Close() error { return s.compiled.Close() }
 
-// NumInput is unknown where parameters are named.
+// NumInput returns the number of parameters, -1 if any of them is named.
 func (s *stmt) NumInput() int {
 	n := s.compiled.BindCount()
 	for i := 1; i <= n; i++ {
@@ -294,7 +295,7 @@ func (s *stmt) NumInput() int {
 	return n
 }
 
-// Exec refuses: there is nothing that could be done.
+// Exec returns an error: statements only read.
 func (s *stmt) Exec([]driver.Value) (driver.Result, error) {
 	return nil, errors.New("stripesql: there is nothing to execute: use Query")
 }
@@ -309,7 +310,7 @@ func (s *stmt) Query(values []driver.Value) (driver.Rows, error) {
 }
 
 // QueryContext runs the statement. The first API call is made when the first
-// row is asked for.
+// row is read.
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	for _, arg := range args {
 		if err := s.bind(arg); err != nil {
@@ -317,18 +318,18 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 		}
 	}
 	if _, ok := explains(s.text); ok {
-		// With the parameters in their places more is known.
+		// With the values of the parameters, the estimate is better.
 		of, _ := explains(s.compiled.ExpandedSQL())
 		return s.conn.explain(ctx, of)
 	}
 	q := newQuery(ctx, s.conn.source)
-	if steps, err := s.conn.steps(s.text); err == nil { // but of an EXPLAIN
+	if steps, err := s.conn.steps(s.text); err == nil { // it fails for an EXPLAIN
 		q.prepare(plansOf(steps))
 	}
 	return newRows(ctx, s, q), nil
 }
 
-// bind sets a parameter by its place or its name.
+// bind sets a parameter by its position or its name.
 func (s *stmt) bind(arg driver.NamedValue) error {
 	places := []int{arg.Ordinal}
 	if arg.Name != "" {
@@ -367,7 +368,7 @@ func (s *stmt) bindAt(place int, value driver.Value) error {
 	return fmt.Errorf("a parameter is a %T", value)
 }
 
-// rows are the result of a statement.
+// rows is the result of a statement.
 type rows struct {
 	ctx     context.Context
 	stmt    *stmt
@@ -386,11 +387,11 @@ func newRows(ctx context.Context, s *stmt, q *query) *rows {
 	return r
 }
 
-// Columns are the names of the columns.
+// Columns returns the names of the columns.
 func (r *rows) Columns() []string { return r.columns }
 
-// ColumnTypeDatabaseTypeName is TEXT, INTEGER, REAL or TIMESTAMP for a column of
-// a table, and empty for an expression.
+// ColumnTypeDatabaseTypeName returns TEXT, INTEGER, REAL or TIMESTAMP for a
+// column of a table, and "" for an expression.
 func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
 	name, _, _ := strings.Cut(r.stmt.compiled.ColumnDeclType(i), " ")
 	return name
@@ -398,7 +399,8 @@ func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
 
 // Close ends the query.
 func (r *rows) Close() error {
-	// The error of the last step comes once more: it has been told.
+	// Reset repeats the error of the last step, which Next has returned
+	// already.
 	_ = r.stmt.compiled.Reset()
 	r.query.close()
 	return r.stmt.compiled.ClearBindings()
@@ -426,7 +428,7 @@ func (r *rows) Next(dest []driver.Value) error {
 	return nil
 }
 
-// end is why there is no further row.
+// end returns why there is no further row: io.EOF or an error.
 func (r *rows) end() error {
 	failed := r.query.failure()
 	err := r.stmt.compiled.Err()

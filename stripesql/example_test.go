@@ -13,7 +13,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// shop is a client of a server with some charges of two customers.
+// shop returns a client of a server with some charges of two customers.
 func shop() (*stripekit.Client, func()) {
 	server := stripetest.New(stripetest.InMemory())
 	start := time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)
@@ -92,7 +92,7 @@ func ExampleRegister() {
 	// Output: 2026-01-09 16:00:00 +0000 UTC
 }
 
-// A statement can be asked for its requests first.
+// EXPLAIN QUERY PLAN shows the requests of a statement before it runs.
 func Example_explain() {
 	client, done := shop()
 	defer done()

@@ -20,14 +20,14 @@ import (
 type step struct {
 	id, parent, unused int64
 	detail             string
-	plan               *plan  // of a step that reads one of our tables
-	after              string // what stands behind the plan
+	plan               *plan  // of a step that reads one of our tables, else nil
+	after              string // the text after the plan
 }
 
-// planMark is what SQLite writes before the plan of a virtual table.
+// planMark is the text that SQLite writes before the plan of a virtual table.
 const planMark = " VIRTUAL TABLE INDEX 0:"
 
-// steps are those that SQLite has chosen for a statement.
+// steps returns the steps that SQLite has chosen for a statement.
 func (c *conn) steps(text string) ([]step, error) {
 	s, _, err := c.db.Prepare("EXPLAIN QUERY PLAN " + text)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *conn) steps(text string) ([]step, error) {
 	return steps, s.Err()
 }
 
-// read takes the plan out of the text.
+// read moves the plan from the detail of the step into its own field.
 func (s *step) read() error {
 	before, encoded, found := strings.Cut(s.detail, planMark)
 	if !found {
@@ -70,9 +70,9 @@ func plansOf(steps []step) []*plan {
 	return plans
 }
 
-// prepare looks at the plans of a statement as a whole: where it reads a field
-// that names an object, and looks objects of that kind up by their ids, these
-// are asked for along with those that name them.
+// prepare decides which fields to expand. If a statement reads a field that
+// refers to an object, and looks up objects of that table by their ids, the
+// field is expanded, so that the lookups need no calls.
 func (q *query) prepare(plans []*plan) {
 	q.lookups, q.expand = map[string]bool{}, map[string][]string{}
 	for _, p := range plans {
@@ -80,7 +80,7 @@ func (q *query) prepare(plans []*plan) {
 			q.lookups[p.Table] = true
 		}
 	}
-	for _, table := range []string{"charges", "refunds", "invoice_items", "orders"} { // those that others lead to first
+	for _, table := range []string{"charges", "refunds", "invoice_items", "orders"} { // a table comes after those it refers to
 		for _, field := range slices.Sorted(maps.Keys(references(table))) {
 			to := references(table)[field]
 			if !q.lookups[to] || !q.reads(plans, table, field) {
@@ -94,13 +94,14 @@ func (q *query) prepare(plans []*plan) {
 	}
 }
 
-// reads tells whether a statement reads a column.
+// reads reports whether a statement reads a column.
 func (q *query) reads(plans []*plan, table, field string) bool {
 	column := q.source.tables[table].index[field]
 	return slices.ContainsFunc(plans, func(p *plan) bool { return p.Table == table && p.Need.has(column) })
 }
 
-// explains tells whether a statement asks for its plan, and of what.
+// explains reports whether a statement is an EXPLAIN QUERY PLAN, and returns
+// the statement that it explains.
 func explains(text string) (of string, ok bool) {
 	rest := text
 	for _, word := range []string{"EXPLAIN", "QUERY", "PLAN"} {
@@ -134,8 +135,8 @@ type explanation struct {
 	steps []step
 }
 
-// explain describes the steps of a statement. It makes calls where it needs to
-// know how many objects there are.
+// explain describes the steps of a statement. It makes calls to estimate how
+// many objects there are.
 func (c *conn) explain(ctx context.Context, text string) (driver.Rows, error) {
 	steps, err := c.steps(text)
 	if err != nil {
@@ -177,7 +178,7 @@ func aboutCalls(n float64) string {
 	return fmt.Sprintf("about %d calls", whole)
 }
 
-// Columns are those of SQLite.
+// Columns returns the names that SQLite uses for EXPLAIN QUERY PLAN.
 func (e *explanation) Columns() []string { return []string{"id", "parent", "notused", "detail"} }
 
 // Close ends the query.
@@ -186,7 +187,7 @@ func (e *explanation) Close() error {
 	return nil
 }
 
-// Next hands out a step.
+// Next returns the next step.
 func (e *explanation) Next(dest []driver.Value) error {
 	if len(e.steps) == 0 {
 		return io.EOF
@@ -197,7 +198,8 @@ func (e *explanation) Next(dest []driver.Value) error {
 	return nil
 }
 
-// describe is a plan for people: the first request, and what is left to SQLite.
+// describe describes a plan for people: its first request, and the conditions
+// that only SQLite checks.
 func (q *query) describe(p *plan) string {
 	t := q.source.tables[p.Table]
 	s, unknown := p.known(t)
@@ -234,7 +236,8 @@ func (q *query) describe(p *plan) string {
 	return text
 }
 
-// parameter is about the name that a term is sent by.
+// parameter returns the name of the parameter that a term is sent as, for
+// display.
 func (t term) parameter(from *table) string {
 	name := from.filter(t.Column).param
 	if slices.Contains(from.createdColumns(), t.Column) {
@@ -244,7 +247,8 @@ func (t term) parameter(from *table) string {
 	return cmp.Or(name, t.Column) + bound[t.Op]
 }
 
-// known is the spec of what is known of a plan before it runs.
+// known returns the spec for those terms of a plan whose values are known
+// before the statement runs, and the other terms.
 func (p *plan) known(t *table) (s *spec, unknown []term) {
 	known := *p
 	known.Terms = nil
@@ -264,7 +268,8 @@ func (p *plan) known(t *table) (s *spec, unknown []term) {
 	return s, unknown
 }
 
-// expandedBy is the table that objects of another come along with, if any.
+// expandedBy returns the table whose objects are read with the objects of the
+// given table expanded, "" if there is none.
 func (q *query) expandedBy(table string) string {
 	for _, from := range slices.Sorted(maps.Keys(q.expand)) {
 		for field, to := range references(from) {
@@ -276,23 +281,22 @@ func (q *query) expandedBy(table string) string {
 	return ""
 }
 
-// estimator adds up the calls of a statement.
+// estimator estimates the calls of a statement.
 type estimator struct {
 	query *query
 	steps []step
 	calls []float64 // by step
 	total float64
-	seen  map[string]bool // scans that are made once, whoever uses them
-	// limits are how many rows are wanted of a step, where its plan does not
-	// know.
+	seen  map[string]bool // keys of the scans that were counted: a scan is made once
+	// limits is how many rows are needed, by step, if its plan has no limit.
 	limits map[int]int64
 }
 
-// trailingLimit is a LIMIT at the end of a statement.
+// trailingLimit matches a LIMIT at the end of a statement.
 var trailingLimit = regexp.MustCompile(`(?i)\bLIMIT\s+(\d{1,9})[\s;]*$`)
 
-// limit finds the LIMIT of a join, which SQLite tells no table of. It ends the
-// reading where nothing is sorted and the first table is in order.
+// limit finds the LIMIT of a join, which SQLite passes to no table. The LIMIT
+// ends the reading only if nothing is sorted and the first table is in order.
 func (e *estimator) limit(text string) {
 	found := trailingLimit.FindStringSubmatch(text)
 	first := slices.IndexFunc(e.steps, func(s step) bool { return s.parent == 0 })
@@ -306,8 +310,8 @@ func (e *estimator) limit(text string) {
 	}
 }
 
-// group estimates the steps below one: loops within loops, all of which are
-// run so often.
+// group estimates the steps below a parent, which is run the given number of
+// times. The steps are nested loops.
 func (e *estimator) group(parent int64, times float64) error {
 	for i, s := range e.steps {
 		if s.parent != parent {
@@ -333,8 +337,8 @@ func (e *estimator) group(parent int64, times float64) error {
 	return nil
 }
 
-// loop is about how many calls a table takes that is read so many times, and
-// how many rows it has each time.
+// loop estimates the calls of a step that is run the given number of times, and
+// the rows that it returns each time.
 func (e *estimator) loop(i int, times float64) (calls, rows float64, err error) {
 	q, s := e.query, e.steps[i]
 	p, limit := s.plan, cmp.Or(s.plan.Limit, e.limits[i])
@@ -384,15 +388,17 @@ func (e *estimator) loop(i int, times float64) (calls, rows float64, err error) 
 	return calls, rows, nil
 }
 
-// enough is how many objects may be wanted without looking how many there are.
+// enough is how many objects may be needed without estimating how many there
+// are.
 const enough = 10 * maxPage
 
-// listed tells whether a table is listed before, so that its objects are known.
+// listed reports whether the statement lists the table too, so that lookups by
+// id find its objects in memory.
 func (e *estimator) listed(t *table) bool {
 	return slices.ContainsFunc(e.steps, func(s step) bool { return s.plan != nil && s.plan.Table == t.name && s.plan.How != byID })
 }
 
-// objects is about how many objects a list or a search has.
+// objects estimates how many objects a list or a search returns.
 func (e *estimator) objects(t *table, p *plan, known *spec, unknown []term) (float64, error) {
 	sent := []term{}
 	for _, by := range p.Terms {
@@ -417,8 +423,8 @@ func (e *estimator) objects(t *table, p *plan, known *spec, unknown []term) (flo
 	return n * fits, err
 }
 
-// selectivity is the share of objects that fit all terms, seen in those before
-// a second.
+// selectivity estimates the share of objects that satisfy all terms, from the
+// sample before the second high.
 func (q *query) selectivity(t *table, high int64, terms []term) (float64, error) {
 	if len(terms) == 0 {
 		return 1, nil
@@ -450,7 +456,7 @@ func (q *query) selectivity(t *table, high int64, terms []term) (float64, error)
 	return guess * max(float64(fits), 0.5) / float64(len(s.objects)), nil
 }
 
-// comparable tells whether holds can say something about a term.
+// comparable reports whether holds can decide a term.
 func (t term) comparable() bool {
 	switch t.Op {
 	case opNull, opNotNull:
@@ -461,7 +467,8 @@ func (t term) comparable() bool {
 	return false
 }
 
-// holds compares a value, as SQLite would if both sides are of one type.
+// holds reports whether a value satisfies the term. It compares as SQLite does
+// if both sides have the same type.
 func (t term) holds(table *table, value any) bool {
 	compared := 0
 	switch value := value.(type) {

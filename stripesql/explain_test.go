@@ -10,7 +10,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// explanation is the details of an EXPLAIN QUERY PLAN, and its calls.
+// explanation returns the details of an EXPLAIN QUERY PLAN, and its calls.
 func explanation(t *testing.T, db *sql.DB, query string, args ...any) (lines []string, calls int) {
 	t.Helper()
 	var stats stripesql.Stats
@@ -38,7 +38,7 @@ func TestExplainShowsTheRequests(t *testing.T) {
 		query string
 		args  []any
 		want  []string
-		calls int // that it takes to say so
+		calls int // calls that EXPLAIN QUERY PLAN makes itself
 	}{
 		{db, "SELECT 1", nil, []string{"SCAN CONSTANT ROW", "ESTIMATE about 0 calls (1000 allowed)"}, 0},
 		{db, "SELECT * FROM charges WHERE id = ?", []any{"ch_1"}, []string{

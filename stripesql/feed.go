@@ -10,12 +10,13 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// feed hands out the objects of a scan, some at a time; io.EOF at their end.
+// feed reads the objects of a scan. next returns some objects at a time, which
+// may be none, and io.EOF at the end.
 type feed interface {
 	next() ([]*object, error)
 }
 
-// newFeed is the feed of a scan.
+// newFeed returns the feed of a scan.
 func (q *query) newFeed(s *spec) feed {
 	switch {
 	case s.none:
@@ -41,7 +42,8 @@ type empty struct{}
 
 func (empty) next() ([]*object, error) { return nil, io.EOF }
 
-// idsFeed reads objects by their ids, as many a call as the service allows.
+// idsFeed reads objects by their ids, with as many ids per call as the service
+// allows.
 type idsFeed struct {
 	query *query
 	spec  spec
@@ -60,7 +62,7 @@ func (f *idsFeed) next() ([]*object, error) {
 	return p.objects, nil
 }
 
-// searchFeed reads what a search finds.
+// searchFeed reads the results of a search.
 type searchFeed struct {
 	query *query
 	spec  *spec
@@ -91,14 +93,15 @@ func (f *searchFeed) next() ([]*object, error) {
 	return p.objects, nil
 }
 
-// ordered sees to the order of a list: objects without a time come last, as
-// NULLs do, and those of one second by their id if that is asked for.
+// ordered is a feed that puts the objects of another feed in order. Objects
+// without a time come last, as NULLs do. Objects of one second are sorted by id
+// if the order includes the id.
 type ordered struct {
 	feed   feed
 	by     order
-	second []*object // read, but there may be more of the same second
-	last   []*object // without a time
-	newest int64
+	second []*object // objects read whose second may not be complete
+	last   []*object // objects without a time
+	newest int64     // time of the last dated object read, if begun is set
 	begun  bool
 	done   bool
 }
@@ -138,8 +141,8 @@ func (f *ordered) next() ([]*object, error) {
 	return out, nil
 }
 
-// wholeSeconds is how many of the objects read belong to a second before that
-// of the last one.
+// wholeSeconds returns how many of the objects read belong to complete seconds:
+// all but those of the second that was read last.
 func (f *ordered) wholeSeconds() int {
 	for i, o := range slices.Backward(f.second) {
 		if o.created != f.newest {
@@ -149,7 +152,7 @@ func (f *ordered) wholeSeconds() int {
 	return 0
 }
 
-// sort puts the objects of each second in order.
+// sort sorts the objects of each second by id, if the order includes the id.
 func (f *ordered) sort(objects []*object) {
 	if f.by == newestFirst {
 		return

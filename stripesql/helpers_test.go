@@ -14,7 +14,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// newYear is when most of what tests seed begins.
+// newYear is the time of the first of most objects that tests seed.
 var newYear = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newServer(t *testing.T, opts ...stripetest.Option) *stripetest.Server {
@@ -41,13 +41,13 @@ func openDB(t *testing.T, server *stripetest.Server, opts ...stripesql.Option) *
 	return db
 }
 
-// result is the rows of a query, as text, and what it did.
+// result holds the rows of a query, as text, and what the query did.
 type result struct {
 	rows  []string
 	stats stripesql.Stats
 }
 
-// run runs a query to its end, or to its error.
+// run runs a query to its end, or until it fails.
 func run(ctx context.Context, db *sql.DB, query string, args ...any) (result, error) {
 	var r result
 	rows, err := db.QueryContext(stripesql.WithStats(ctx, &r.stats), query, args...)
@@ -82,7 +82,7 @@ func run(ctx context.Context, db *sql.DB, query string, args ...any) (result, er
 		}
 		r.rows = append(r.rows, line)
 	}
-	// The stats are there once the rows are closed.
+	// The stats are set once the rows are closed.
 	err = rows.Err()
 	if closed := rows.Close(); err == nil {
 		err = closed

@@ -18,7 +18,7 @@ type listFeed struct {
 	request request
 	used    listing.Cursors
 	trail   trail
-	began   int64 // when the newest object was created
+	began   int64 // when the newest object read was created
 	done    bool
 }
 
@@ -54,8 +54,8 @@ func (f *listFeed) next() ([]*object, error) {
 	return fresh, nil
 }
 
-// share is how much of the time has been read, from 0 to 1; 0 where it is not
-// known when the oldest object was created.
+// share returns how much of the time span has been read, from 0 to 1. It is 0
+// if the age of the oldest object is unknown.
 func (f *listFeed) share() float64 {
 	oldest := f.query.oldest(f.spec)
 	switch {
@@ -67,13 +67,12 @@ func (f *listFeed) share() float64 {
 	return min(1, float64(f.began-f.trail.reached)/float64(f.began-oldest))
 }
 
-// oldest is when the oldest object of a scan was created, about; 0 if that is not
-// known.
+// oldest estimates when the oldest object of a scan was created, 0 if unknown.
 func (q *query) oldest(s *spec) int64 {
 	return max(s.window.low, q.source.density.oldest(s.table))
 }
 
-// moveTo has the page behind an object requested next.
+// moveTo makes the page after an object the next to be requested.
 func (f *listFeed) moveTo(id string) error {
 	if err := f.used.Add(id); err != nil {
 		return fmt.Errorf("stripesql: %s: %w", f.request, err)
@@ -82,10 +81,11 @@ func (f *listFeed) moveTo(id string) error {
 	return nil
 }
 
-// goBack has a page requested next that begins before the place whose cursor is
-// lost; what of it has been read already is not handed out again. A list in the
-// order of created is filtered by it. In another one the cursor is an object
-// before the one that was deleted, or the list begins anew.
+// goBack chooses the next request after a cursor was lost: a page that begins
+// before the lost object. Objects that were read before are not returned again.
+// A list in the order of created is filtered by it. In any other list, the
+// cursor is an object before the deleted one, or the list is read again from
+// its beginning.
 func (f *listFeed) goBack(lost error) error {
 	f.used = listing.Cursors{}
 	f.trail.lost++
@@ -104,20 +104,20 @@ func (f *listFeed) goBack(lost error) error {
 	return nil
 }
 
-// maxLost is how many cursors in a row may be lost. A service that has lost more
-// has lost its list.
+// maxLost is how many cursors in a row may be lost before the scan fails.
 const maxLost = 10
 
-// inside are the objects of a page that the window allows. Behind a cursor the
-// service does not see to it.
+// inside returns the objects of a page that are in the window. Requests with a
+// cursor are made without the bounds of the window.
 func (s *spec) inside(objects []*object) []*object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o *object) bool {
 		return o.dated && (o.created < s.window.low || o.created >= s.window.high)
 	})
 }
 
-// passed reports whether a page has left the window behind. An invoice item can
-// be dated back: there only a page that is all older says so.
+// passed reports whether a page goes beyond the lower end of the window. An
+// invoice item can be backdated, so in that list no object may be in the
+// window.
 func (f *listFeed) passed(objects, inside []*object) bool {
 	if f.spec.table.disordered && len(inside) > 0 {
 		return false
@@ -126,8 +126,8 @@ func (f *listFeed) passed(objects, inside []*object) bool {
 	return last.dated && last.created < f.spec.window.low
 }
 
-// isMissing reports whether a list could not be filtered since what it is
-// filtered by does not exist, so that nothing is in it.
+// isMissing reports whether a request failed because an object that the list is
+// filtered by does not exist. Such a list is empty.
 func (s *spec) isMissing(err error) bool {
 	failure, ok := errors.AsType[*stripekit.Error](err)
 	if !ok || failure.Code != missingCode || failure.Param == "" {
@@ -144,8 +144,8 @@ func (s *spec) isMissing(err error) bool {
 // missingCode is the code of an error about an object that does not exist.
 const missingCode = "resource_missing"
 
-// cursorLost reports whether a request failed since the object that its cursor
-// names does not exist any more.
+// cursorLost reports whether a request failed because the object that its
+// cursor names does not exist any more.
 func (r request) cursorLost(err error) bool {
 	failure, ok := errors.AsType[*stripekit.Error](err)
 	if !ok || failure.Code != missingCode {
@@ -159,17 +159,17 @@ func (r request) cursorLost(err error) bool {
 	return false
 }
 
-// trail is what a feed has read last. After a lost cursor, it tells where to go
-// on, and what of the next pages has been read before.
+// trail remembers the last objects of a list. After a lost cursor, it gives the
+// place to continue from, and the objects of the next pages that are known.
 type trail struct {
 	objects []listing.Head
-	known   map[string]struct{} // their ids
-	reached int64               // when the last one was created, as far as that is known
-	trimmed bool                // there were more objects
-	lost    int                 // cursors in a row
+	known   map[string]struct{} // the ids of objects
+	reached int64               // when the last object with a time was created
+	trimmed bool                // older objects were dropped
+	lost    int                 // cursors lost in a row
 }
 
-// trailSize is how many objects are remembered at least.
+// trailSize is the minimum number of objects that are remembered.
 const trailSize = 10 * maxPage
 
 // add adds objects, and returns those that are new.
@@ -195,7 +195,7 @@ func (t *trail) add(objects []*object) []*object {
 	return fresh
 }
 
-// trim forgets the oldest part, but nothing of the second that was reached.
+// trim drops the oldest objects, except those of the second that was reached.
 func (t *trail) trim() {
 	n := 0
 	for n < len(t.objects)-trailSize && t.objects[n].Created != t.reached {
@@ -205,9 +205,9 @@ func (t *trail) trim() {
 	t.objects, t.trimmed = t.objects[n:], t.trimmed || n > 0
 }
 
-// cursor is an object before those that seem to be deleted: after each loss
-// twice as many are passed over, since they are deleted one by one, or many at
-// once.
+// cursor returns an object before those that seem to be deleted. It skips twice
+// as many objects after each loss in a row: they may have been deleted one by
+// one or many at once.
 func (t *trail) cursor() (id string, ok bool) {
 	i := len(t.objects) - 1<<min(t.lost, 30)
 	if i < 0 {

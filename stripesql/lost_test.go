@@ -10,7 +10,7 @@ import (
 	"github.com/stripekit/stripekit/stripesql"
 )
 
-// scans read a list in each of the ways.
+// scans returns a query for each way to read a list.
 func scans() map[string]string {
 	return map[string]string{
 		"any order":            "SELECT id FROM charges",
@@ -25,8 +25,8 @@ func scans() map[string]string {
 	}
 }
 
-// Objects are deleted right after a page was read, among them those that the next
-// one is requested by. All that stay come, and nothing comes twice.
+// Objects are deleted right after a page was read, including those that the
+// next page is requested by. Every object that stays is read, and none twice.
 func TestScanGoesOnBehindADeletedCursor(t *testing.T) {
 	for deletion, deleted := range map[string]func(page []int) []int{
 		"the last of each page":   func(page []int) []int { return page[len(page)-1:] },
@@ -35,7 +35,7 @@ func TestScanGoesOnBehindADeletedCursor(t *testing.T) {
 		"the whole of some pages": func(page []int) []int { return page[:len(page)*max(page[0]/100%9-7, 0)] },
 	} {
 		if raceDetector && deletion != "half of each page" {
-			continue // it is slow, and the others race as this does
+			continue // it is slow, and the other cases cover the same races
 		}
 		for name, query := range scans() {
 			t.Run(deletion+"/"+name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestScanGoesOnBehindADeletedCursor(t *testing.T) {
 	}
 }
 
-// Several pages are of the second that the cursor is in.
+// The second of the cursor has several pages.
 func TestDeletedCursorWithinALongSecond(t *testing.T) {
 	for name, query := range scans() {
 		if isWindow(query) {
@@ -87,7 +87,7 @@ func TestDeletedCursorWithinALongSecond(t *testing.T) {
 	}
 }
 
-// places are those of the charges that a query of scans is about.
+// places returns the places of the charges that a query of scans reads.
 func (l *bareList) places(query string) []int {
 	var places []int
 	for i, created := range l.created {

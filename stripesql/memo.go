@@ -11,22 +11,22 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// The most bytes of objects that a query keeps to not ask for them again: of
-// scans, and of single objects.
+// The maximum sizes in bytes of what a query keeps, so as not to request it
+// again: the objects of scans, and single objects.
 const (
 	maxScans   = 32 << 20
 	maxObjects = 32 << 20
 )
 
-// memo is what a query has read and may need again. It is used by the goroutine
-// that runs the statement alone.
+// memo holds what a query has read and may need again. Only the goroutine that
+// runs the statement uses it.
 type memo struct {
 	scans      map[string]*scan
 	scanBytes  int
 	objects    map[objectKey]*object // nil: there is no such object
-	order      []objectKey           // the oldest first
-	objectSize int
-	rowIDs     map[objectKey]int64 // of the objects that SQLite asked it of
+	order      []objectKey           // the keys of objects, in the order they were added
+	objectSize int                   // bytes of objects
+	rowIDs     map[objectKey]int64   // assigned by rowID
 }
 
 type objectKey struct{ table, id string }
@@ -35,7 +35,7 @@ func newMemo() *memo {
 	return &memo{scans: map[string]*scan{}, objects: map[objectKey]*object{}, rowIDs: map[objectKey]int64{}}
 }
 
-// rowID numbers the objects that it is asked about.
+// rowID returns the number of an object, and assigns one at the first call.
 func (m *memo) rowID(t *table, id string) int64 {
 	key := objectKey{t.name, id}
 	number, known := m.rowIDs[key]
@@ -46,13 +46,15 @@ func (m *memo) rowID(t *table, id string) int64 {
 	return number
 }
 
-// scanOverhead is about what a scan takes beside its objects.
+// scanOverhead is the approximate size of a scan without its objects, in bytes.
 const scanOverhead = 1000
 
-// objectOverhead is about what an object takes beside its text.
+// objectOverhead is the approximate size of an object without its JSON, in
+// bytes.
 const objectOverhead = 200
 
-// put keeps an object, or that there is none. The oldest ones make room.
+// put adds an object, or nil if the object does not exist. It removes the
+// oldest objects if there are too many bytes.
 func (m *memo) put(key objectKey, o *object) {
 	if old, known := m.objects[key]; known {
 		m.objectSize -= old.size()
@@ -75,21 +77,21 @@ func (o *object) size() int {
 	return objectOverhead + len(o.raw)
 }
 
-// scan is what a feed has handed out so far. Several cursors may read it, at
-// their own pace; who comes behind the others finds it all here.
+// scan holds what a feed has returned so far. Several cursors may read it, each
+// at its own pace.
 type scan struct {
 	query  *query
 	spec   *spec
 	feed   feed
-	pages  [][]*object
+	pages  [][]*object // nil for a page that was dropped
 	bytes  int
 	done   bool
-	kept   bool // in the memo, so that more cursors may come
-	cursor []*cursor
-	visits int // how often a cursor has come
+	kept   bool      // the memo has the scan, so more cursors may attach
+	cursor []*cursor // the attached cursors
+	visits int       // how often a cursor was attached
 }
 
-// scan is the scan that a spec describes: a known one, or a new one.
+// scan returns the scan that a spec describes: a known one, or a new one.
 func (q *query) scan(s *spec) *scan {
 	key := s.key()
 	if known := q.memo.scans[key]; known != nil {
@@ -103,7 +105,8 @@ func (q *query) scan(s *spec) *scan {
 	return made
 }
 
-// page is the page at a place, read if it was not yet; io.EOF behind the last.
+// page returns the page at a place, and reads it if needed. After the last page
+// it returns io.EOF.
 func (s *scan) page(place int) ([]*object, error) {
 	for place >= len(s.pages) {
 		if s.done {
@@ -129,8 +132,9 @@ func (s *scan) page(place int) ([]*object, error) {
 	return s.pages[place], nil
 }
 
-// grow sees that the memo stays within its bounds: a scan that is too long for
-// it is forgotten, but for what its cursors have not read.
+// grow counts the new objects and keeps the memo within its bounds. A scan that
+// is too long is removed from the memo, and its pages are dropped once all
+// cursors have read them.
 func (s *scan) grow(objects []*object) {
 	if s.kept {
 		added := 0
@@ -164,8 +168,8 @@ func (s *scan) detach(c *cursor) {
 	s.cursor = slices.DeleteFunc(s.cursor, func(other *cursor) bool { return other == c })
 }
 
-// references are the fields whose objects can be had along with those that
-// name them, by table, and the tables they are in.
+// references returns the fields of a table that can be expanded, and the tables
+// that they refer to.
 func references(table string) map[string]string {
 	switch table {
 	case "charges", "invoice_items":
@@ -178,8 +182,8 @@ func references(table string) map[string]string {
 	return nil
 }
 
-// keep puts objects into the memo that the statement may look up by their ids:
-// those of a list, and those that came along with them.
+// keep adds objects to the memo that the statement may look up by their ids:
+// the objects of a list, and the objects expanded in them.
 func (q *query) keep(s *spec, objects []*object) error {
 	for _, o := range objects {
 		if q.lookups[s.table.name] {
@@ -217,7 +221,8 @@ func (q *query) keepWithin(t *table, o *object) error {
 	return nil
 }
 
-// ifThere is nil for an object that was deleted: lists do not have it either.
+// ifThere returns nil if the object was deleted, because lists leave it out
+// too.
 func (o *object) ifThere() *object {
 	if o.deleted {
 		return nil
@@ -225,7 +230,7 @@ func (o *object) ifThere() *object {
 	return o
 }
 
-// object reads one object, nil if there is none.
+// object returns the object with the id of a spec, nil if there is none.
 func (q *query) object(s *spec) (*object, error) {
 	key := objectKey{s.table.name, s.id}
 	if known, ok := q.memo.objects[key]; ok {
@@ -234,9 +239,9 @@ func (q *query) object(s *spec) (*object, error) {
 	var raw jsontext.Value
 	r := s.request()
 	err := q.call(r, &raw)
-	failure, answered := errors.AsType[*stripekit.Error](err)
+	failure, responded := errors.AsType[*stripekit.Error](err)
 	switch {
-	case answered && errors.Is(failure, stripekit.ErrNotFound):
+	case responded && errors.Is(failure, stripekit.ErrNotFound):
 		q.report(0, 0)
 		q.memo.put(key, nil)
 		return nil, nil

@@ -11,16 +11,16 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// object is one object as the API answered it.
+// object is one object as the API returned it.
 type object struct {
 	raw     jsontext.Value
 	id      string
 	created int64
-	dated   bool // whether created is known
-	deleted bool // then there is nothing else but the id; never on a page
+	dated   bool // created is known
+	deleted bool // the object has only an id; never set on a page
 
-	values []any     // of the columns in have, where they are likely to be needed again
-	have   columnSet // none: values is nil
+	values []any     // the columns in have, if they are likely to be needed again
+	have   columnSet // the columns that were read into values
 }
 
 // The leaves of a table's head.
@@ -37,7 +37,7 @@ func (t *table) newObject(raw jsontext.Value) (*object, error) {
 	var head [headSize]any
 	err := t.head.read(raw, head[:], 1<<headID|1<<headCreated)
 	if err == nil && head[headCreated] == nil {
-		// What is left of a deleted object has no time.
+		// It may be a deleted object, which has no time.
 		err = t.head.read(raw, head[:], allColumns)
 	}
 	o.id, _ = head[headID].(string)
@@ -52,8 +52,8 @@ func (t *table) newObject(raw jsontext.Value) (*object, error) {
 	return o, nil
 }
 
-// read puts the columns of an object that are needed into out, nil for NULL:
-// int64, float64 or string. The others are nil too.
+// read returns the needed columns of an object in out: int64, float64, string,
+// or nil for NULL. Other columns are nil.
 func (t *table) read(o *object, needed columnSet, out []any) ([]any, error) {
 	out = append(out[:0], make([]any, len(t.columns))...)
 	if err := t.extract.read(o.raw, out, needed); err != nil {
@@ -62,25 +62,25 @@ func (t *table) read(o *object, needed columnSet, out []any) ([]any, error) {
 	return out, nil
 }
 
-// columnSet is the columns that a statement reads, as SQLite tells of them: the
-// last bit stands for all columns from there on.
+// columnSet is the set of columns that a statement reads, as SQLite reports it.
+// The last bit stands for all columns from 63 on.
 type columnSet uint64
 
 const allColumns = ^columnSet(0)
 
 func (s columnSet) has(column int) bool { return s>>min(column, 63)&1 != 0 }
 
-// branch is a place in an object where columns are, or lie below.
+// branch is a node in the tree of the JSON paths of columns.
 type branch struct {
-	below  map[string]*branch
-	leaves []leaf
+	below  map[string]*branch // by field name
+	leaves []leaf             // the columns whose value is here
 }
 
-// leaf is a column that is found at a branch.
+// leaf is a column whose value is at a branch.
 type leaf struct {
 	column int
 	kind   kind
-	rank   int // of the paths of the column; the lowest counts
+	rank   int // index among the paths of the column; the lowest has precedence
 }
 
 func newBranch() *branch { return &branch{below: map[string]*branch{}} }
@@ -95,8 +95,8 @@ func (b *branch) add(path []string, l leaf) {
 	b.leaves = append(b.leaves, l)
 }
 
-// read puts the columns of an object into out. It reads no further than it must:
-// an answer has been read as a whole before.
+// read reads the columns of an object into out. It stops when it has all that
+// are needed: the response was parsed as a whole before.
 func (b *branch) read(raw jsontext.Value, out []any, needed columnSet) error {
 	r := reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), out: out, needed: needed}
 	for i := range out {
@@ -111,7 +111,7 @@ func (b *branch) read(raw jsontext.Value, out []any, needed columnSet) error {
 	return err
 }
 
-// reader is the reading of one object.
+// reader is the state while one object is read.
 type reader struct {
 	*jsontext.Decoder
 	out     []any
@@ -119,7 +119,7 @@ type reader struct {
 	missing int // columns that are needed and have no value yet
 }
 
-// errComplete ends the reading of an object before its end.
+// errComplete stops the reading of an object before its end.
 var errComplete = errors.New("all that is needed has been read")
 
 var errNotObject = errors.New("not a JSON object")
@@ -145,7 +145,7 @@ func (b *branch) readFrom(r *reader) error {
 	return err
 }
 
-// readField reads the value of a field; b is nil for one without columns.
+// readField reads the value of a field. b is nil for a field without columns.
 func (b *branch) readField(r *reader) error {
 	switch {
 	case b == nil:
@@ -170,7 +170,7 @@ func (b *branch) readField(r *reader) error {
 	return nil
 }
 
-// set gives a column its value, unless it has one from a better place.
+// set sets the value of a column, unless a path with precedence has set it.
 func (r *reader) set(l leaf, raw jsontext.Value) error {
 	if !r.needed.has(l.column) || r.out[l.column] != nil && l.rank > 0 {
 		return nil
@@ -186,7 +186,7 @@ func (r *reader) set(l leaf, raw jsontext.Value) error {
 	return nil
 }
 
-// value is what a column shows of a JSON value.
+// value converts a JSON value to the value of a column.
 func (k kind) value(raw jsontext.Value) (any, error) {
 	switch raw.Kind() {
 	case 'n':
@@ -235,21 +235,21 @@ func (k kind) number(digits string) any {
 
 func (k kind) unquoted(raw jsontext.Value) (any, error) {
 	plain, err := jsontext.AppendUnquote(nil, raw)
-	var invalid *jsontext.SyntacticError // what it quotes is not UTF-8, and was replaced
+	var invalid *jsontext.SyntacticError // invalid UTF-8, which AppendUnquote has replaced
 	if err != nil && !errors.As(err, &invalid) {
 		return nil, err
 	}
 	if k == integer {
 		whole, err := strconv.ParseInt(string(plain), 10, 64)
 		if err != nil {
-			return nil, nil // a decimal, of which there is no whole number
+			return nil, nil // a decimal is not a whole number
 		}
 		return whole, nil
 	}
 	return string(plain), nil
 }
 
-// expandedID is the id of an object in the place of its id.
+// expandedID returns the id of an expanded object.
 func expandedID(raw jsontext.Value) (any, error) {
 	var expanded struct {
 		ID string `json:"id"`

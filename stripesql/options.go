@@ -26,9 +26,9 @@ func defaultOptions() options {
 	return options{maxCalls: defaultMaxCalls, concurrency: defaultConcurrency}
 }
 
-// WithMaxCalls sets the budget of a query: how many API calls it may make. The
-// query that would need one more ends with a *BudgetError instead. The default
-// is 1000. There is always a budget: n must be positive.
+// WithMaxCalls sets the budget of a query: the maximum number of API calls that
+// it may make. A query that needs more ends with a *BudgetError. The default is
+// 1000. There is always a budget: n must be positive.
 func WithMaxCalls(n int) Option {
 	return func(o *options) error {
 		if n <= 0 {
@@ -39,10 +39,10 @@ func WithMaxCalls(n int) Option {
 	}
 }
 
-// WithSearch lets queries be answered by the search API where that saves calls:
-// conditions on a charge's status, say, which lists cannot filter by. What it
-// finds is behind by up to a minute, in trouble by an hour: a query then misses
-// the newest objects. It is off by default.
+// WithSearch allows queries to use the search API if that saves calls: for
+// example, for conditions on a charge's status, which lists cannot filter by.
+// The results of a search lag behind by up to a minute, and during an outage by
+// up to an hour: such a query misses the newest objects. It is off by default.
 func WithSearch() Option {
 	return func(o *options) error {
 		o.search = true
@@ -50,9 +50,9 @@ func WithSearch() Option {
 	}
 }
 
-// WithConcurrency sets how many calls a query may have under way at once for a
-// list that is longer than 10 pages; the default is 8. The rate limits are the
-// client's own.
+// WithConcurrency sets how many calls a query may have under way at once, for a
+// list that is longer than 10 pages. The default is 8. The client's rate limits
+// apply in addition.
 func WithConcurrency(n int) Option {
 	return func(o *options) error {
 		if n <= 0 {
@@ -63,33 +63,34 @@ func WithConcurrency(n int) Option {
 	}
 }
 
-// Stats is what one query did.
+// Stats are the figures of one query.
 type Stats struct {
-	Calls    int           // API calls; what the client repeats by itself is not another one
-	Rows     int           // objects read from the API, expanded ones not counted
+	Calls    int           // API calls; the client's retries are not counted
+	Rows     int           // objects read from the API, without expanded ones
 	Duration time.Duration // from the start of the query to the closing of its rows
 }
 
-// Progress is how far a query has come.
+// Progress is the progress of a query.
 type Progress struct {
 	Calls    int
 	MaxCalls int // the budget
 	Rows     int // objects read from the API
-	// Share is how much of the scan has been read, from 0 to 1; 0 where it
-	// cannot be known. For a scan of a whole table that is from its 32nd page on,
-	// when it makes up to some 20 calls to know how many objects there are; not
-	// without WithProgress, and not if EXPLAIN QUERY PLAN has measured the table.
+	// Share is how much of the scan has been read, from 0 to 1. It is 0 if that
+	// is unknown. A scan of a whole table knows it from its 32nd page on. It
+	// then makes up to about 20 calls to estimate how many objects there are,
+	// unless EXPLAIN QUERY PLAN has measured the table. Without WithProgress, a
+	// scan makes no such calls.
 	Share float64
 }
 
-// BudgetError is the end of a query that needs more calls than it may make. All
-// calls of the budget have been made by then, and not one more.
+// BudgetError is the error of a query that needs more calls than its budget.
+// The query has made all calls of the budget, and no more.
 type BudgetError struct {
 	MaxCalls int
 	Next     string // the request that was not made, such as "GET /v1/charges?limit=100"
 }
 
-// Error names the budget and the request.
+// Error returns a message with the budget and the next request.
 func (e *BudgetError) Error() string {
 	return fmt.Sprintf("stripesql: the query needs more than its %d API calls: next is %s", e.MaxCalls, e.Next)
 }
@@ -98,14 +99,15 @@ type statsKey struct{}
 
 type progressKey struct{}
 
-// WithStats has s filled in when the rows of a query with the returned context
-// are closed, and when the query fails. A context is for one query at a time.
+// WithStats returns a context for a query. When the rows of the query are
+// closed, or the query fails, s is filled in. Use the context for one query at
+// a time.
 func WithStats(ctx context.Context, s *Stats) context.Context {
 	return context.WithValue(ctx, statsKey{}, s)
 }
 
-// WithProgress has f called after each API call of a query with the returned
-// context, never twice at once. It must not block.
+// WithProgress returns a context for a query. f is called after each API call
+// of the query, never concurrently. It must not block.
 func WithProgress(ctx context.Context, f func(Progress)) context.Context {
 	return context.WithValue(ctx, progressKey{}, f)
 }

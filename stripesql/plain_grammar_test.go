@@ -17,7 +17,7 @@ type part struct {
 
 func piece(text string, args ...any) part { return part{text, args} }
 
-// joinParts is the parts with a text in between.
+// joinParts returns the parts with a text between them.
 func joinParts(parts []part, between string) part {
 	var all part
 	for i, p := range parts {
@@ -42,17 +42,17 @@ func around(format string, parts ...part) part {
 	return all
 }
 
-// randomQuery is a query as it was made, so that it can be made smaller.
+// randomQuery is a query in parts, so that it can be made smaller.
 type randomQuery struct {
 	distinct bool
-	columns  []part // the first ones are what order sorts by
+	columns  []part // the first columns are those that order sorts by
 	from     part
-	where    []part // all must hold
+	where    []part // the conditions, all of which must hold
 	group    string
 	having   part
-	order    string // ends in what makes it total, if there is a limit
+	order    string // ends with columns that make it total, if there is a limit
 	limit    part
-	wrap     string // what is asked about the query as a whole, "" for nothing
+	wrap     string // a query around the whole query, "" for none
 }
 
 func (q randomQuery) part() part {
@@ -83,7 +83,7 @@ func (q randomQuery) part() part {
 	return all
 }
 
-// smaller are the queries with one thing left out.
+// smaller returns the queries with one part left out.
 func (q randomQuery) smaller() []randomQuery {
 	var all []randomQuery
 	without := func(change func(*randomQuery)) {
@@ -117,16 +117,16 @@ func (q randomQuery) smaller() []randomQuery {
 	return all
 }
 
-// asker makes queries from a grammar.
+// asker generates queries from a grammar.
 type asker struct {
 	*rand.Rand
 	shop  *smallShop
-	depth int // how many more subqueries may be within one another
+	depth int // how many more levels of subqueries are allowed
 }
 
 func (a *asker) one(texts ...string) string { return texts[a.IntN(len(texts))] }
 
-// chance is true once in n.
+// chance returns true once in n.
 func (a *asker) chance(n int) bool { return a.IntN(n) == 0 }
 
 // source is a table of a query, by its alias.
@@ -134,7 +134,7 @@ type source struct{ alias, table string }
 
 func (s source) column(name string) string { return s.alias + "." + name }
 
-// What the tables have to be asked about.
+// What queries can use of the tables.
 var (
 	refs = map[string]map[string]string{ // column: the table whose id it holds
 		"charges":       {"customer": "customers"},
@@ -194,7 +194,8 @@ func (a *asker) ids(table string) []string {
 	}
 }
 
-// id is an id of a table as an argument or a literal, at times of no object.
+// id returns an id of a table, as an argument or a literal. Sometimes it is the
+// id of no object.
 func (a *asker) id(table string) part {
 	ids := a.ids(table)
 	id := ids[a.IntN(len(ids))]
@@ -215,7 +216,7 @@ func (a *asker) id(table string) part {
 	return piece("'" + id + "'")
 }
 
-// moment is a timestamp near those of the shop, in one of the forms.
+// moment returns a timestamp near those of the shop, in one of the forms.
 func (a *asker) moment() part {
 	at := shopOpened.Add(time.Duration(a.IntN(4*24)) * time.Hour)
 	switch a.IntN(8) {
@@ -271,7 +272,7 @@ func (a *asker) word(column string) part {
 	return piece("'" + strings.ReplaceAll(word, "'", "''") + "'")
 }
 
-// condition is true or not for the rows of sources.
+// condition returns a condition on the rows of sources.
 func (a *asker) condition(sources []source) part {
 	s := sources[a.IntN(len(sources))]
 	switch a.IntN(16) {
@@ -384,7 +385,8 @@ func (a *asker) aboutText(s source) part {
 	}
 }
 
-// aboutOthers asks another table, if subqueries may still go deeper.
+// aboutOthers returns a condition with a subquery on another table, if one more
+// level is allowed.
 func (a *asker) aboutOthers(s source) part {
 	if a.depth == 0 {
 		return a.aboutCreated(s)
@@ -425,7 +427,7 @@ func (a *asker) refOrID(table string) string {
 	return "id"
 }
 
-// tables is the FROM of a query.
+// tables returns a FROM clause.
 func (a *asker) tables() ([]source, part) {
 	table := a.one("charges", "charges", "charges", "customers", "products", "refunds", "invoice_items", "orders")
 	first := source{"a", table}
@@ -459,7 +461,7 @@ func (a *asker) tables() ([]source, part) {
 	return sources, from
 }
 
-// query makes a query, and tells whether its order is total.
+// query returns a query, and whether its order is total.
 func (a *asker) query() (q randomQuery, ordered bool) {
 	a.depth = 2
 	sources, from := a.tables()
@@ -486,7 +488,7 @@ func (a *asker) query() (q randomQuery, ordered bool) {
 	return q, ordered
 }
 
-// quoted is a part with its arguments written into it.
+// quoted returns a part with its arguments as literals.
 func quoted(p part) string {
 	text := p.text
 	for _, arg := range p.args {
@@ -504,8 +506,8 @@ func quoted(p part) string {
 	return text
 }
 
-// plainColumns chooses what is read and in which order. Only a total order is
-// one, and only with it there is a LIMIT.
+// plainColumns chooses the columns and the order. Only a total order counts as
+// ordered, and only then is there a LIMIT.
 func (a *asker) plainColumns(q *randomQuery, sources []source) (ordered bool) {
 	if a.chance(2) {
 		var keys []string

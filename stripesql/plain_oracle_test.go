@@ -20,9 +20,9 @@ import (
 )
 
 // The oracle is an ordinary SQLite database with the same objects in ordinary
-// tables. It shares no code with the package: the columns are written down
-// here, their values come from the JSON of the API, and the collation of
-// timestamps is an implementation of its own.
+// tables. It shares no code with the package: its columns are listed here,
+// their values come from the JSON of the API, and it has its own collation of
+// timestamps.
 
 // plainTable is one table of the oracle.
 type plainTable struct {
@@ -32,7 +32,7 @@ type plainTable struct {
 
 type plainColumn struct{ name, kind string }
 
-// declared is the column as CREATE TABLE takes it.
+// declared returns the column definition for CREATE TABLE.
 func (c plainColumn) declared() string {
 	switch c.kind {
 	case "int", "bool", "unix":
@@ -46,7 +46,7 @@ func (c plainColumn) declared() string {
 	}
 }
 
-// columnsOf reads lines of a kind and the names of its columns.
+// columnsOf parses lines with a kind and the names of its columns.
 func columnsOf(lines string) []plainColumn {
 	var columns []plainColumn
 	for line := range strings.Lines(lines) {
@@ -58,19 +58,20 @@ func columnsOf(lines string) []plainColumn {
 	return columns
 }
 
-// openPlain opens an empty oracle at a place that SQLite knows, and closes it
-// when the test ends.
+// openPlain opens an empty oracle with an SQLite data source name, and closes
+// it when the test ends.
 func openPlain(t testing.TB, place string) *sql.DB {
 	db, err := plaindriver.Open(place, func(c *sqlite3.Conn) error {
 		return c.CreateCollation("plain_time", comparePlainTimes)
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	db.SetMaxOpenConns(1) // the database is that of the connection
+	db.SetMaxOpenConns(1) // the database belongs to the connection
 	return db
 }
 
-// newPlain is the oracle of all that a client can list in some tables.
+// newPlain returns the oracle of all objects that a client can list in some
+// tables.
 func newPlain(t testing.TB, client *stripekit.Client, tables []plainTable) *sql.DB {
 	db := openPlain(t, ":memory:")
 	for _, table := range tables {
@@ -93,7 +94,7 @@ func newPlain(t testing.TB, client *stripekit.Client, tables []plainTable) *sql.
 	return db
 }
 
-// everyObject lists a resource as raw JSON.
+// everyObject returns all objects of a resource as raw JSON.
 func everyObject(t testing.TB, client *stripekit.Client, path string) []map[string]any {
 	var all []map[string]any
 	params := map[string]any{"limit": 100}
@@ -115,7 +116,7 @@ func everyObject(t testing.TB, client *stripekit.Client, path string) []map[stri
 	return all
 }
 
-// plainRow is the values of an object in the order of the table's columns.
+// plainRow returns the values of an object in the order of the table's columns.
 func plainRow(table plainTable, object map[string]any) []any {
 	flat := map[string]any{}
 	flatten(flat, "", object)
@@ -126,8 +127,8 @@ func plainRow(table plainTable, object map[string]any) []any {
 	return row
 }
 
-// flatten keeps every value of an object, the objects within it included,
-// under its path joined by underscores.
+// flatten adds every value of an object, including nested objects, under its
+// path joined by underscores.
 func flatten(flat map[string]any, path string, value any) {
 	if path != "" {
 		flat[path] = value
@@ -140,7 +141,7 @@ func flatten(flat map[string]any, path string, value any) {
 	}
 }
 
-// value is what the column holds for an object.
+// value returns the value of the column for an object.
 func (c plainColumn) value(table string, flat map[string]any) any {
 	for _, name := range append([]string{strings.TrimSuffix(c.name, "_unix")}, elsewhere[table+"."+c.name]...) {
 		if value := c.read(flat[name]); value != nil {
@@ -150,8 +151,8 @@ func (c plainColumn) value(table string, flat map[string]any) any {
 	return nil
 }
 
-// elsewhere is where the current version of the API has fields that it had
-// under the name of the column before.
+// elsewhere has the current names of fields, by the name of the column, if they
+// have changed between API versions.
 var elsewhere = map[string][]string{
 	"invoice_items.created":             {"date"},
 	"invoice_items.created_unix":        {"date"},
@@ -160,7 +161,7 @@ var elsewhere = map[string][]string{
 	"invoice_items.unit_amount_decimal": {"pricing_unit_amount_decimal"},
 }
 
-// read turns a JSON value into one of SQL. Null is NULL.
+// read converts a JSON value to an SQL value. Null is NULL.
 func (c plainColumn) read(value any) any {
 	switch value := value.(type) {
 	case nil:
@@ -202,8 +203,8 @@ func (c plainColumn) number(n json.Number) any {
 	return fraction
 }
 
-// comparePlainTimes compares two texts as timestamps if they are: what is none
-// is compared as text with the times in UTC.
+// comparePlainTimes compares two texts as timestamps. If one is not a
+// timestamp, it is compared as text with the time in UTC.
 func comparePlainTimes(a, b []byte) int {
 	return strings.Compare(plainTime(string(a)), plainTime(string(b)))
 }
@@ -220,21 +221,21 @@ func plainTime(text string) string {
 	return text
 }
 
-// answer is what a query gave: rows of values written out with their type.
-type answer struct {
+// response is the result of a query: rows of values, written with their types.
+type response struct {
 	columns []string
 	rows    [][]string
 }
 
-func ask(ctx context.Context, db *sql.DB, query string, args ...any) (answer, error) {
+func ask(ctx context.Context, db *sql.DB, query string, args ...any) (response, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer rows.Close()
-	var a answer
+	var a response
 	if a.columns, err = rows.Columns(); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	values := make([]any, len(a.columns))
 	into := make([]any, len(a.columns))
@@ -243,7 +244,7 @@ func ask(ctx context.Context, db *sql.DB, query string, args ...any) (answer, er
 	}
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		row := make([]string, len(values))
 		for i, value := range values {
@@ -254,15 +255,15 @@ func ask(ctx context.Context, db *sql.DB, query string, args ...any) (answer, er
 	return a, rows.Err()
 }
 
-// written keeps apart what SQL does: 1, 1.0, '1' and NULL. The keys of a
-// document are put into order.
+// written writes a value so that 1, 1.0, '1' and NULL differ, as in SQL. The
+// keys of a document are sorted.
 func written(value any) string {
 	switch value := value.(type) {
 	case nil:
 		return "NULL"
 	case string:
 		return "'" + ordered(value) + "'"
-	case time.Time: // as which the driver may scan a time
+	case time.Time: // the driver may scan a time as a time.Time
 		return value.UTC().Format("'2006-01-02T15:04:05Z'")
 	case []byte:
 		return "x'" + string(value) + "'"
@@ -273,7 +274,7 @@ func written(value any) string {
 	}
 }
 
-// ordered is a text with the keys in order, if it is a JSON object or array.
+// ordered returns a text with sorted keys, if it is a JSON object or array.
 func ordered(text string) string {
 	var document any
 	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") || json.Unmarshal([]byte(text), &document) != nil {
@@ -286,8 +287,8 @@ func ordered(text string) string {
 	return string(written)
 }
 
-// sorted is the answer in an order of its own, for queries that give none.
-func (a answer) sorted() answer {
+// sorted returns the response with sorted rows, for queries without an order.
+func (a response) sorted() response {
 	a.rows = slices.SortedFunc(slices.Values(a.rows), slices.Compare)
 	return a
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/stripekit/stripekit/stripesql"
 )
 
-// randomQueries is how many there are to be: STRIPEKIT_QUERIES, or fewer where
-// they are slow.
+// randomQueries returns the number of random queries: STRIPEKIT_QUERIES, or
+// fewer if they are slow.
 func randomQueries(t *testing.T) int {
 	text, set := os.LookupEnv("STRIPEKIT_QUERIES")
 	switch {
@@ -29,7 +29,7 @@ func randomQueries(t *testing.T) int {
 	return 2000
 }
 
-// randomSeed is STRIPEKIT_SEED, or another one every time.
+// randomSeed returns STRIPEKIT_SEED, or a new seed.
 func randomSeed(t *testing.T) uint64 {
 	text, set := os.LookupEnv("STRIPEKIT_SEED")
 	if !set {
@@ -65,7 +65,7 @@ func TestRandomQueriesEqualPlainSQLite(t *testing.T) {
 		for shrunk := true; shrunk; {
 			shrunk = false
 			for _, smaller := range q.smaller() {
-				// What is smaller may have lost the columns that order it.
+				// A smaller query may have lost the columns that order it.
 				stillOrdered := ordered && smaller.order == q.order && len(smaller.columns) == len(q.columns)
 				if next := check(smaller, stillOrdered); next != nil && !strings.HasPrefix(next.Error(), "plain SQLite: ") {
 					q, err, ordered, shrunk = smaller, next, stillOrdered, true

@@ -18,24 +18,25 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// smallShop is a few hundred objects with what makes queries go wrong: many in
-// one second, empty fields, customers that were deleted, emails used twice.
+// smallShop has a few hundred objects with the hard cases for queries: many in
+// one second, empty fields, deleted customers, emails used twice.
 type smallShop struct {
 	client   *stripekit.Client
-	requests *replay // what the client's requests go through
+	requests *replay // the transport of the client
 
 	customers, charges, products, refunds, invoiceItems, orders []string // ids, oldest first
 }
 
-// payers is how many of the customers, the first ones, have anything to do with
-// other objects. Some of them are deleted.
+// payers is how many of the customers, the first ones, are referred to by other
+// objects. Some of them are deleted.
 const payers = 24
 
-// shopOpened is when the oldest object of a small shop was created. All of
-// them fit into four days.
+// shopOpened is when the oldest object of a small shop was created. All objects
+// were created within four days.
 var shopOpened = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// newSmallShop is the same but for its ids every time.
+// newSmallShop returns a shop with the same objects each time, except for their
+// ids.
 func newSmallShop(t testing.TB) *smallShop {
 	server := stripetest.New(stripetest.InMemory(), stripetest.WithRequestLog(100),
 		stripetest.WithClock(func() time.Time { return shopOpened.AddDate(0, 0, 5) }))
@@ -59,16 +60,16 @@ func newSmallShop(t testing.TB) *smallShop {
 	return shop
 }
 
-// replay is a transport that counts requests. It asks its server once about
-// what does not change any more, which is most of the time of a short query.
+// replay is a transport that counts requests. It keeps responses until
+// something changes, which saves most of the time of a short query.
 type replay struct {
 	server  *stripetest.Server
-	delay   time.Duration // of each answer
-	forgets bool          // asks every time: there would be too much to keep
+	delay   time.Duration // of each response
+	forgets bool          // keep no responses, because they would be too large
 
-	mu      sync.Mutex
-	count   int
-	answers map[string]replayed // of GET requests, until something else is sent
+	mu        sync.Mutex
+	count     int
+	responses map[string]replayed // responses to GET requests, kept until another kind of request is sent
 }
 
 type replayed struct {
@@ -95,7 +96,7 @@ func (r *replay) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer r.mu.Unlock()
 	r.count++
 	key := req.Header.Get("Stripe-Version") + req.URL.String()
-	known, found := r.answers[key]
+	known, found := r.responses[key]
 	if !found {
 		resp, err := r.server.RoundTrip(req)
 		if err != nil {
@@ -107,11 +108,11 @@ func (r *replay) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		known = replayed{resp.StatusCode, resp.Header, body}
-		if req.Method != http.MethodGet || r.answers == nil {
-			r.answers = map[string]replayed{}
+		if req.Method != http.MethodGet || r.responses == nil {
+			r.responses = map[string]replayed{}
 		}
 		if req.Method == http.MethodGet {
-			r.answers[key] = known
+			r.responses[key] = known
 		}
 	}
 	return &http.Response{
@@ -120,14 +121,14 @@ func (r *replay) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// total is how many requests there have been.
+// total returns how many requests were made.
 func (r *replay) total() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.count
 }
 
-// seed stores count objects at path, several of which share a second.
+// seed creates count objects at path. Several of them share a second.
 func (s *smallShop) seed(path string, random *rand.Rand, count int, params func(i int) url.Values) []string {
 	var ids []string
 	for len(ids) < count {
@@ -140,7 +141,7 @@ func (s *smallShop) seed(path string, random *rand.Rand, count int, params func(
 	return ids
 }
 
-// with sets a parameter unless a throw of one in n leaves it empty.
+// with sets a parameter, except in one of n cases, at random.
 func with(random *rand.Rand, params url.Values, n int, name, value string) {
 	if random.IntN(n) != 0 {
 		params.Set(name, value)
@@ -192,7 +193,7 @@ func (s *smallShop) seedCharges(random *rand.Rand) {
 	})
 }
 
-// seedRefunds refunds part of charges that can be refunded.
+// seedRefunds refunds some of the charges that can be refunded.
 func (s *smallShop) seedRefunds(random *rand.Rand) {
 	refundable := s.seed("/v1/charges", random, 40, func(int) url.Values {
 		p := url.Values{"amount": {"900"}, "currency": {"usd"}}
@@ -213,7 +214,7 @@ func (s *smallShop) seedRefunds(random *rand.Rand) {
 	}
 }
 
-// goodCustomer is a customer whose card is not declined. It has a charge.
+// goodCustomer returns a customer whose card is not declined. It has a charge.
 func (s *smallShop) goodCustomer(random *rand.Rand) string {
 	return s.requests.server.Seed("/v1/customers", stripetest.Seeding{First: shopOpened, Params: url.Values{
 		"source": {"tok_visa"}, "email": {fmt.Sprintf("good%d@example.com", random.IntN(20))},

@@ -1,7 +1,7 @@
 package stripesql_test
 
-// plainTables are the tables as the package documents them, with their columns
-// in order.
+// plainTables returns the tables as the package documents them, with their
+// columns in order.
 func plainTables() []plainTable {
 	const address = "address_city address_country address_line1 address_line2 address_postal_code address_state"
 	const shipping = `text: shipping_name shipping_phone

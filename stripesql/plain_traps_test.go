@@ -23,9 +23,9 @@ func openShop(t testing.TB, shop *smallShop, opts ...stripesql.Option) *sql.DB {
 	return db
 }
 
-// agree runs a query on both, and tells how the answers differ and whether
-// Stats counts the requests. Without ordered the rows may come in any
-// order.
+// agree runs a query on both databases. It returns an error if the responses
+// differ, or if Stats does not count the requests. If ordered is false, the
+// order of the rows does not matter.
 func agree(ctx context.Context, shop *smallShop, db, plain *sql.DB, ordered bool, query string, args ...any) error {
 	want, err := ask(ctx, plain, query, args...)
 	if err != nil {
@@ -79,8 +79,8 @@ func TestEveryColumnOfEveryObjectEqualsPlainSQLite(t *testing.T) {
 	}
 }
 
-// trap is a query that is easy to get wrong where part of it is pushed down.
-// One that ends in ORDER BY gives its rows in that order wholly.
+// trap is a query that is easy to get wrong when part of it is sent to the API.
+// If it ends with ORDER BY, its rows have a total order.
 type trap struct {
 	query string
 	args  []any
@@ -405,7 +405,7 @@ func TestTrapsEqualPlainSQLite(t *testing.T) {
 			t.Run(how+"/"+name, func(t *testing.T) {
 				for i, x := range traps {
 					if raceDetector && i%8 != 0 {
-						continue // one trap races as the next does
+						continue // the other traps cover the same races
 					}
 					if err := agree(t.Context(), shop, db, plain, x.ordered(), x.query, x.args...); err != nil {
 						t.Errorf("%s %v: %v", x.query, x.args, err)

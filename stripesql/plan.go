@@ -8,20 +8,20 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// plan is how one table of a statement is read. SQLite keeps it as text, shows
-// it in EXPLAIN QUERY PLAN, and hands it back when the statement runs.
+// plan describes how one table of a statement is read. SQLite keeps it as text,
+// shows it in EXPLAIN QUERY PLAN, and passes it back when the statement runs.
 type plan struct {
 	Table string    `json:"table"`
 	How   how       `json:"how"`
-	Terms []term    `json:"terms,omitempty"` // whose values the scan is given, in this order
-	Local []term    `json:"local,omitempty"` // what SQLite compares alone, as far as it tells
-	Order order     `json:"order,omitzero"`  // what SQLite builds on
-	Limit int64     `json:"limit,omitempty"` // how many rows will be asked for, 0 if that is not known
-	Short bool      `json:"short,omitempty"` // there is a LIMIT
+	Terms []term    `json:"terms,omitempty"` // SQLite passes their values to the scan, in this order
+	Local []term    `json:"local,omitempty"` // the terms known to be checked by SQLite alone
+	Order order     `json:"order,omitzero"`  // the order that SQLite relies on
+	Limit int64     `json:"limit,omitempty"` // how many rows are needed, 0 if unknown
+	Short bool      `json:"short,omitempty"` // the statement has a LIMIT
 	Need  columnSet `json:"need"`
 }
 
-// how is the kind of request that a table is read by.
+// how is the kind of request that a table is read with.
 type how string
 
 const (
@@ -31,20 +31,21 @@ const (
 	search how = "search"
 )
 
-// order is the order of rows that SQLite builds on.
+// order is the order of rows that SQLite relies on.
 type order string
 
 const (
-	newestFirst         order = "newest"      // and within a second in any order
-	newestFirstByID     order = "newest, id"  // and within a second by id
-	newestFirstByIDDesc order = "newest, -id" // and within a second by id, backwards
+	newestFirst         order = "newest"      // in any order within a second
+	newestFirstByID     order = "newest, id"  // by ascending id within a second
+	newestFirstByIDDesc order = "newest, -id" // by descending id within a second
 )
 
 // term compares a column to a value.
 type term struct {
 	Column string `json:"column"`
 	Op     string `json:"op"`
-	// Value is the other side, where it is known before the statement runs.
+	// Value is the other side, nil if it is not known before the statement
+	// runs.
 	Value *literal `json:"value,omitempty"`
 }
 
@@ -119,7 +120,7 @@ func (l literal) String() string {
 	}
 }
 
-// value is the literal as a scan is given it.
+// value returns the literal as SQLite passes it to a scan.
 func (l literal) value() any {
 	switch {
 	case l.Text != nil:
@@ -131,7 +132,7 @@ func (l literal) value() any {
 	}
 }
 
-// literalOf is the other side of a constraint, nil where SQLite does not know
+// literalOf returns the other side of a constraint, nil if SQLite does not know
 // it yet.
 func literalOf(info *sqlite3.IndexInfo, constraint int) *literal {
 	value, err := info.RHSValue(constraint)

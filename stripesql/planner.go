@@ -14,20 +14,20 @@ type planner struct {
 	source  *source
 	info    *sqlite3.IndexInfo
 	options []option
-	short   bool  // there is a LIMIT
-	limit   int64 // how many rows are wanted, 0 if that is not known
+	short   bool  // the statement has a LIMIT
+	limit   int64 // how many rows are needed, 0 if unknown
 }
 
 // option is a constraint that could be sent to the API.
 type option struct {
 	constraint int
 	term       term
-	in         bool // it is an IN
+	in         bool // the constraint is an IN
 }
 
-// bestIndex chooses how a table is read. Nothing is marked as dealt with:
-// SQLite compares every row itself once more, so that a request may ask for
-// more than the statement wants, never for less.
+// bestIndex chooses how a table is read. No constraint is marked as handled, so
+// SQLite checks every row itself. A request may therefore return more objects
+// than the statement needs, but never fewer.
 func (t *table) bestIndex(s *source, info *sqlite3.IndexInfo) {
 	p := &planner{table: t, source: s, info: info}
 	p.read()
@@ -41,7 +41,7 @@ func (t *table) bestIndex(s *source, info *sqlite3.IndexInfo) {
 	}
 	chosen.plan.Local = p.local(chosen.use)
 	if chosen.plan.How == byID {
-		info.OrderByConsumed = true // one row at most
+		info.OrderByConsumed = true // there is at most one row
 	} else if order, ok := p.order(); ok && chosen.plan.How == byList {
 		chosen.plan.Order, info.OrderByConsumed = order, len(info.OrderBy) > 0
 	}
@@ -53,10 +53,10 @@ func (t *table) bestIndex(s *source, info *sqlite3.IndexInfo) {
 	info.EstimatedCost = chosen.calls*callCost + chosen.rows
 }
 
-// callCost is what a call costs, in rows that are already there.
+// callCost is the cost of a call, in rows that are in memory.
 const callCost = 1000
 
-// candidate is a plan with its price.
+// candidate is a plan with its cost.
 type candidate struct {
 	plan  plan
 	use   []option
@@ -64,7 +64,7 @@ type candidate struct {
 	rows  float64
 }
 
-// read collects what could be sent.
+// read collects the constraints that could be sent, and the LIMIT.
 func (p *planner) read() {
 	limit, offset, known := int64(0), int64(0), true
 	for i, c := range p.info.Constraint {
@@ -83,7 +83,8 @@ func (p *planner) read() {
 	}
 }
 
-// count is the number of a LIMIT or OFFSET, if it stands in the statement.
+// count returns the number of a LIMIT or OFFSET, and known, or false if the
+// number is not in the statement.
 func (p *planner) count(constraint int, known bool) (int64, bool) {
 	l := literalOf(p.info, constraint)
 	if l == nil || l.Whole == nil {
@@ -99,13 +100,13 @@ func (p *planner) consider(i int, c sqlite3.IndexConstraint) {
 	switch {
 	case column.kind == text && !strings.EqualFold(collation, "BINARY"),
 		column.kind == stamp && !strings.EqualFold(collation, stampCollation):
-		return // it means another thing than the API
+		return // with this collation, SQLite compares in another way than the API
 	}
 	o.in = c.Op == sqlite3.INDEX_CONSTRAINT_EQ && p.info.In(i, -1)
 	p.options = append(p.options, o)
 }
 
-// find is the first option about a column with one of the operators.
+// find returns the first option with the column and one of the operators.
 func (p *planner) find(column string, ops ...string) (option, bool) {
 	i := slices.IndexFunc(p.options, func(o option) bool {
 		return o.term.Column == column && slices.Contains(ops, o.term.Op)
@@ -116,7 +117,7 @@ func (p *planner) find(column string, ops ...string) (option, bool) {
 	return p.options[i], true
 }
 
-// choose finds the cheapest plan.
+// choose returns the cheapest plan.
 func (p *planner) choose() candidate {
 	if c, ok := p.byID(); ok {
 		return c
@@ -128,8 +129,8 @@ func (p *planner) choose() candidate {
 	return best
 }
 
-// idCost is what one of many gets costs: mostly it finds what a list has
-// expanded, or what an earlier one has read.
+// idCost is the cost of one lookup by id, in calls. Most lookups find an object
+// that a list has expanded or an earlier lookup has read.
 const idCost = 0.02
 
 func (p *planner) byID() (candidate, bool) {
@@ -146,7 +147,7 @@ func (p *planner) byID() (candidate, bool) {
 	return c, true
 }
 
-// byList is a list with all that lists can filter by.
+// byList returns a plan that reads a list with all filters that apply.
 func (p *planner) byList() candidate {
 	c := candidate{plan: plan{Table: p.table.name, How: byList}}
 	c.rows = p.source.density.rows(p.table)
@@ -185,7 +186,7 @@ func (p *planner) byList() candidate {
 // pendingColumn is NULL in the invoice items that lists call pending.
 const pendingColumn = "invoice"
 
-// bounds are all options about the time in a pair of columns.
+// bounds returns all options that bound the time in the given columns.
 func (p *planner) bounds(columns ...string) []option {
 	return slices.DeleteFunc(slices.Clone(p.options), func(o option) bool {
 		switch o.term.Op {
@@ -196,7 +197,7 @@ func (p *planner) bounds(columns ...string) []option {
 	})
 }
 
-// addTimes adds the bounds of when objects were created.
+// addTimes adds the bounds of created to a candidate.
 func (p *planner) addTimes(c *candidate) {
 	times := p.bounds(p.table.createdColumns()...)
 	c.use = append(c.use, times...)
@@ -222,7 +223,7 @@ func (p *planner) addTimes(c *candidate) {
 	}
 }
 
-// createdColumns are the columns that say when an object was created.
+// createdColumns returns the columns that hold when an object was created.
 func (t *table) createdColumns() []string {
 	if _, ok := t.index["date"]; ok {
 		return []string{createdColumn, unixColumn, "date", "date_unix"}
@@ -230,18 +231,19 @@ func (t *table) createdColumns() []string {
 	return []string{createdColumn, unixColumn}
 }
 
-// bySearch is a search, where it is allowed and knows more than a list.
+// bySearch returns a plan that uses a search, false if searches are not allowed
+// or have nothing to filter by.
 func (p *planner) bySearch() (candidate, bool) {
 	if !p.source.search || p.table.searches == nil {
 		return candidate{}, false
 	}
 	if order, _ := p.order(); order != "" && len(p.bounds(p.table.createdColumns()...)) == 0 {
-		return candidate{}, false // the newest are at the head of a list
+		return candidate{}, false // a list begins with the newest objects
 	}
 	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: p.source.density.rows(p.table)}
 	for _, column := range p.table.columns {
 		kind, ok := p.table.searches[column.name]
-		if !ok || kind == stamp || len(c.use) == maxClauses-2 { // two are for the time
+		if !ok || kind == stamp || len(c.use) == maxClauses-2 { // two are reserved for the time
 			continue
 		}
 		ops := []string{opEqual}
@@ -263,10 +265,10 @@ func (p *planner) bySearch() (candidate, bool) {
 	return c, true
 }
 
-// maxClauses is how many conditions a search may have.
+// maxClauses is the maximum number of conditions of a search.
 const maxClauses = 10
 
-// local are the constraints that are not sent.
+// local returns the constraints that are not sent.
 func (p *planner) local(sent []option) []term {
 	var local []term
 	for i, c := range p.info.Constraint {
@@ -281,7 +283,7 @@ func (p *planner) local(sent []option) []term {
 	return local
 }
 
-// ofLike tells whether a bound was made by SQLite out of a LIKE or GLOB.
+// ofLike reports whether SQLite has derived a bound from a LIKE or GLOB.
 func (p *planner) ofLike(c sqlite3.IndexConstraint) bool {
 	return (c.Op == sqlite3.INDEX_CONSTRAINT_GE || c.Op == sqlite3.INDEX_CONSTRAINT_LT) &&
 		slices.ContainsFunc(p.info.Constraint, func(other sqlite3.IndexConstraint) bool {
@@ -289,7 +291,8 @@ func (p *planner) ofLike(c sqlite3.IndexConstraint) bool {
 		})
 }
 
-// order is the order of a list that the ORDER BY asks for, if it is one.
+// order returns the order of lists that the ORDER BY matches, false if it
+// matches none.
 func (p *planner) order() (order, bool) {
 	if len(p.info.OrderBy) == 0 {
 		return "", true
@@ -306,7 +309,7 @@ func (p *planner) order() (order, bool) {
 		case i == 0 && !by.Desc:
 			return "", false
 		case name == createdColumn || name == unixColumn:
-			// The second time it is always the same.
+			// A repeated time column does not change the order.
 		case i == 0 || name != idColumn:
 			return "", false
 		case by.Desc:

@@ -23,10 +23,10 @@ type query struct {
 	cancel  context.CancelFunc
 	source  *source
 	memo    *memo
-	expand  map[string][]string // by table, the fields that are asked for whole
-	lookups map[string]bool     // tables that are read by id
+	expand  map[string][]string // the fields to expand, by table
+	lookups map[string]bool     // the tables that are read by id
 
-	running  sync.WaitGroup // the calls that are made ahead
+	running  sync.WaitGroup // the concurrent calls of wide scans
 	started  time.Time
 	stats    *Stats
 	progress func(Progress)
@@ -35,10 +35,10 @@ type query struct {
 	calls int
 	rows  int
 	share float64
-	err   error // the first failure, which SQLite knows only the text of
+	err   error // the first failure; SQLite keeps only its text
 }
 
-// source is what all connections of a connector share.
+// source is the state that all connections of a connector share.
 type source struct {
 	client *stripekit.Client
 	options
@@ -54,7 +54,7 @@ func newQuery(ctx context.Context, s *source) *query {
 	return q
 }
 
-// close ends the calls that are still under way, and fills in the stats.
+// close cancels the calls that are still under way, and fills in the stats.
 func (q *query) close() {
 	q.cancel()
 	q.running.Wait()
@@ -73,21 +73,21 @@ func (q *query) fail(err error) error {
 	return err
 }
 
-// failure is the error that the query ended with, nil if it did not.
+// failure returns the first error of the query, nil if there was none.
 func (q *query) failure() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.err
 }
 
-// request is a GET to be made. The names of its parameters are as they are
-// sent: "created[gte]".
+// request is a GET request. The names of its parameters are as sent, such as
+// "created[gte]".
 type request struct {
 	path   string
 	params map[string]string
 }
 
-// String is the request as people read it.
+// String returns the request in a readable form, without escapes.
 func (r request) String() string {
 	var b strings.Builder
 	b.WriteString("GET " + r.path)
@@ -101,7 +101,8 @@ func (r request) String() string {
 	return b.String()
 }
 
-// unnumbered is the name of a parameter without its place in a list: "ids[]".
+// unnumbered returns the name of a parameter without an index: "ids[]" for
+// "ids[3]".
 func unnumbered(name string) string {
 	list, place, _ := strings.Cut(name, "[")
 	if _, err := strconv.Atoi(strings.TrimSuffix(place, "]")); err == nil {
@@ -110,7 +111,8 @@ func unnumbered(name string) string {
 	return name
 }
 
-// byImportance sorts the names of parameters, those that are on every page last.
+// byImportance sorts the names of parameters. Those that every page has come
+// last.
 func byImportance(a, b string) int {
 	rank := func(name string) string {
 		switch {
@@ -125,7 +127,7 @@ func byImportance(a, b string) int {
 	return strings.Compare(rank(a), rank(b))
 }
 
-// spend takes a call off the budget, if there is one left.
+// spend takes a call from the budget, or returns a *BudgetError.
 func (q *query) spend(next request) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -147,7 +149,7 @@ func (q *query) call(r request, out any) error {
 	return q.source.client.Call(q.ctx, http.MethodGet, r.path, r.params, out)
 }
 
-// report counts the objects of an answer and tells of the progress.
+// report counts the objects of a response and reports the progress.
 func (q *query) report(rows int, share float64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -162,10 +164,10 @@ func (q *query) report(rows int, share float64) {
 type page struct {
 	objects []*object
 	more    bool
-	next    string // of a search: what its next page is asked for by
+	next    string // the cursor for the next page of a search
 }
 
-// page reads a page.
+// page requests and parses a page.
 func (q *query) page(t *table, r request) (page, error) {
 	var body jsontext.Value
 	if err := q.call(r, &body); err != nil {
@@ -178,7 +180,7 @@ func (q *query) page(t *table, r request) (page, error) {
 	return p, nil
 }
 
-// readPage reads the page in a response.
+// readPage parses the page in a response.
 func (t *table) readPage(body jsontext.Value) (page, error) {
 	scanned, err := listing.Scan(body, t.timeField)
 	if err == nil {

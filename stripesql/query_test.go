@@ -90,7 +90,7 @@ func TestCreatedComparesInAllForms(t *testing.T) {
 			"SELECT count(*) FROM charges WHERE created > ?":  "29",
 			"SELECT count(*) FROM charges WHERE created >= ?": "30",
 			"SELECT count(*) FROM charges WHERE created <> ?": "89",
-			// Here nothing is sent.
+			// Here no condition is sent.
 			"SELECT count(*) FROM charges WHERE created < ? OR amount < 0": "60",
 		} {
 			require.Equal(t, []string{want}, mustRun(t, db, query, value).rows, "%s %v", query, value)
@@ -283,7 +283,7 @@ func TestSearchOnlyWhereAskedFor(t *testing.T) {
 	plain, searching := openDB(t, server), openDB(t, server, stripesql.WithSearch())
 	for query, test := range map[string]struct {
 		want   string
-		search string // "" for no search
+		search string // the query of the search, "" for no search
 	}{
 		"SELECT count(*) FROM charges WHERE amount = 77":                                                    {"5", `amount:77`},
 		"SELECT count(*) FROM charges WHERE amount < 100 AND amount > 5 AND currency = 'usd'":               {"5", `amount<100 AND currency:"usd"`},

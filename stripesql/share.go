@@ -7,8 +7,9 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// share is how much of the scan has been read with a page, from 0 to 1; 0 where it
-// is not known when the oldest object was created.
+// share returns how much of the scan has been read, including the page p, from
+// 0 to
+// 1. It is 0 if the age of the oldest object is unknown.
 func (f *wideFeed) share(q listing.Query, p page) float64 {
 	if f.query.progress == nil {
 		return 0
@@ -36,7 +37,7 @@ func (f *wideFeed) share(q listing.Query, p page) float64 {
 	return 1 - left/all
 }
 
-// span is the time that a page covers from its newest object on.
+// span returns the time that a page covers, down from its newest object.
 func (p page) span(q listing.Query) listing.Span {
 	var s listing.Span
 	for _, o := range p.objects {
@@ -50,7 +51,7 @@ func (p page) span(q listing.Query) listing.Span {
 	return s
 }
 
-// without is what is left of spans without others.
+// without returns the parts of spans that are not in others.
 func without(spans, others []listing.Span) []listing.Span {
 	var left []listing.Span
 	others = listing.Union(others)
@@ -66,8 +67,8 @@ func without(spans, others []listing.Span) []listing.Span {
 	return left
 }
 
-// extent is about how many objects were created in a time, if the table has been
-// measured, and else the seconds of it.
+// extent estimates how many objects were created from low to high. If the table
+// was not measured, it returns the number of seconds.
 func (f *wideFeed) extent(low, high int64) float64 {
 	if s := f.query.source.density.surveyOf(f.spec.table); s != nil {
 		return s.count(window{low, high})

@@ -14,32 +14,34 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// maxPage is the most objects on a page, and the most ids in a request.
+// maxPage is the maximum number of objects on a page, and of ids in a request.
 const maxPage = listing.PageSize
 
-// spec is what one scan of a table asks the API for: a plan with its values.
+// spec describes one scan of a table: a plan with its values.
 type spec struct {
 	table   *table
 	how     how
-	none    bool              // no object can be meant
-	id      string            // of byID
-	ids     []string          // of byIDs
-	query   string            // of search, without the window
-	filters map[string]string // of byList, without the window
+	none    bool              // no object can match
+	id      string            // for byID
+	ids     []string          // for byIDs
+	query   string            // for search, without the window
+	filters map[string]string // for byList, without the window
 	window  window
 	order   order
-	limit   int64 // how many rows are wanted, 0 if that is not known
-	short   bool
+	limit   int64    // how many rows are needed, 0 if unknown
+	short   bool     // the statement has a LIMIT
 	expand  []string // fields of the object
 }
 
-// key tells scans apart that read different objects, or in another order.
+// key identifies a scan. Scans that read different objects, or in another
+// order, have different keys.
 func (s *spec) key() string {
 	return fmt.Sprintf("%s %s %q %q %q %v %v %s", s.table.name, s.how, s.id, s.ids, s.query, s.filters, s.window, s.order)
 }
 
-// newSpec puts values to a plan. A value of a kind that the API compares in
-// another way than SQLite is left out: more is read then than is needed.
+// newSpec returns the spec of a plan with values for its terms. It leaves out a
+// value that the API would compare in another way than SQLite; the scan then
+// reads more than is needed.
 func (p *plan) newSpec(t *table, values []any) *spec {
 	s := &spec{
 		table: t, how: p.How, filters: map[string]string{}, window: everything(),
@@ -55,7 +57,7 @@ func (p *plan) newSpec(t *table, values []any) *spec {
 		s.none = true
 	}
 	if !s.none && (s.how == byID && s.id == "" || s.how == byIDs && s.ids == nil || s.how == search && s.query == "") {
-		s.how = byList // the value was none that can be sent
+		s.how = byList // no value could be sent
 	}
 	return s
 }
@@ -80,7 +82,8 @@ func (s *spec) apply(by term, value any) {
 	}
 }
 
-// applyID is for one id. What cannot be an id is that of no object.
+// applyID applies the term of a lookup by id. A text that cannot be an id
+// matches no object.
 func (s *spec) applyID(value any) {
 	id, ok := value.(string)
 	switch {
@@ -92,16 +95,16 @@ func (s *spec) applyID(value any) {
 	}
 }
 
-// validID tells whether text can be an id, and the last segment of a path. That
-// of a product may be chosen by the user, but for the word that means another
-// endpoint.
+// validID reports whether a text can be an id, as the last segment of a path.
+// The user may choose the id of a product. "search" is excluded, because that
+// path is another endpoint.
 func validID(id string) bool {
 	const maxID = 255
 	return id != "" && len(id) <= maxID && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
 		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`/\?#%&=`+"\uFFFD", r) })
 }
 
-// applyList is for a list of values.
+// applyList applies an IN with a list of values.
 func (s *spec) applyList(by term, list []any) {
 	var texts []string
 	for _, value := range list {
@@ -130,7 +133,7 @@ func (s *spec) applyList(by term, list []any) {
 	}
 }
 
-// sendable tells whether a text reaches the API as it is.
+// sendable reports whether the API receives a text unchanged.
 func sendable(text string) bool {
 	const maxText = 500
 	return len(text) <= maxText && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
@@ -154,7 +157,8 @@ func (s *spec) applyFilter(by term, value any) {
 		switch {
 		case !ok || !sendable(one):
 		case one == "":
-			// Nothing has an empty value, and sent it would mean something else.
+			// No object has an empty value, and an empty parameter has another
+			// meaning.
 		case f.many:
 			s.filters[f.param+"[0]"] = one
 		default:
@@ -163,7 +167,8 @@ func (s *spec) applyFilter(by term, value any) {
 	}
 }
 
-// applySpan adds bounds of another time than created; of two the narrower.
+// applySpan adds the bounds of a time other than created. Of two bounds, it
+// keeps the narrower.
 func (s *spec) applySpan(param string, w window) {
 	if low, err := strconv.ParseInt(s.filters[param+"[gte]"], 10, 64); err == nil {
 		w.low = max(w.low, low)
@@ -203,7 +208,7 @@ func (s *spec) applySearch(by term, value any) {
 	s.query += clause
 }
 
-// request is the first request of a scan, or that of a page of ids.
+// request returns the first request of a scan, or the request for the next ids.
 func (s *spec) request() request {
 	params := map[string]string{}
 	path := s.table.path
@@ -228,7 +233,7 @@ func (s *spec) request() request {
 	return request{path, params}
 }
 
-// searchQuery is the query with the window.
+// searchQuery returns the query with the window.
 func (s *spec) searchQuery() string {
 	query := s.query
 	low, high := s.window.bounded()
@@ -241,8 +246,8 @@ func (s *spec) searchQuery() string {
 	return query
 }
 
-// pageSize is what a first page needs to hold. Where rows of one second are put
-// in order there must be more, so that the last second is whole.
+// pageSize returns the size of the first page. If the rows of a second are
+// sorted, the limit does not apply: the page has to go beyond the last second.
 func (s *spec) pageSize() int {
 	if s.limit > 0 && (s.order == "" || s.order == newestFirst) {
 		return int(min(s.limit, maxPage))
@@ -256,18 +261,18 @@ func (s *spec) addExpand(params map[string]string, prefix string) {
 	}
 }
 
-// after is the request for the page behind an object. It has no bounds of the
-// time, which the service is reported to mishandle next to a cursor.
+// after returns the request for the page after an object. It has no bounds of
+// created, which the service is reported to mishandle together with a cursor.
 func (s *spec) after(id string) request {
 	return s.page(listing.Query{Limit: maxPage, After: id})
 }
 
-// before is the request for the page of the window before a second.
+// before returns the request for the page of the window before a second.
 func (s *spec) before(second int64) request {
 	return s.page(listing.Query{Limit: maxPage, GTE: s.window.low, LT: min(s.window.high, second)})
 }
 
-// page is the request for a page of the list.
+// page returns the request for a page of the list.
 func (s *spec) page(q listing.Query) request {
 	params := map[string]string{}
 	maps.Copy(params, s.filters)

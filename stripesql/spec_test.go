@@ -13,7 +13,7 @@ func TestSpecIsWhatIsAsked(t *testing.T) {
 	for name, test := range map[string]struct {
 		plan   plan
 		values []any
-		want   string // "" for no request at all
+		want   string // "" for no request
 	}{
 		"all":                      {plan{Table: "charges", How: byList}, nil, "GET /v1/charges?limit=100"},
 		"some":                     {plan{Table: "charges", How: byList, Limit: 7}, nil, "GET /v1/charges?limit=7"},

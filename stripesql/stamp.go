@@ -8,18 +8,18 @@ import (
 // stampCollation is the name of the collation of all columns that hold a time.
 const stampCollation = "timestamp"
 
-// stampLayout is how a time is compared: as text, in UTC, without the zone, so
-// that a fraction of a second sorts behind its second.
+// stampLayout is the form in which times are compared: as text, in UTC. It has
+// no zone, so that a fraction of a second sorts after the whole second.
 const stampLayout = "2006-01-02T15:04:05.999999999"
 
-// compareStamps is the collation. Two texts are compared as the times they
-// stand for, whatever their form. A text that is no time stands for itself, so
-// that '2026-01' sorts before all of that month, as it does among plain texts.
+// compareStamps is the collation. It compares two texts as times, in any of
+// their forms. A text that is not a time is compared as text, so that '2026-01'
+// sorts before all times of that month.
 func compareStamps(a, b []byte) int {
 	return bytes.Compare(stampKey(a), stampKey(b))
 }
 
-// stampKey is what a text is compared by.
+// stampKey returns the text that s is compared as.
 func stampKey(s []byte) []byte {
 	if plainStamp(s) {
 		return s[:19]
@@ -31,8 +31,9 @@ func stampKey(s []byte) []byte {
 	return t.AppendFormat(nil, stampLayout)
 }
 
-// plainStamp tells whether s is a time in the form that columns have. The last
-// days of a month, which it may lack, are left to parseStamp.
+// plainStamp reports whether s is a time in the form that columns have. It is a
+// fast path: for days after the 28th, which a month may not have, it returns
+// false.
 func plainStamp(s []byte) bool {
 	const form = "0000-00-00T00:00:00Z"
 	if len(s) != len(form) {
@@ -49,7 +50,8 @@ func plainStamp(s []byte) bool {
 		string(s[11:13]) < "24" && s[14] < '6' && s[17] < '6'
 }
 
-// The forms of a time, in which T may be a space and a zone may be absent.
+// stampForms are the forms of a time. parseStamp also accepts a space for the
+// T.
 var stampForms = [...]string{
 	"2006-01-02",
 	"2006-01-02T15:04",
@@ -58,7 +60,7 @@ var stampForms = [...]string{
 	"2006-01-02T15:04:05Z07:00",
 }
 
-// parseStamp reads a day or a time, in UTC where it names no zone.
+// parseStamp parses a day or a time. Without a zone, it is in UTC.
 func parseStamp(s string) (time.Time, bool) {
 	const shortest, longest = len("2006-01-02"), len("2006-01-02T15:04:05.999999999+00:00")
 	if len(s) < shortest || len(s) > longest {
@@ -76,7 +78,7 @@ func parseStamp(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// formatStamp is how a column shows a time.
+// formatStamp returns a time in the form that columns have.
 func formatStamp(second int64) string {
 	return time.Unix(second, 0).UTC().Format(time.RFC3339)
 }
@@ -84,8 +86,9 @@ func formatStamp(second int64) string {
 // endOfStamps is the first second whose year has five digits.
 const endOfStamps = 253402300800
 
-// firstStamp is the first second from 1970 on that sorts at or behind text, or
-// behind it where after is set; endOfStamps where there is none.
+// firstStamp returns the first second since 1970 that is not less than text,
+// or, if after is set, that is greater. It returns endOfStamps if there is
+// none.
 func firstStamp(text string, after bool) int64 {
 	key := stampKey([]byte(text))
 	reached := 0

@@ -8,7 +8,7 @@ import (
 )
 
 func TestStampsCompareAsTimes(t *testing.T) {
-	// Each is before the next; those of one line are one.
+	// Each line is before the next. The texts of one line are equal.
 	ordered := [][]string{
 		{""},
 		{"2025-12-31T23:59:59.9Z", "2026-01-01T00:59:59.9+01:00"},
@@ -19,7 +19,7 @@ func TestStampsCompareAsTimes(t *testing.T) {
 		{"2026-01-01T00:00:01Z", "2026-01-01 00:00:01"},
 		{"2026-01-31", "2026-01-31T00:00:00Z"},
 		{"2026-02-28T23:59:59Z"},
-		{"2026-02-30"}, // no day: a text
+		{"2026-02-30"}, // not a day: a text
 		{"2026-03-01T00:00:00Z"},
 		{"yesterday"},
 	}
@@ -52,8 +52,8 @@ func TestFirstStampIsTheEdge(t *testing.T) {
 	require.Equal(t, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Unix(), int64(endOfStamps))
 }
 
-// FuzzStampKey looks for a text that the quick way reads as another time than
-// the thorough one.
+// FuzzStampKey checks that the fast path and parseStamp agree on the time of a
+// text.
 func FuzzStampKey(f *testing.F) {
 	for _, s := range []string{"2026-01-01T00:00:00Z", "2026-12-31T23:59:59Z", "2026-02-29T00:00:00Z", "0000-01-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01t00:00:00z"} {
 		f.Add(s)

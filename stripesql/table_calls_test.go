@@ -15,31 +15,32 @@ import (
 	"github.com/stripekit/stripekit/stripesql"
 )
 
-// question is a row of the table: a query, and how many calls it may take.
+// question is a row of the table: a query, and how many calls it may make.
 type question struct {
 	name   string
 	query  string
 	args   []any
 	limit  int
 	search bool
-	rows   int // of its answer, which must not be trivial
-	// elsewhere is what Steampipe's plugin needs by its source, where it is
-	// known.
+	rows   int // of its response, which must not be trivial
+	// elsewhere is what Steampipe's plugin needs according to its source, if
+	// that is known.
 	elsewhere string
 }
 
-// dayOf is one of the shop's days, for the created of an alias.
+// dayOf returns a condition for one of the shop's days, on the created of an
+// alias.
 func dayOf(alias string) string {
 	return fmt.Sprintf(`%[1]screated >= '2024-03-03T00:00:00Z' AND %[1]screated < '2024-03-04T00:00:00Z'`, alias)
 }
 
-// span is a longer time of the shop.
+// span is a longer period of the shop.
 type span struct {
 	name, where string
 	minutes     int
 }
 
-// span is a month, of a small shop three days.
+// span returns a month, or three days of a small shop.
 func (s *bigShop) span() span {
 	if len(s.charges) < 100_000 {
 		return span{"three days", `created >= '2024-03-02T00:00:00Z' AND created < '2024-03-05T00:00:00Z'`, 3 * 24 * 60}
@@ -47,7 +48,7 @@ func (s *bigShop) span() span {
 	return span{"a month", `created >= '2024-03-01T00:00:00Z' AND created < '2024-04-01T00:00:00Z'`, 31 * 24 * 60}
 }
 
-// pages is how many pages so many objects are.
+// pages returns how many pages that many objects fill.
 func pages(objects int) int { return (objects + 99) / 100 }
 
 func (s *bigShop) questions() []question {
@@ -117,7 +118,7 @@ func (s *bigShop) questions() []question {
 // smallCharges is enough for a scan to be read in parallel.
 const smallCharges = 8_000
 
-// bigCharges is how many charges the table is made of.
+// bigCharges returns how many charges the table is based on.
 func bigCharges() int {
 	if raceDetector || testing.Short() {
 		return smallCharges
@@ -137,8 +138,8 @@ func TestTableOfCalls(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, want.rows, q.rows)
 
-			// Nothing is known of the account yet. What EXPLAIN finds out the
-			// query makes use of.
+			// At first nothing is known of the account. The query uses what
+			// EXPLAIN measures.
 			db := shop.open(t, q.search)
 			before := shop.requests.total()
 			estimate, probes := explained(t, db, q.query, q.args...)
@@ -154,7 +155,7 @@ func TestTableOfCalls(t *testing.T) {
 			if !strings.Contains(q.query, "ORDER BY") {
 				want, got = want.sorted(), got.sorted()
 			}
-			require.Empty(t, cmp.Diff(want, got, cmp.AllowUnexported(answer{})), "-plain +got")
+			require.Empty(t, cmp.Diff(want, got, cmp.AllowUnexported(response{})), "-plain +got")
 			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%v\t\n", q.name, calls, q.limit, estimate, probes, q.elsewhere, stats.Duration.Round(100*time.Microsecond))
 			require.LessOrEqual(t, calls, q.limit)
 			require.LessOrEqual(t, estimate, 2*calls, "estimate")
@@ -175,8 +176,8 @@ func TestTableOfCalls(t *testing.T) {
 	t.Logf("%d charges, %d customers, %d refunds, %d products\n%s", len(shop.charges), len(shop.customers), len(shop.refunds), len(shop.products), table.String())
 }
 
-// requireColdCalls checks queries without an EXPLAIN before them: what they cost
-// does not depend on what is known of the account.
+// requireColdCalls runs queries without an EXPLAIN before them. Their calls do
+// not depend on what is known of the account.
 func requireColdCalls(t *testing.T, shop *bigShop) {
 	for _, q := range shop.questions() {
 		before := shop.requests.total()

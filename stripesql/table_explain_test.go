@@ -13,8 +13,8 @@ import (
 
 var estimate = regexp.MustCompile(`^'ESTIMATE about (\d+) calls? \(\d+ allowed\)'$`)
 
-// explained is the number of calls that EXPLAIN QUERY PLAN expects a query to
-// make, and how many it made itself to know.
+// explained returns the number of calls that EXPLAIN QUERY PLAN expects a query
+// to make, and the number that it made itself.
 func explained(t testing.TB, db *sql.DB, query string, args ...any) (expected, probes int) {
 	var stats stripesql.Stats
 	plan, err := ask(stripesql.WithStats(t.Context(), &stats), db, "EXPLAIN QUERY PLAN "+query, args...)

@@ -2,5 +2,5 @@
 
 package stripesql_test
 
-// raceDetector tells whether the race detector slows this run down.
+// raceDetector reports whether the race detector is on, which slows tests down.
 const raceDetector = false

@@ -16,12 +16,12 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// bigShop has one charge a minute. Of 200 charges in a row 20 are of customers,
-// 20 charges each, and 10 failed.
+// bigShop has one charge a minute. Of each 200 charges in a row, 20 belong to
+// customers, who have 20 charges each, and 10 have failed.
 type bigShop struct {
 	server   *stripetest.Server
 	client   *stripekit.Client
-	requests *replay // what the client's requests go through
+	requests *replay // the transport of the client
 
 	charges   []bigCharge
 	customers []bigCustomer
@@ -45,14 +45,14 @@ type (
 
 var bigOpened = time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC)
 
-// minute is when a charge was created.
+// minute returns when a charge was created.
 func (*bigShop) minute(n int) time.Time { return bigOpened.Add(time.Duration(n) * time.Minute) }
 
-// end is the first minute without a charge.
+// end returns the first minute without a charge.
 func (s *bigShop) end() time.Time { return s.minute(len(s.charges)) }
 
-// newBigShop has so many charges, a multiple of 4,000, with 5 % as many
-// customers, 2 % as many refunds, and 200 products.
+// newBigShop returns a shop with a number of charges, a multiple of 4,000, with
+// 5 % as many customers, 2 % as many refunds, and 200 products.
 func newBigShop(t testing.TB, charges int) *bigShop {
 	s := &bigShop{charges: make([]bigCharge, charges)}
 	s.server = stripetest.New(stripetest.InMemory(), stripetest.WithRequestLog(0),
@@ -74,7 +74,7 @@ func newBigShop(t testing.TB, charges int) *bigShop {
 	return s
 }
 
-// payer is the customer of a charge, -1 for none.
+// payer returns the index of the customer of a charge, -1 for none.
 func (s *bigShop) payer(minute int) int {
 	if minute%10 != 3 {
 		return -1
@@ -82,14 +82,14 @@ func (s *bigShop) payer(minute int) int {
 	return minute / 10 % (len(s.charges) / 200)
 }
 
-// fails tells whether a charge failed: nine of 200 are of no customer, one is
-// of a customer whose card is declined.
+// fails reports whether a charge has failed. Of each 200 charges, nine without
+// a customer fail, and one of a customer whose card is declined.
 func (*bigShop) fails(minute int) bool {
 	return minute%200 == 93 || minute%20 == 7 && minute%200 != 87
 }
 
-// seedCustomers makes one for 20 charges, the first fifth of them with charges
-// and an email of their own.
+// seedCustomers creates a customer for each 20 charges. The first fifth of them
+// have charges and an email of their own.
 func (s *bigShop) seedCustomers() {
 	count, own := len(s.charges)/20, len(s.charges)/200
 	for i := range own {
@@ -108,8 +108,8 @@ func (s *bigShop) seedCustomers() {
 	}
 }
 
-// seedCharges makes series of those that differ in their time alone: a series
-// for each customer, and 900 of no customer's.
+// seedCharges creates series of charges that differ only in their time: a
+// series for each customer, and 900 without a customer.
 func (s *bigShop) seedCharges() {
 	own := len(s.charges) / 200
 	for i := range own {
@@ -122,7 +122,8 @@ func (s *bigShop) seedCharges() {
 	}
 }
 
-// seedSeries makes the charge of a minute and those each period minutes later.
+// seedSeries creates the charge of a minute, and the same charge each period
+// minutes.
 func (s *bigShop) seedSeries(minute, period int) {
 	charge := bigCharge{amount: 100 + minute*37%9000, status: "succeeded"}
 	params := url.Values{"amount": {strconv.Itoa(charge.amount)}, "currency": {"usd"}}
@@ -147,7 +148,7 @@ func (s *bigShop) seedSeries(minute, period int) {
 	}
 }
 
-// seedRefunds makes one for 50 charges, of a customer's charge.
+// seedRefunds creates a refund for each 50 charges, of a customer's charge.
 func (s *bigShop) seedRefunds() {
 	for minute := 3; minute < len(s.charges); minute += 50 {
 		charge := s.charges[minute].id
@@ -159,8 +160,8 @@ func (s *bigShop) seedRefunds() {
 	}
 }
 
-// plain is the oracle of the columns that the table of calls asks for, filled
-// with what was seeded.
+// plain returns the oracle with the columns that the table of calls uses,
+// filled with what was seeded.
 func (s *bigShop) plain(t testing.TB) *sql.DB {
 	db := openPlain(t, "file:"+filepath.Join(t.TempDir(), "plain.db")+"?_pragma=journal_mode(off)&_pragma=synchronous(off)")
 	tx, err := db.Begin()
@@ -218,7 +219,7 @@ func orNull(text string) any {
 	return text
 }
 
-// total is how many requests a server has counted.
+// total returns how many requests a server has counted.
 func total(counts map[string]int) int {
 	sum := 0
 	for _, n := range counts {

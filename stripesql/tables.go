@@ -9,7 +9,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// kind is what a column holds.
+// kind is the type of a column.
 type kind int
 
 const (
@@ -18,7 +18,7 @@ const (
 	boolean      // 0 or 1
 	real
 	stamp    // a time, as text
-	unix     // the same as seconds since 1970
+	unix     // a time, in seconds since 1970
 	document // a list or a map, as JSON
 )
 
@@ -29,7 +29,8 @@ func (k kind) declaration() string {
 	case real:
 		return "REAL"
 	case stamp:
-		// An affinity of text, and a type that tells the driver of a time.
+		// TEXT sets the affinity, TIMESTAMP identifies the column for the
+		// driver.
 		return stampType + " COLLATE " + stampCollation
 	default:
 		return "TEXT"
@@ -38,49 +39,49 @@ func (k kind) declaration() string {
 
 const stampType = "TIMESTAMP TEXT"
 
-// column is one field of an object, or of an object within it.
+// column is one field of an object, or of a nested object.
 type column struct {
 	name string
 	kind kind
-	// paths are where the field may be: under its own name, and under others
-	// that it has or had in other versions. The first that has a value counts.
+	// paths are the places of the field: its own name, and the names that it
+	// has in other API versions. The first path that has a value counts.
 	paths [][]string
 }
 
 // table is one resource.
 type table struct {
 	name    string
-	path    string // of its list
-	rows    int64  // how many a planner that knows nothing should expect
+	path    string // of the list
+	rows    int64  // expected number of objects if the table was not measured
 	columns []column
-	index   map[string]int // of columns, by name
+	index   map[string]int // index in columns, by name
 
-	filters  map[string]filter // what lists filter by, by column
-	searches map[string]kind   // what searches know, by column
-	byIDs    bool              // a list can be of given ids
+	filters  map[string]filter // the filters of lists, by column
+	searches map[string]kind   // the fields of searches, by column
+	byIDs    bool              // the list has a parameter for ids
 	// timeField is the field that created is read from.
 	timeField string
-	// disordered tables are those whose objects may say another time than the
-	// one by which they are listed.
+	// disordered is set if objects are not listed in the order of their
+	// created.
 	disordered bool
 
-	extract *branch // how columns are found in an object
-	head    *branch // how its id and its time are
+	extract *branch // where the columns are in an object
+	head    *branch // where the id and the time are in an object
 }
 
 // filter is a parameter of a list.
 type filter struct {
 	param string
-	// rows is about how many objects have a value. It is 0 where a few values
-	// are shared by all: a list by one of them is long.
+	// rows is the expected number of objects with a given value. It is 0 if all
+	// objects share a few values, so that a filtered list is long.
 	rows float64
-	// many is set where the parameter takes a list of values.
+	// many is set if the parameter takes a list of values.
 	many bool
-	// span is set where the parameter takes bounds of a time.
+	// span is set if the parameter takes bounds of a time.
 	span bool
 }
 
-// filter is what lists filter a column by. Both columns of a time have the same.
+// filter returns the filter of a column. Both columns of a time have the same.
 func (t *table) filter(column string) filter {
 	return t.filters[strings.TrimSuffix(column, unixSuffix)]
 }
@@ -89,7 +90,7 @@ const unixSuffix = "_unix"
 
 const createdColumn, unixColumn, idColumn = "created", "created_unix", "id"
 
-// newTables are the tables, their columns read off the types of the client.
+// newTables returns the tables, with columns from the types of the client.
 func newTables() map[string]*table {
 	byCustomer := filter{param: "customer", rows: 20}
 	all := []*table{
@@ -143,7 +144,7 @@ func newTables() map[string]*table {
 	return tables
 }
 
-// moved are the other places of fields, by table and column.
+// moved returns the paths of a column in other API versions.
 func moved(table, column string) [][]string {
 	switch table + "." + column {
 	case "customers.balance":
@@ -185,7 +186,7 @@ func (t *table) prepare() {
 	t.timeField = created[0]
 }
 
-// declaration is the table as SQL.
+// declaration returns the CREATE TABLE statement of the table.
 func (t *table) declaration() string {
 	var b strings.Builder
 	b.WriteString("CREATE TABLE x(")
@@ -199,16 +200,17 @@ func (t *table) declaration() string {
 	return b.String()
 }
 
-// columnsOf are the columns of a resource: its id, when it was created, and
-// then its fields in the order of their declaration. The fields of an object
-// within it are put in its place, with its name before theirs.
+// columnsOf returns the columns of a resource: id, created, created_unix, and
+// then its fields in the order of their declaration. The fields of a nested
+// object take its place, prefixed with its name.
 func columnsOf[T any]() []column {
 	fields := appendColumns(nil, reflect.TypeFor[T](), nil)
 	named := func(names ...string) func(column) bool {
 		return func(c column) bool { return slices.Contains(names, c.name) }
 	}
 	if i := slices.IndexFunc(fields, named("date")); i >= 0 {
-		// An invoice item's created is its date: the table has it as both.
+		// The created of an invoice item is its date: the table has both
+		// columns.
 		for _, c := range fields[i : i+2] {
 			c.name = strings.Replace(c.name, "date", createdColumn, 1)
 			fields = append(fields, c)

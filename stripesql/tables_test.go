@@ -26,7 +26,7 @@ func TestTablesHaveTheFieldsOfTheObjects(t *testing.T) {
 	require.Len(t, tables, 6)
 }
 
-// SQLite tells which of the first 63 columns a statement reads, one by one.
+// SQLite reports individually which of the first 63 columns a statement reads.
 func TestColumnsThatMatterAreAmongTheFirst(t *testing.T) {
 	for name, table := range newTables() {
 		for field, to := range references(name) {
@@ -75,7 +75,7 @@ func TestObjectOfAnyVersion(t *testing.T) {
 		require.NoError(t, err)
 		for column, want := range test.want {
 			require.Equal(t, want, values[table.index[column]], "%s.%s", test.table, column)
-			// By itself it is found as well.
+			// The column is also found when it alone is needed.
 			if i := table.index[column]; i < 63 {
 				alone, err := table.read(o, 1<<i, nil)
 				require.NoError(t, err)

@@ -12,35 +12,35 @@ import (
 )
 
 const (
-	// rampPages is how many pages of a list are read one after the other, each
-	// when it is asked for: a statement that has what it wants by then has cost
-	// nothing else.
+	// rampPages is how many pages of a list are read one after another, each
+	// when it is needed. A statement that needs no more makes no extra calls.
 	rampPages = 10
-	// aheadShare is the share of the pages used so far that a scan may be ahead.
+	// aheadShare is the divisor of the pages used so far that limits how many
+	// pages a scan may be ahead.
 	aheadShare = 4
-	// maxAhead is how many pages it may be ahead at the most where they wait for
-	// one another: 10,000 objects are some 40 MB.
+	// maxAhead is the maximum number of pages that a scan in order may be
+	// ahead: 10,000 objects take about 40 MB.
 	maxAhead = 100
-	// measuredPages is how many pages it takes until a scan measures the table
-	// for its progress.
+	// measuredPages is the number of pages after which a scan measures the
+	// table for its progress.
 	measuredPages = 32
 )
 
-// wideFeed reads a list by several requests at once. Only a list without other
-// filters than that of created can be read so.
+// wideFeed reads a list with several requests at once. The list must have no
+// filter other than created.
 type wideFeed struct {
 	query  *query
 	spec   *spec
 	reader *listing.Reader[*object]
 	read   func() ([]*object, error)
-	pages  int // handed out
+	pages  int // pages returned
 
 	mu      sync.Mutex
 	newest  int64           // when the newest object was created
-	fresh   []listing.Span  // of pages that were read and not handed out
-	seen    map[string]bool // objects without a time, which two pages may have
-	undated []*object       // of them, those that were not handed out
-	failed  error           // of a request
+	fresh   []listing.Span  // spans of the pages that were read and not returned
+	seen    map[string]bool // ids of objects without a time, which two pages may have
+	undated []*object       // objects without a time that were not returned
+	failed  error           // the error of a request
 }
 
 func newWideFeed(q *query, s *spec) *wideFeed {
@@ -57,10 +57,9 @@ func newWideFeed(q *query, s *spec) *wideFeed {
 	return f
 }
 
-// pace is how many requests may be under way, and how many pages may be read
-// ahead, when so many have been handed out. In order, pages wait for those before
-// them: more requests than are of use to few pages would leave gaps that are
-// hardly worth their last request.
+// pace is the listing.Pace of the scan. In order, pages wait for those before
+// them, so fewer requests are made at once: more would leave gaps that are too
+// small to pay off.
 func (f *wideFeed) pace(pages int) (lanes, ahead int) {
 	if pages <= rampPages {
 		return 1, 0
@@ -96,18 +95,19 @@ func (f *wideFeed) next() ([]*object, error) {
 	return append(undated, objects...), nil
 }
 
-// measure finds out when the oldest object was created, which the progress of a
-// scan without a lower bound is measured by. It is not worth an error: the next
-// request of the scan meets it too.
+// measure estimates when the oldest object was created. The progress of a scan
+// without a lower bound depends on it. An error is ignored: the next request of
+// the scan would fail too.
 func (f *wideFeed) measure() {
 	if low, _ := f.spec.window.bounded(); !low && f.query.progress != nil {
 		_, _ = f.query.survey(f.spec.table)
 	}
 }
 
-// fetch reads a page for the Windows. There is no place in them for a page of
-// nothing but objects without a time: the page beyond it belongs to it.
-func (f *wideFeed) fetch(_ context.Context, q listing.Query) (answer listing.Answer[*object], err error) {
+// fetch reads a page for the Windows, which cannot handle a page of only
+// objects without a time. After such a page, fetch reads the page beyond it as
+// well.
+func (f *wideFeed) fetch(_ context.Context, q listing.Query) (response listing.Response[*object], err error) {
 	p, err := f.page(q)
 	dated, used := f.keepUndated(p.objects), listing.Cursors{}
 	for err == nil && p.more && len(dated) == 0 {
@@ -118,24 +118,24 @@ func (f *wideFeed) fetch(_ context.Context, q listing.Query) (answer listing.Ans
 			beyond = listing.Query{Limit: q.Limit, Before: cursor}
 		}
 		if err := used.Add(cursor); err != nil {
-			return answer, err
+			return response, err
 		}
 		p, err = f.page(beyond)
 		dated = f.keepUndated(p.objects)
 	}
 	if err != nil {
-		return answer, err
+		return response, err
 	}
 	if n := slices.IndexFunc(dated, func(o *object) bool { return o.created < q.GTE }); n >= 0 {
 		dated, p.more = dated[:n], false
 	}
-	return listing.Answer[*object]{
+	return listing.Response[*object]{
 		Heads: heads(dated), More: p.more,
 		Objects: func(from, to int) []*object { return dated[from:to:to] },
 	}, nil
 }
 
-// page makes one of the requests for the list.
+// page requests one page of the list.
 func (f *wideFeed) page(q listing.Query) (page, error) {
 	r := f.spec.page(q)
 	p, err := f.query.page(f.spec.table, r)
@@ -153,8 +153,8 @@ func (f *wideFeed) page(q listing.Query) (page, error) {
 	return p, nil
 }
 
-// keepUndated takes the objects without a time off a page. There is no place for
-// them in the order of the list.
+// keepUndated moves the objects without a time to f.undated, because they have
+// no place in the order of the list. It returns the others.
 func (f *wideFeed) keepUndated(objects []*object) (dated []*object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -170,7 +170,7 @@ func (f *wideFeed) keepUndated(objects []*object) (dated []*object) {
 	return dated
 }
 
-// heads are what the reading of a list needs to know of objects.
+// heads returns the heads of objects.
 func heads(objects []*object) []listing.Head {
 	heads := make([]listing.Head, len(objects))
 	for i, o := range objects {

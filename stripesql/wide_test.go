@@ -16,8 +16,8 @@ import (
 	"github.com/stripekit/stripekit/stripesql"
 )
 
-// many is 18,350 charges at irregular times: three series of different speeds,
-// a time in which there is nothing, and many within a second.
+// many returns 18,350 charges at irregular times: three series with different
+// rates, a period without charges, and many charges within a second.
 func many() *bareList {
 	l := new(bareList)
 	for i, every := range []time.Duration{97 * time.Second, 31 * time.Second, 7 * time.Minute} {
@@ -81,7 +81,7 @@ func TestLongScanOfBoundsIsWhole(t *testing.T) {
 	}
 }
 
-// What a scan costs does not depend on how the list is spread over the time.
+// The calls of a scan do not depend on how the list is spread over time.
 func TestLongScanCostsLittleMoreThanItsPages(t *testing.T) {
 	for name, list := range map[string]*bareList{
 		"like clockwork": clockwork(), "nightly batches": nightlyBatches(), "an old import": oldImport(), "irregular": many(),
@@ -90,7 +90,7 @@ func TestLongScanCostsLittleMoreThanItsPages(t *testing.T) {
 		for _, query := range []string{countAll, "SELECT id FROM charges ORDER BY created DESC"} {
 			for _, concurrency := range []int{1, 3, 8} {
 				if raceDetector && (concurrency != 8 || len(list.created) > manyCharges) {
-					continue // it is slow, and the others race as these do
+					continue // it is slow, and the other cases cover the same races
 				}
 				got := mustRun(t, list.open(t, stripesql.WithConcurrency(concurrency)), query)
 				t.Logf("%s, %s, by %d: %d calls for %d pages", name, query, concurrency, got.stats.Calls, pages(len(list.created)))
@@ -105,7 +105,7 @@ func TestLongScanCostsLittleMoreThanItsPages(t *testing.T) {
 	}
 }
 
-// most is how many calls a scan of the list may cost.
+// most returns how many calls a scan of the list may make.
 func (l *bareList) most(concurrency int) int {
 	least := pages(len(l.created))
 	if concurrency == 1 {
@@ -114,14 +114,14 @@ func (l *bareList) most(concurrency int) int {
 	return int(1.08*float64(least) + 2*math.Log2(float64(l.created[0])) + 2*float64(concurrency))
 }
 
-// clockwork is 20,000 charges, one a minute.
+// clockwork returns 20,000 charges, one a minute.
 func clockwork() *bareList {
 	l := new(bareList)
 	l.add(20_000, 0, time.Minute)
 	return l
 }
 
-// nightlyBatches is 60,000 charges, 600 within two minutes of each night.
+// nightlyBatches returns 60,000 charges, 600 within two minutes of each night.
 func nightlyBatches() *bareList {
 	l := new(bareList)
 	for night := range time.Duration(100) {
@@ -130,7 +130,8 @@ func nightlyBatches() *bareList {
 	return l
 }
 
-// oldImport is 13,000 charges within a minute, and 100 from two years later.
+// oldImport returns 13,000 charges within a minute, and 100 from two years
+// later.
 func oldImport() *bareList {
 	l := new(bareList)
 	l.add(13_000, 0, 5*time.Millisecond)
@@ -138,7 +139,7 @@ func oldImport() *bareList {
 	return l
 }
 
-// What is known of a list, a survey of it, may be of another time.
+// The survey of a list may be from another time.
 func TestClockThatStops(t *testing.T) {
 	list := clockwork()
 	db := list.open(t)
@@ -150,7 +151,7 @@ func TestClockThatStops(t *testing.T) {
 	require.LessOrEqual(t, got.stats.Calls, list.most(8))
 }
 
-// Each response takes 100 ms, of which the client allows 25 a second.
+// Each response takes 100 ms, and the client allows 25 requests per second.
 func TestScanUsesTheRateLimit(t *testing.T) {
 	if raceDetector {
 		t.Skip("it measures, and TestLongScanReadsEachObjectOnce races as it does")
@@ -170,8 +171,9 @@ func TestScanUsesTheRateLimit(t *testing.T) {
 	}
 }
 
-// A statement that takes few rows costs the pages of these at first, and later no
-// more than a quarter of them in addition, beside the 8 % that a whole scan costs.
+// At first, a statement that needs few rows costs only their pages. Later it
+// costs at most a quarter of them in addition, plus the 8 % that a whole scan
+// may cost.
 func TestScanThatStopsEarlyHasReadLittleAhead(t *testing.T) {
 	list := clockwork()
 	for _, query := range []string{"SELECT id FROM charges", "SELECT id FROM charges ORDER BY created DESC"} {
@@ -203,8 +205,8 @@ func TestLimitCostsThePagesOfItsRows(t *testing.T) {
 	}
 }
 
-// What was read within the budget is handed out: all of it if there is no order,
-// else as far as it comes first.
+// What was read within the budget is returned: everything if there is no order,
+// else as far as it is next in order.
 func TestLongScanKeepsToTheBudget(t *testing.T) {
 	for _, budget := range []int{1, 10, 11, 12, 35, 90, 150} {
 		for _, query := range []string{"SELECT id FROM charges", "SELECT id FROM charges ORDER BY created DESC"} {
@@ -242,7 +244,7 @@ func TestErrorOfAnyRequestEndsTheScan(t *testing.T) {
 	}
 }
 
-// A goroutine that outlived its query would be found by synctest.
+// synctest would find a goroutine that outlives its query.
 func TestCancelEndsAllRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		list := many()
@@ -300,7 +302,8 @@ func TestMemoIsBounded(t *testing.T) {
 	list := &bareList{padding: strings.Repeat("x", 20_000)}
 	list.add(2000, 0, time.Minute)
 	db := list.open(t)
-	// 40 MB do not stay: the second loop reads them anew. What fits does.
+	// 40 MB are not kept, so the second loop reads them again. A smaller scan
+	// is kept.
 	got := mustRun(t, db, "SELECT count(*) FROM (SELECT 1 UNION ALL SELECT 2) CROSS JOIN charges WHERE created >= '2026-01-01'")
 	require.Equal(t, []string{"4000"}, got.rows)
 	require.Equal(t, 40, got.stats.Calls)

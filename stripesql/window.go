@@ -5,19 +5,19 @@ import (
 	"strconv"
 )
 
-// window is a span of time: from the second low on, before the second high.
+// window is a span of time, from the second low, inclusive, to high, exclusive.
 type window struct{ low, high int64 }
 
-// everything is the window that all times are in.
+// everything returns the window that contains all times.
 func everything() window { return window{0, endOfStamps} }
 
 func (w window) empty() bool { return w.low >= w.high }
 
-// bounded tells whether w leaves anything out, at its ends.
+// bounded reports whether w has a lower and an upper bound.
 func (w window) bounded() (low, high bool) { return w.low > 0, w.high < endOfStamps }
 
-// narrow takes off a window what a comparison with a time excludes. A value
-// that is compared in another way than times are excludes nothing.
+// narrow removes from a window what a comparison with a time excludes. A value
+// that is not compared as a time excludes nothing.
 func (w *window) narrow(t *table, by term, value any) {
 	low, high := int64(0), int64(endOfStamps)
 	switch value := value.(type) {
@@ -47,8 +47,8 @@ func (w *window) narrow(t *table, by term, value any) {
 	w.low, w.high = max(w.low, low), min(w.high, high)
 }
 
-// span is what a comparison allows, where from is the first second that is not
-// less than the value, and behind the first that is greater.
+// span returns the seconds that satisfy a comparison: from is the first second
+// that is not less than the value, and behind the first that is greater.
 func (t term) span(from, behind int64) (low, high int64) {
 	low, high = 0, endOfStamps
 	switch t.Op {

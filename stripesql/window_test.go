@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compares is what SQLite answers to a comparison, for values of a type that
-// the column is compared in.
+// compares returns the result of SQLite for a comparison, for values of a type
+// that the column is compared in.
 func compares(second int64, op string, value any) bool {
 	order := 0
 	switch value := value.(type) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// tenant says whose data a request is about.
+// tenant identifies a separate set of data: an account in one mode.
 type tenant struct {
 	account string
 	live    bool
@@ -42,12 +42,12 @@ type dashboardSettings struct {
 	Timezone    string `json:"timezone"`
 }
 
-// accountFor returns the data that a request with this Stripe-Account header
-// is about, an empty account if it is the first. An empty header means the
-// account that the keys belong to.
+// accountFor returns the data for a Stripe-Account header in one mode, and
+// creates it empty if there is none. An empty header means the account that the
+// API keys belong to.
 func (s *Server) accountFor(header string, live bool) *account {
 	a := s.tenantAccount(tenant{cmp.Or(header, s.accountID), live})
-	a.settle(s.now())
+	a.expireDueCharges(s.now())
 	return a
 }
 
@@ -60,9 +60,10 @@ func (s *Server) tenantAccount(key tenant) *account {
 	return s.accounts[key]
 }
 
-// settle does what has become due since the account was last looked at, so
-// that nobody can tell that it was not done on time.
-func (a *account) settle(now time.Time) {
+// expireDueCharges refunds the charges whose authorization has expired. It runs
+// before each request, so that no request sees a charge that should have
+// expired.
+func (a *account) expireDueCharges(now time.Time) {
 	a.mu.RLock()
 	due := a.expiredCharge(now) != nil
 	a.mu.RUnlock()

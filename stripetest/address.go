@@ -1,6 +1,6 @@
 package stripetest
 
-// null is a field that is always null here, whatever it may hold elsewhere.
+// null is the type of a field that is always null in this fake.
 type null = *struct{}
 
 type address struct {
@@ -16,7 +16,7 @@ func addressFields() fields {
 	return fields{"city": text, "country": text, "line1": text, "line2": text, "postal_code": text, "state": text}
 }
 
-// newAddress is null without parameters.
+// newAddress returns nil if params is nil.
 func newAddress(params *value) *address {
 	if params == nil {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// authenticate says which mode the request's key is for.
+// authenticate checks the request's API key and returns its mode.
 func (s *Server) authenticate(r *http.Request) (live bool, failure *apiError) {
 	key := apiKey(r)
 	if key == "" {
@@ -39,8 +39,8 @@ func (s *Server) accepts(key string) bool {
 	return prefix != "" && secret != "" && !strings.ContainsFunc(secret, notInKey)
 }
 
-// splitKey parts a key after its prefix, which is empty if it has none that a
-// server may use.
+// splitKey splits a key after its prefix. The prefix is empty if the key does
+// not begin with that of a secret or restricted key.
 func splitKey(key string) (prefix, secret string) {
 	for _, prefix := range []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_"} {
 		if secret, ok := strings.CutPrefix(key, prefix); ok {
@@ -54,8 +54,8 @@ func notInKey(r rune) bool {
 	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '_'
 }
 
-// maskKey shows of a key its prefix and its last four characters, and those
-// only if at least as many stay hidden.
+// maskKey returns the prefix of a key, asterisks, and its last four characters
+// if at least four others stay hidden.
 func maskKey(key string) string {
 	prefix, secret := splitKey(key)
 	if len(secret) < 8 {

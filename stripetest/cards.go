@@ -1,6 +1,6 @@
 package stripetest
 
-// card is what a token stands for, once charged or attached to a customer.
+// card is the card of a test token, charged or attached to a customer.
 type card struct {
 	ID                 string            `json:"id"`
 	Object             string            `json:"object"`
@@ -30,8 +30,8 @@ type card struct {
 	token testToken
 }
 
-// newCard makes a card of a test token, of no customer if customer is nil. It
-// expires a year from now.
+// newCard makes the card of a test token. If customer is nil, the card belongs
+// to no customer. It expires in the same month of next year.
 func newCard(c *call, token testToken, customer *string) *card {
 	return &card{
 		ID:              newID("card_1", 23),

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// authorizationLife is how long a charge can wait to be captured.
+// authorizationLife is the time after which an uncaptured charge expires.
 const authorizationLife = 7 * 24 * time.Hour
 
 type charge struct {
@@ -56,7 +56,7 @@ type charge struct {
 	TransferData                  *transferData     `json:"transfer_data"`
 	TransferGroup                 *string           `json:"transfer_group"`
 
-	expired bool // nobody captured it in time
+	expired bool // it was not captured within authorizationLife
 }
 
 type fraudDetails struct {
@@ -93,26 +93,26 @@ func chargeFields() fields {
 		"amount":                      integer,
 		"application_fee_amount":      integer,
 		"capture":                     boolean,
-		"currency":                    filled,
-		"customer":                    filled,
+		"currency":                    nonEmpty,
+		"customer":                    nonEmpty,
 		"description":                 text,
 		"expand":                      list(text),
 		"metadata":                    metadata,
-		"on_behalf_of":                filled,
+		"on_behalf_of":                nonEmpty,
 		"radar_options":               hash(fields{"session": text}),
 		"receipt_email":               text,
 		"shipping":                    hash(chargeShippingFields()),
-		"source":                      filled,
+		"source":                      nonEmpty,
 		"statement_descriptor":        text,
 		"statement_descriptor_suffix": text,
-		"transfer_data":               hash(fields{"amount": integer, "description": text, "destination": filled}),
+		"transfer_data":               hash(fields{"amount": integer, "description": text, "destination": nonEmpty}),
 		"transfer_group":              text,
 	}
 }
 
 func chargeUpdateFields() fields {
 	return fields{
-		"customer":       filled,
+		"customer":       nonEmpty,
 		"description":    text,
 		"expand":         list(text),
 		"fraud_details":  requiring(fields{"user_report": oneOf("", "fraudulent", "safe")}, "user_report"),
@@ -138,18 +138,18 @@ func captureFields() fields {
 
 func chargeShippingFields() fields {
 	address := addressFields()
-	address["line1"] = filled
+	address["line1"] = nonEmpty
 	return fields{
 		"address":         hash(address),
 		"carrier":         text,
-		"name":            filled,
+		"name":            nonEmpty,
 		"phone":           text,
 		"tracking_number": text,
 	}
 }
 
 func chargeFilters() fields {
-	return fields{"customer": filled, "payment_intent": filled, "transfer_group": filled}
+	return fields{"customer": nonEmpty, "payment_intent": nonEmpty, "transfer_group": nonEmpty}
 }
 
 func newCharges(delay func(string) time.Duration) *collection[charge] {
@@ -157,11 +157,12 @@ func newCharges(delay func(string) time.Duration) *collection[charge] {
 		"customer":       func(ch *charge) string { return deref(ch.Customer) },
 		"payment_intent": func(ch *charge) string { return deref(ch.PaymentIntent) },
 		"transfer_group": func(ch *charge) string { return deref(ch.TransferGroup) },
-		"uncaptured":     (*charge).uncaptured, // no parameter: see expireCharges
+		"uncaptured":     (*charge).uncaptured, // not a parameter; expireCharges uses it
 	})
 }
 
-// uncaptured is not empty for a charge that can still be captured.
+// uncaptured returns "true" if the charge can still be captured, and ""
+// otherwise.
 func (ch *charge) uncaptured() string {
 	if ch.Status == "succeeded" && !ch.Captured && !ch.Refunded {
 		return "true"
@@ -184,9 +185,9 @@ func createCharge(c *call) (any, *apiError) {
 	return created, nil
 }
 
-// addCharge stores the charge whether the card is declined or not: a decline
-// is a charge that failed. What the bank or the risk check does after the
-// answer is in what is stored.
+// addCharge stores the charge. A declined charge is stored as failed. A dispute
+// or a review that follows the response is in the stored charge, but not in the
+// response.
 func (a *account) addCharge(ch *charge, capture bool) *apiError {
 	token := ch.Source.token
 	if token.decline != nil {
@@ -232,8 +233,8 @@ func checkChargeShipping(params *value) *apiError {
 	return required(params, "shipping[name]", "shipping[address][line1]")
 }
 
-// paymentCard is the card that is charged: the token's, or the one that the
-// customer has.
+// paymentCard returns the card to charge: that of the token, or the default
+// source of the customer.
 func (a *account) paymentCard(c *call, customer, source string) (*card, *apiError) {
 	if customer != "" {
 		return a.customerCard(customer, source)
@@ -245,8 +246,8 @@ func (a *account) paymentCard(c *call, customer, source string) (*card, *apiErro
 	return newCard(c, token, nil), nil
 }
 
-// customerCard allows as source nothing but the customer's own card: a token
-// must be attached before it can be charged together with a customer.
+// customerCard returns the customer's card. It refuses any other source: a
+// token must be attached before it is charged with a customer.
 func (a *account) customerCard(id, source string) (*card, *apiError) {
 	customer, ok := a.customers.get(id)
 	if !ok {
@@ -261,7 +262,7 @@ func (a *account) customerCard(id, source string) (*card, *apiError) {
 	return customer.card, nil
 }
 
-// newCharge is the charge that the parameters ask for.
+// newCharge makes the charge that the parameters describe.
 func newCharge(c *call, card *card) *charge {
 	p := c.params
 	ch := blankCharge(c, card, p.integer("amount", 0), strings.ToLower(p.string("currency")))
@@ -280,7 +281,7 @@ func newCharge(c *call, card *card) *charge {
 	return ch
 }
 
-// blankCharge is a charge that has neither succeeded nor failed yet.
+// blankCharge makes a charge that has neither succeeded nor failed yet.
 func blankCharge(c *call, card *card, amount int64, currency string) *charge {
 	id := newID("ch_3", 22)
 	return &charge{
@@ -342,7 +343,7 @@ func updateCharge(c *call) (any, *apiError) {
 	return &changed, nil
 }
 
-// checkChargeUpdate lets the customer and the transfer group be set once.
+// checkChargeUpdate refuses to change a customer or transfer group that is set.
 func (a *account) checkChargeUpdate(ch *charge, params *value) *apiError {
 	if failure := checkChargeShipping(params); failure != nil {
 		return failure
@@ -361,7 +362,7 @@ func (a *account) checkChargeUpdate(ch *charge, params *value) *apiError {
 	return nil
 }
 
-// captureCharge takes the amount, all of it or a part, and refunds the rest.
+// captureCharge captures all or part of the amount and refunds the rest.
 func captureCharge(c *call) (any, *apiError) {
 	c.account.expireCharges(c.time)
 	ch, failure := c.account.charges.find(c.id)
@@ -410,7 +411,7 @@ func (ch *charge) checkCapture(amount int64, params *value) *apiError {
 	return nil
 }
 
-// expiredCharge is the oldest charge that should have been captured before now.
+// expiredCharge returns the oldest uncaptured charge that has expired, or nil.
 func (a *account) expiredCharge(now time.Time) *charge {
 	deadline := now.Add(-authorizationLife).Unix()
 	for e := range a.charges.grouped("uncaptured", "true").ascend(everything.until(endOf(deadline))) {
@@ -419,8 +420,8 @@ func (a *account) expiredCharge(now time.Time) *charge {
 	return nil
 }
 
-// expireCharges refunds the charges that nobody captured in time, as of the
-// second in which each of them expired.
+// expireCharges refunds the charges that were not captured in time. Each refund
+// has the second in which its charge expired as its created timestamp.
 func (a *account) expireCharges(now time.Time) {
 	for ch := a.expiredCharge(now); ch != nil; ch = a.expiredCharge(now) {
 		expired := *ch

@@ -29,13 +29,13 @@ func TestChargeHasTheFieldsOfTheAPI(t *testing.T) {
 	require.Regexp(t, `^\{\n  "id": "ch_3\w{22}",\n  "object": "charge",\n`, r.raw)
 }
 
-func TestChargeIsStoredAsItWasAnswered(t *testing.T) {
+func TestChargeIsStoredAsItWasReturned(t *testing.T) {
 	a := memory(t)
 	created := a.post("/v1/charges", "amount=1000&currency=usd&source=tok_visa")
 	require.Empty(t, cmp.Diff(created, a.get("/v1/charges/"+created["id"].(string))))
 }
 
-func TestChargeAnswersItsParameters(t *testing.T) {
+func TestChargeReturnsItsParameters(t *testing.T) {
 	a := memory(t, stripetest.WithClock(at(1700000000).read))
 	form := url.Values{
 		"amount": {"2000"}, "currency": {"EUR"}, "source": {"tok_visa"}, "capture": {"true"},

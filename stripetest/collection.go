@@ -2,37 +2,37 @@ package stripetest
 
 import "time"
 
-// collection holds the objects of one kind in one account. An object is never
-// changed once stored, so it can be rendered after the lock is gone: an update
-// replaces it by a changed copy.
+// collection holds the objects of one type in one account. A stored object is
+// never modified: an update replaces it by a changed copy. So a response can be
+// encoded after the lock is released.
 type collection[T any] struct {
-	object  string                            // the name that errors give it: "charge"
-	param   string                            // the name that errors give to an id in the path
-	indexes map[string]func(*T) string        // filters by one value
-	ranges  map[string]func(*T) *int64        // filters by seconds, nil for none
-	sets    map[string]func(*T) string        // filters by a list of values
-	delay   func(object string) time.Duration // nil: see WithVisibility
+	object  string                            // its name in error messages, such as "charge"
+	param   string                            // the name in errors of an id in the path
+	indexes map[string]func(*T) string        // filters by one value, by parameter
+	ranges  map[string]func(*T) *int64        // filters by a range of seconds, by parameter; nil: no value
+	sets    map[string]func(*T) string        // filters by a list of values, by parameter
+	delay   func(object string) time.Duration // see WithVisibility; nil: no delay
 
 	all     timeline[T]
 	byID    map[string]*entry[T]
 	groups  map[group]*timeline[T]
-	deleted map[string]bool // ids that were in use once
+	deleted map[string]bool // ids of deleted objects
 	added   uint64
 }
 
-// entry is an object and its place in every list.
+// entry is an object and its position in every list.
 type entry[T any] struct {
 	key
 	id      string
 	object  *T
-	visible time.Time // in lists from then on; zero: at once
+	visible time.Time // when lists begin to show it; zero: at once
 }
 
-// group names the objects for which an index has one value.
+// group identifies the objects for which an index has one value.
 type group struct{ index, value string }
 
-// newCollection makes a collection that can be filtered by the indexes,
-// functions that return the value of an object, empty for none.
+// newCollection makes a collection with these indexes. An index is a function
+// that returns the value of an object, or "" if it has none.
 func newCollection[T any](object string, delay func(string) time.Duration, indexes map[string]func(*T) string) *collection[T] {
 	return &collection[T]{
 		object:  object,
@@ -52,7 +52,8 @@ func (c *collection[T]) get(id string) (*T, bool) {
 	return nil, false
 }
 
-// find is get for an id in the path.
+// find returns the object with an id from the path, or an error with status
+// 404.
 func (c *collection[T]) find(id string) (*T, *apiError) {
 	if object, ok := c.get(id); ok {
 		return object, nil
@@ -62,7 +63,7 @@ func (c *collection[T]) find(id string) (*T, *apiError) {
 	return nil, failure
 }
 
-// wasDeleted says whether id belonged to an object that is no more.
+// wasDeleted reports whether an object with this id was deleted.
 func (c *collection[T]) wasDeleted(id string) bool { return c.deleted[id] }
 
 // add stores a new object. Its id must not be in use.
@@ -90,7 +91,7 @@ func (c *collection[T]) replace(id string, object *T) {
 	e.object = object
 }
 
-// remove forgets an object, but not that its id was in use.
+// remove deletes an object and records its id as deleted.
 func (c *collection[T]) remove(id string) {
 	e := c.byID[id]
 	delete(c.byID, id)
@@ -122,7 +123,7 @@ func (c *collection[T]) leave(g group, e *entry[T]) {
 	}
 }
 
-// grouped are the objects for which an index has this value.
+// grouped returns the objects for which an index has this value.
 func (c *collection[T]) grouped(index, value string) *timeline[T] {
 	if t := c.groups[group{index, value}]; t != nil {
 		return t

@@ -21,15 +21,15 @@ func newThings(delay func(string) time.Duration) *collection[thing] {
 	})
 }
 
-// plainThing is what the model below knows of a thing, in a list kept by
-// sorting and answered by scanning.
+// plainThing is a thing in the model of the test: a sorted slice that is
+// scanned for each page.
 type plainThing struct {
 	thing
 	created, visible int64
 	seq              int
 }
 
-func TestCollectionAnswersAsAPlainListWould(t *testing.T) {
+func TestCollectionPagesLikeASortedSlice(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
@@ -66,7 +66,7 @@ func TestCollectionAnswersAsAPlainListWould(t *testing.T) {
 
 func pick(random *rand.Rand, from ...string) string { return from[random.IntN(len(from))] }
 
-// comparePage asks both for the same page.
+// comparePage requests the same page from the collection and the model.
 func comparePage(t *testing.T, random *rand.Rand, things *collection[thing], plain []plainThing, now int64) {
 	t.Helper()
 	low := int64(random.IntN(1000) - 200)
@@ -123,7 +123,7 @@ func comparePage(t *testing.T, random *rand.Rand, things *collection[thing], pla
 	require.Equal(t, more, gotMore)
 }
 
-// BenchmarkRemove takes an object out of the middle and puts one there.
+// BenchmarkRemove removes an object from the middle and adds one there.
 func BenchmarkRemove(b *testing.B) {
 	for _, n := range []int{1e3, 1e4, 1e5, 1e6} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

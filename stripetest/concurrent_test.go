@@ -15,10 +15,11 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// crowd is many workers at one server, and what they did.
+// crowd is a number of concurrent workers on one server, with a record of what
+// they did.
 type crowd struct {
 	*api
-	shared []string // charges that all of them refund
+	shared []string // charges that all workers refund
 
 	mu        sync.Mutex
 	charges   []string
@@ -54,8 +55,8 @@ func TestInvariantsHoldUnderConcurrency(t *testing.T) {
 	c.checkCustomers(t)
 }
 
-// act does one thing and checks its answer. It reports by Errorf only, since
-// it does not run in the test's goroutine.
+// act sends one random request and checks its response. It reports with Errorf
+// only, since it does not run in the test's goroutine.
 func (c *crowd) act(random *rand.Rand) {
 	switch random.IntN(6) {
 	case 0:
@@ -134,12 +135,12 @@ func (c *crowd) made(path, form string) string {
 func (c *crowd) expect(method, path, form string, statuses ...int) reply {
 	r := c.do(method, path, form)
 	if !slices.Contains(statuses, r.status) {
-		c.t.Errorf("%s %s %s is answered %d: %s", method, path, form, r.status, r.raw)
+		c.t.Errorf("%s %s %s has status %d: %s", method, path, form, r.status, r.raw)
 	}
 	return r
 }
 
-// checkCharges adds up every charge's refunds.
+// checkCharges compares the refunds of every charge with its refunded amount.
 func (c *crowd) checkCharges(t *testing.T) {
 	refunded := make(map[string]int64)
 	for _, refund := range c.everything("/v1/refunds") {
@@ -157,7 +158,8 @@ func (c *crowd) checkCharges(t *testing.T) {
 	}
 }
 
-// checkCustomers compares the list with what was created and not deleted.
+// checkCustomers compares the list with the customers that were created and not
+// deleted.
 func (c *crowd) checkCustomers(t *testing.T) {
 	want := []string{}
 	for id, alive := range c.customers {
@@ -173,7 +175,7 @@ func (c *crowd) checkCustomers(t *testing.T) {
 	require.ElementsMatch(t, want, got)
 }
 
-// everything is a whole list, page by page.
+// everything returns the objects of all pages of a list.
 func (a *api) everything(path string) []map[string]any {
 	a.t.Helper()
 	var all []map[string]any

@@ -6,23 +6,26 @@ import (
 	"time"
 )
 
-// maxSeconds is how many seconds with requests are kept.
+// maxSeconds is the number of seconds for which counts are kept. A second
+// without requests is not one of them.
 const maxSeconds = 3600
 
-// Unrecognized is the route under which requests that fit none are counted.
+// Unrecognized is the route under which [Server.Counts] has the requests that
+// match no route of the API.
 const Unrecognized = "unrecognized"
 
-// SecondCount is how many requests came in one second of the server's clock.
+// SecondCount is the number of requests that arrived in one second of the
+// server's clock.
 type SecondCount struct {
-	Second time.Time
-	Total  int
-	Routes map[string]int // by route, as in [Server.Counts]
+	Second time.Time      // the start of the second
+	Total  int            // requests of all routes
+	Routes map[string]int // requests by route, as in [Server.Counts]
 }
 
-// counts are of the requests dealt with.
+// counts holds the numbers of requests.
 type counts struct {
 	routes  map[string]int
-	seconds []SecondCount // in the order they began
+	seconds []SecondCount // by time of their first request
 }
 
 func (n *counts) add(route string, at time.Time) {
@@ -35,8 +38,8 @@ func (n *counts) add(route string, at time.Time) {
 	second.Routes[route]++
 }
 
-// second finds the count of a second, a new one if there is none. A clock that
-// goes backwards finds the one it made earlier.
+// second returns the count of a second, a new one if there is none. After the
+// clock was set back, it finds the count made earlier.
 func (n *counts) second(at time.Time) *SecondCount {
 	for i, known := range slices.Backward(n.seconds) {
 		if known.Second.Equal(at) {
@@ -53,7 +56,7 @@ func (n *counts) second(at time.Time) *SecondCount {
 	return &n.seconds[len(n.seconds)-1]
 }
 
-// routeName is how a call is counted.
+// routeName returns the route under which a request is counted.
 func (c *call) routeName() string {
 	if c.route.pattern == "" {
 		return Unrecognized
@@ -61,16 +64,17 @@ func (c *call) routeName() string {
 	return c.route.method + " " + c.route.pattern
 }
 
-// Count returns how many requests a route has had, in all accounts, refused
-// ones included: "GET /v1/charges/{id}".
+// Count returns the number of requests of a route over all accounts. The route
+// is a method and a pattern: "GET /v1/charges/{id}". Refused requests count
+// too.
 func (s *Server) Count(route string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts.routes[route]
 }
 
-// Counts returns how many requests each route has had. A route without any is
-// not in it. The result is a copy.
+// Counts returns the number of requests by route. It has no entry for a route
+// without requests. The result is a copy.
 func (s *Server) Counts() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,9 +84,8 @@ func (s *Server) Counts() map[string]int {
 	return maps.Clone(s.counts.routes)
 }
 
-// CountsPerSecond returns the counts of the last seconds in which requests
-// came, an hour's worth at most, in the order in which they began. The result
-// is a copy.
+// CountsPerSecond returns the counts of the last 3,600 seconds that had
+// requests, in the order of their first requests. The result is a copy.
 func (s *Server) CountsPerSecond() []SecondCount {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,8 +96,8 @@ func (s *Server) CountsPerSecond() []SecondCount {
 	return seconds
 }
 
-// Reset forgets the requests recorded and counted so far. Objects, stored
-// answers and faults stay.
+// Reset forgets all recorded requests and counts. Objects, stored responses and
+// faults stay.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,26 +7,27 @@ import (
 	"strconv"
 )
 
-// CursorAndCreated is how a list answers a request that has both a cursor and
-// a created filter.
+// CursorAndCreated is how a list handles a request that has both a cursor and a
+// created filter.
 type CursorAndCreated int
 
-// What people who know the real service reported of the combination, and what
-// its documentation lets one expect.
+// ApplyBoth is what Stripe's documentation suggests. The others are what users
+// of the real service have reported.
 const (
-	ApplyBoth  CursorAndCreated = iota // the default: the objects beyond the cursor that fit the filter
-	EmptyPage                          // nothing, and no more
-	LoseSecond                         // not the objects of the same second as the cursor's
+	ApplyBoth  CursorAndCreated = iota // the default: return objects beyond the cursor that match the filter
+	EmptyPage                          // return an empty page, with has_more false
+	LoseSecond                         // as ApplyBoth, without objects created in the cursor's second
 )
 
-// WithCursorAndCreated sets how lists answer requests with a cursor and a
-// created filter; the default is [ApplyBoth]. A client that is to be safe with
-// the real service does not build on it.
+// WithCursorAndCreated sets how lists handle requests with a cursor and a
+// created filter. The default is [ApplyBoth]. A client should work with each of
+// them, since it is not certain which the real service does.
 func WithCursorAndCreated(behaviour CursorAndCreated) Option {
 	return func(s *Server) { s.cursorAndCreated = behaviour }
 }
 
-// narrow makes the created filter of a list leave out what the behaviour loses.
+// narrow changes the created filter of a list so that it excludes the objects
+// that the behaviour loses.
 func (c *call) narrow(behaviour CursorAndCreated) {
 	created := c.params.get("created")
 	if behaviour == ApplyBoth || c.method != http.MethodGet || created == nil {
@@ -48,7 +49,7 @@ func (c *call) narrow(behaviour CursorAndCreated) {
 	}
 }
 
-// created is the second of an object of the list that is called.
+// created returns the created second of an object of the requested list.
 func (c *call) created(id string) (second int64, ok bool) {
 	found, _, ok := c.server.match(http.MethodGet, c.path+"/"+url.PathEscape(id))
 	if !ok {
@@ -70,9 +71,9 @@ func (c *call) created(id string) (second int64, ok bool) {
 	return shown.integer("created"), true
 }
 
-// toBounds turns an exact second into bounds.
+// toBounds replaces an exact second by bounds.
 func (v *value) toBounds() {
-	if v.below != nil {
+	if v.children != nil {
 		return
 	}
 	second := v.text
@@ -81,7 +82,7 @@ func (v *value) toBounds() {
 	v.add("lte", &value{text: second})
 }
 
-// bound adds a bound, or narrows the one that is there.
+// bound adds a bound, or makes an existing one stricter.
 func (v *value) bound(name string, second int64) {
 	old := v.get(name)
 	if old == nil {

@@ -13,10 +13,11 @@ import (
 )
 
 func TestCursorWithACreatedFilterCanLoseObjects(t *testing.T) {
-	// The seconds 100, 101 and 102 hold three objects each; 0 is the newest.
+	// There are three objects in each of the seconds 100, 101 and 102. Object 0
+	// is the newest.
 	tests := map[string]struct {
 		query               string // @n is the id of object n
-		both, empty, second string // what is listed
+		both, empty, second string // the objects listed with each behaviour
 	}{
 		"older":         {"created[gte]=100&starting_after=@4", "5678", "", "678"},
 		"older, exact":  {"created=101&starting_after=@3", "45", "", ""},

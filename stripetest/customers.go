@@ -32,7 +32,7 @@ type customer struct {
 	TaxExempt           string            `json:"tax_exempt"`
 	TestClock           *string           `json:"test_clock"`
 
-	card *card // the default source, nil for none
+	card *card // the default source, nil if there is none
 }
 
 type customerShipping struct {
@@ -68,33 +68,33 @@ func customerFields() fields {
 		"email":                 text,
 		"expand":                list(text),
 		"individual_name":       text,
-		"invoice_prefix":        filled,
+		"invoice_prefix":        nonEmpty,
 		"invoice_settings":      hash(invoiceSettingsFields()),
 		"metadata":              metadata,
 		"name":                  text,
 		"next_invoice_sequence": integer,
-		"payment_method":        filled,
+		"payment_method":        nonEmpty,
 		"phone":                 text,
-		"preferred_locales":     orEmpty(list(filled)),
-		"shipping":              orEmpty(hash(fields{"address": hash(addressFields()), "name": filled, "phone": text})),
-		"source":                filled,
+		"preferred_locales":     orEmpty(list(nonEmpty)),
+		"shipping":              orEmpty(hash(fields{"address": hash(addressFields()), "name": nonEmpty, "phone": text})),
+		"source":                nonEmpty,
 		"tax":                   hash(fields{"ip_address": text, "validate_location": oneOf("deferred", "immediately")}),
 		"tax_exempt":            oneOf("", "none", "exempt", "reverse"),
-		"tax_id_data":           list(hash(fields{"type": filled, "value": filled})),
-		"test_clock":            filled,
+		"tax_id_data":           list(hash(fields{"type": nonEmpty, "value": nonEmpty})),
+		"test_clock":            nonEmpty,
 	}
 }
 
 func customerUpdateFields() fields {
 	return customerFields().without("payment_method", "tax_id_data", "test_clock").with(fields{
-		"default_source": filled,
+		"default_source": nonEmpty,
 		"tax":            hash(fields{"ip_address": text, "validate_location": oneOf("auto", "deferred", "immediately")}),
 	})
 }
 
 func invoiceSettingsFields() fields {
 	return fields{
-		"custom_fields":          orEmpty(list(hash(fields{"name": filled, "value": filled}))),
+		"custom_fields":          orEmpty(list(hash(fields{"name": nonEmpty, "value": nonEmpty}))),
 		"default_payment_method": text,
 		"footer":                 text,
 		"rendering_options": orEmpty(hash(fields{
@@ -105,7 +105,7 @@ func invoiceSettingsFields() fields {
 }
 
 func customerFilters() fields {
-	return fields{"email": filled, "test_clock": filled}
+	return fields{"email": nonEmpty, "test_clock": nonEmpty}
 }
 
 func newCustomers(delay func(string) time.Duration) *collection[customer] {
@@ -136,7 +136,7 @@ func checkCustomerShipping(params *value) *apiError {
 	return required(params, "shipping[address]", "shipping[name]")
 }
 
-// retrieveCustomer remembers customers that were deleted.
+// retrieveCustomer also returns deleted customers, marked as deleted.
 func retrieveCustomer(c *call) (any, *apiError) {
 	if c.account.customers.wasDeleted(c.id) {
 		return &deletedObject{ID: c.id, Object: "customer", Deleted: true}, nil
@@ -164,7 +164,7 @@ func updateCustomer(c *call) (any, *apiError) {
 	return &changed, nil
 }
 
-// changeSource replaces the card, of which a customer has one at most.
+// changeSource replaces the customer's card. A customer has at most one.
 func (cus *customer) changeSource(c *call) *apiError {
 	if source := c.params.string("source"); source != "" {
 		if failure := cus.attach(c, source); failure != nil {
@@ -177,8 +177,8 @@ func (cus *customer) changeSource(c *call) *apiError {
 	return nil
 }
 
-// attach makes the card of a token the customer's source. A card that would be
-// declined is refused already here, but for the one token made for it.
+// attach makes the card of a token the customer's default source. It refuses a
+// token whose charges are declined, except tok_chargeCustomerFail.
 func (cus *customer) attach(c *call, source string) *apiError {
 	token, ok := lookupToken(source)
 	if !ok {
@@ -209,7 +209,7 @@ func newCustomer(c *call) *customer {
 	return created
 }
 
-// set changes the fields that were sent.
+// set changes the fields whose parameters were sent.
 func (cus *customer) set(p *value) {
 	setHash(&cus.Address, p, "address", newAddress)
 	p.setInteger(&cus.Balance, "balance")
@@ -261,7 +261,7 @@ func newRenderingOptions(params *value) *renderingOptions {
 	return &renderingOptions{params.optional("amount_tax_display"), params.optional("template")}
 }
 
-// deref is the text of a nullable field, empty for null.
+// deref returns the string, or "" for nil.
 func deref(text *string) string {
 	if text == nil {
 		return ""

@@ -24,7 +24,7 @@ func TestCustomerHasTheFieldsOfTheAPI(t *testing.T) {
 	require.Empty(t, cmp.Diff(r.body, a.get("/v1/customers/"+r.body["id"].(string))))
 }
 
-func TestCustomerAnswersItsParameters(t *testing.T) {
+func TestCustomerReturnsItsParameters(t *testing.T) {
 	form := url.Values{
 		"address[city]": {"Rome"}, "balance": {"-5"}, "business_name": {"B"}, "cash_balance[settings][reconciliation_mode]": {"manual"},
 		"description": {""}, "email": {"a@b.c"}, "individual_name": {"I"}, "invoice_prefix": {"PRE"},

@@ -19,7 +19,7 @@ const (
 	codeUnknown         = "parameter_unknown"
 )
 
-// apiError is what stands under "error" in the body of a refusal.
+// apiError is the error in the body of a refused request.
 type apiError struct {
 	status int
 
@@ -37,8 +37,8 @@ type errorBody struct {
 	Error apiError `json:"error"`
 }
 
-// envelope completes the error with the addresses that depend on the call. A
-// request whose key was refused belongs to nobody's log.
+// envelope adds the URLs that depend on the call. A request without an accepted
+// API key has no log URL.
 func (e apiError) envelope(c *call) errorBody {
 	if e.Code != "" {
 		e.DocURL = "https://stripe.com/docs/error-codes/" + strings.ReplaceAll(e.Code, "_", "-")
@@ -119,14 +119,14 @@ func unrecognizedURL(method, path string) *apiError {
 	}
 }
 
-// notFound is for an id in the path.
+// notFound is the error for an unknown id in the path.
 func notFound(object, id string) *apiError {
 	failure := noSuch(object, id, "id")
 	failure.status = http.StatusNotFound
 	return failure
 }
 
-// noSuch is for an id in a parameter.
+// noSuch is the error for an unknown id in a parameter.
 func noSuch(object, id, param string) *apiError {
 	return invalidRequest(codeResourceMissing, param, fmt.Sprintf("No such %s: '%s'", object, id))
 }

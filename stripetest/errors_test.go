@@ -17,7 +17,7 @@ func TestServerRefusesAsStripeDoes(t *testing.T) {
 		method, path, form string
 		status             int
 		code, param        string
-		message            string // its beginning
+		message            string // the beginning of the message
 	}{
 		"unknown id":             {"GET", "/v1/customers/cus_x", "", 404, "resource_missing", "id", "No such customer: 'cus_x'"},
 		"escaped path in id":     {"GET", "/v1/customers/..%2Fcharges", "", 404, "resource_missing", "id", "No such customer: '../charges'"},

@@ -8,12 +8,14 @@ import (
 	"strings"
 )
 
-// maxExpand is the most levels of an expansion; data is one.
+// maxExpand is the maximum number of levels in an expand path. The data of a
+// list is one level.
 const maxExpand = 4
 
-// expandable are the fields of a kind of object that can be expanded, and the
-// kind each leads to: empty for what this server knows no object of, which
-// stays as it is. The kind of a list of charges is []charge.
+// expandable returns the fields of an object type that can be expanded, each
+// with the type that it refers to. The type is empty if this server stores no
+// such objects: the field then stays as it is. A list of charges has the type
+// []charge.
 func expandable(kind string) map[string]string {
 	if element, ok := strings.CutPrefix(kind, "[]"); ok {
 		return map[string]string{"data": element}
@@ -53,8 +55,8 @@ func expandable(kind string) map[string]string {
 	return nil
 }
 
-// answeredKind is the kind of object that a route answers with.
-func answeredKind(r route) string {
+// respondedKind returns the type of the object in a route's responses.
+func respondedKind(r route) string {
 	parts := strings.Split(strings.TrimPrefix(r.pattern, "/v1/"), "/")
 	kind := strings.TrimSuffix(parts[0], "s")
 	last := parts[len(parts)-1]
@@ -70,8 +72,8 @@ func answeredKind(r route) string {
 	return kind
 }
 
-// expansions checks the expand parameter and returns its paths. It is checked
-// before a call is handled, so that a refused call changes nothing.
+// expansions checks the expand parameter and returns its paths. It runs before
+// the handler, so that a refused request changes nothing.
 func expansions(r route, params *value) ([][]string, *apiError) {
 	var paths [][]string
 	for _, name := range params.items("expand") {
@@ -79,14 +81,14 @@ func expansions(r route, params *value) ([][]string, *apiError) {
 		if len(path) > maxExpand {
 			return nil, invalidRequest("", "expand", fmt.Sprintf("You cannot expand more than %d levels of a property (%s).", maxExpand, name))
 		}
-		kind := answeredKind(r)
+		kind := respondedKind(r)
 		for i, field := range path {
 			next, ok := expandable(kind)[field]
 			if !ok {
 				return nil, invalidRequest("", "expand", fmt.Sprintf("This property cannot be expanded (%s).", name))
 			}
 			if kind = next; kind == "" && i < len(path)-1 {
-				break // what lies below is not known here
+				break // this server does not know the fields below
 			}
 		}
 		paths = append(paths, path)
@@ -94,7 +96,7 @@ func expansions(r route, params *value) ([][]string, *apiError) {
 	return paths, nil
 }
 
-// expand puts objects in the place of their ids along a path.
+// expand replaces ids by their objects along a path.
 func (a *account) expand(node any, kind string, path []string) {
 	switch node := node.(type) {
 	case []any:
@@ -105,7 +107,7 @@ func (a *account) expand(node any, kind string, path []string) {
 		name := path[0]
 		next := expandable(kind)[name]
 		if id := node.text(name); id != "" {
-			if object := a.named(next, id, node); object != nil {
+			if object := a.lookup(next, id, node); object != nil {
 				node.set(name, newTree(object))
 			}
 		}
@@ -115,9 +117,9 @@ func (a *account) expand(node any, kind string, path []string) {
 	}
 }
 
-// named is the object of a kind that an id in a field of parent names, nil if
-// there is none.
-func (a *account) named(kind, id string, parent *tree) any {
+// lookup returns the object of a type that an id in a field of parent refers
+// to, or nil.
+func (a *account) lookup(kind, id string, parent *tree) any {
 	switch kind {
 	case "charge":
 		return stored(a.charges, id)
@@ -153,7 +155,7 @@ func stored[T any](objects *collection[T], id string) any {
 	return nil
 }
 
-// balanceTransaction is what a charge or refund did to the balance, without
+// balanceTransaction is the balance change of a charge or refund. It has no
 // fees.
 type balanceTransaction struct {
 	ID                string     `json:"id"`
@@ -198,13 +200,13 @@ func newBalanceTransaction(id string, source *tree) *balanceTransaction {
 	}
 }
 
-// priceObject is as much of a price as is known here.
+// priceObject has the fields of a price that this server knows.
 type priceObject struct {
 	ID                string   `json:"id"`
 	Object            string   `json:"object"`
 	Active            bool     `json:"active"`
 	BillingScheme     string   `json:"billing_scheme"`
-	Created           any      `json:"created"` // of the object that names it
+	Created           any      `json:"created"` // copied from the object that refers to it
 	Currency          string   `json:"currency"`
 	CustomUnitAmount  null     `json:"custom_unit_amount"`
 	Livemode          any      `json:"livemode"`
@@ -217,7 +219,7 @@ type priceObject struct {
 	TiersMode         null     `json:"tiers_mode"`
 	TransformQuantity null     `json:"transform_quantity"`
 	Type              string   `json:"type"`
-	UnitAmount        *int64   `json:"unit_amount"` // null if it is no whole number
+	UnitAmount        *int64   `json:"unit_amount"` // null if it is not an integer
 	UnitAmountDecimal string   `json:"unit_amount_decimal"`
 }
 

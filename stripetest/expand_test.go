@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// at walks a decoded body along a path such as data.0.customer.
+// at returns the value at a path such as data.0.customer in the body.
 func (r reply) at(t *testing.T, path string) any {
 	t.Helper()
 	var node any = r.body

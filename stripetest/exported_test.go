@@ -1,6 +1,6 @@
 package stripetest
 
-// ParseForm decodes text and lists what it holds, a leaf a line, by full name.
+// ParseForm decodes text and returns its strings by full name.
 func ParseForm(text string) (map[string]string, error) {
 	root, err := parseForm(text)
 	if err != nil {
@@ -12,17 +12,18 @@ func ParseForm(text string) (map[string]string, error) {
 }
 
 func (v *value) leaves(prefix string, leaves map[string]string) {
-	if v.below == nil {
+	if v.children == nil {
 		leaves[prefix] = v.text
 	}
 	for _, name := range v.names {
-		v.below[name].leaves(nested(prefix, name), leaves)
+		v.children[name].leaves(nested(prefix, name), leaves)
 	}
 }
 
-// SeedCharges puts n charges into the test mode of the server's own account,
+// SeedCharges stores n charges in test mode of the server's own account,
 // perSecond of them in each second from 1 on, and returns their ids, oldest
-// first. All share one card; customers cus_0 and cus_1 have every other one.
+// first. All have the same card. The customers cus_0 and cus_1 have every other
+// charge.
 func (s *Server) SeedCharges(n, perSecond int) []string {
 	a := s.accountFor("", false)
 	a.mu.Lock()
@@ -43,7 +44,7 @@ func (s *Server) SeedCharges(n, perSecond int) []string {
 	return ids
 }
 
-// SetRefundStatus gives a refund a status that no refund of a card comes to.
+// SetRefundStatus sets a status that a card refund cannot get through the API.
 func (s *Server) SetRefundStatus(id, status string) {
 	a := s.accountFor("", false)
 	a.mu.Lock()
@@ -54,7 +55,7 @@ func (s *Server) SetRefundStatus(id, status string) {
 	a.replaceRefund(&changed, 0)
 }
 
-// FinalizeInvoice makes an invoice final.
+// FinalizeInvoice marks an invoice as finalized.
 func (s *Server) FinalizeInvoice(id string) {
 	a := s.accountFor("", false)
 	a.mu.Lock()
@@ -62,7 +63,7 @@ func (s *Server) FinalizeInvoice(id string) {
 	a.finalized[id] = true
 }
 
-// SeedInvoiceItem makes an item with a date of its own, and returns its id.
+// SeedInvoiceItem creates an item with the given date and returns its id.
 func (s *Server) SeedInvoiceItem(date int64, form string) string {
 	a := s.accountFor("", false)
 	a.mu.Lock()
@@ -74,7 +75,7 @@ func (s *Server) SeedInvoiceItem(date int64, form string) string {
 	return item.ID
 }
 
-// SetPaymentIntent makes a charge belong to a payment intent.
+// SetPaymentIntent sets the payment intent of a charge.
 func (s *Server) SetPaymentIntent(charge, intent string) {
 	a := s.accountFor("", false)
 	a.mu.Lock()

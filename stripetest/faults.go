@@ -11,35 +11,37 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong with calls of a route; [Server.Fault]
-// makes it.
+// Fault modifies how the server handles some requests of a route.
+// [Server.Fault] creates it.
 type Fault struct {
 	server       *Server
-	method, path string // empty for any
+	method, path string // empty: any
 	calls        Calls
 	effects      []Effect
 
-	seen, struck int // guarded by the server's mu
+	seen, struck int // requests that matched, requests affected; guarded by the server's mu
 }
 
-// Fault makes calls of a route go wrong from now on:
+// Fault applies effects to the selected requests of a route, from now on:
 //
 //	server.Fault("GET /v1/charges", stripetest.Nth(2), stripetest.Respond(503, "busy"))
-//	server.Fault("POST /v1/charges", stripetest.First(1), stripetest.Drop(stripetest.BeforeAnswer))
+//	server.Fault("POST /v1/charges", stripetest.First(1), stripetest.Drop(stripetest.BeforeResponse))
 //	server.Fault("", stripetest.Every(), stripetest.Delay(time.Second))
 //
-// A route is a method, a space and a path; either part may be left out, which
-// means any. The path is a pattern of the API, such as /v1/charges/{id}, or one
-// literal path, such as /v1/charges/ch_123 or one that this server does not
-// know. Calls of every account and mode count.
+// A route is a method, a space and a path. If the method or the path is left
+// out, the route matches any. The path is a pattern of the API, such as
+// /v1/charges/{id}, or a literal path, such as /v1/charges/ch_123. A literal
+// path need not be one of the API. Requests are numbered over all accounts and
+// both modes.
 //
-// Where several faults strike a call, all of their effects apply, in the order
-// the faults were made; the first effect that answers in place of the API wins.
+// If several faults apply to a request, all of their effects apply, in the
+// order in which the faults were created. If several effects respond in place
+// of the API, the first one wins; InternalError comes after the others.
 //
-// net/http's Transport repeats a GET, and a POST with an idempotency key, by
-// itself if a connection that it had used before is closed without an answer:
-// over a real connection such a drop can take several calls. In memory every
-// drop is seen by the client.
+// Over a real connection one request of the client can count as several: if a
+// reused connection is closed without a response, the Transport of net/http
+// repeats a GET, and a POST with an idempotency key. In memory nothing is
+// repeated.
 func (s *Server) Fault(route string, calls Calls, effects ...Effect) *Fault {
 	f := &Fault{server: s, calls: calls, effects: effects}
 	f.method, f.path = splitRoute(route)
@@ -56,14 +58,14 @@ func (f *Fault) Remove() {
 	f.server.faults = slices.DeleteFunc(f.server.faults, func(other *Fault) bool { return other == f })
 }
 
-// Struck counts the calls that the fault has been applied to.
+// Struck returns the number of requests that the fault was applied to.
 func (f *Fault) Struck() int {
 	f.server.mu.Lock()
 	defer f.server.mu.Unlock()
 	return f.struck
 }
 
-// RemoveFaults ends every fault.
+// RemoveFaults ends all faults.
 func (s *Server) RemoveFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,8 +82,8 @@ func splitRoute(route string) (method, path string) {
 	return route, ""
 }
 
-// strike counts a call for the faults of its route and returns the effects of
-// those whose turn it is.
+// strike counts a request for the faults of its route and returns the effects
+// of the faults that apply to it.
 func (s *Server) strike(c *call) []Effect {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,100 +105,103 @@ func (f *Fault) matches(c *call) bool {
 		(f.path == "" || f.path == c.route.pattern || f.path == c.path)
 }
 
-// Calls selects calls of a fault's route by their number, which is 1 for the
-// first call after the fault was made. The zero value is [Every].
+// Calls selects requests of a fault's route by their number. The first request
+// after the fault was created has number 1. The zero value is [Every].
 type Calls struct{ first, last int }
 
-// Every selects all calls.
+// Every selects all requests.
 func Every() Calls { return Calls{} }
 
-// First selects the first n calls.
+// First selects the first n requests.
 func First(n int) Calls { return Calls{1, n} }
 
-// Nth selects call number n alone.
+// Nth selects request number n only.
 func Nth(n int) Calls { return Calls{n, n} }
 
-// From selects call number n and all later ones.
+// From selects request number n and all later ones.
 func From(n int) Calls { return Calls{n, math.MaxInt} }
 
 func (calls Calls) include(n int) bool {
 	return calls == Calls{} || n >= calls.first && n <= calls.last
 }
 
-// Effect is what a [Fault] does to a call. The functions that return one say
-// whether the call is handled all the same: whether, say, the charge is made.
+// Effect is what a [Fault] does to a request. The functions that return an
+// Effect say whether the request is still executed. Only an executed request
+// creates or changes objects.
 type Effect struct {
-	door    func(*call) *answer // before the API: an answer ends the call
-	handler func(*call) *answer // within it, when the idempotency key is held
-	after   func(*call, *answer)
+	onEntry    func(*call) *response // before the API; a response ends the request
+	onHandler  func(*call) *response // within the API, once the idempotency key is claimed
+	onResponse func(*call, *response)
 }
 
-func (e Effect) atDoor() func(*call) *answer    { return e.door }
-func (e Effect) atHandler() func(*call) *answer { return e.handler }
+func (e Effect) entryHook() func(*call) *response   { return e.onEntry }
+func (e Effect) handlerHook() func(*call) *response { return e.onHandler }
 
-// early is the answer of the first effect that gives one there, nil for none.
-func (c *call) early(at func(Effect) func(*call) *answer) *answer {
+// earlyResponse returns the response of the first effect whose hook returns
+// one, or nil.
+func (c *call) earlyResponse(hook func(Effect) func(*call) *response) *response {
 	for _, effect := range c.faults {
-		if before := at(effect); before != nil {
-			if a := before(c); a != nil {
-				return a
+		if run := hook(effect); run != nil {
+			if resp := run(c); resp != nil {
+				return resp
 			}
 		}
 	}
 	return nil
 }
 
-// Do calls f before the call is handled, for what happens behind a client's
-// back: an object created or deleted between two pages. f may use the server.
+// Do calls f before the request is executed. f can use the server, for example
+// to create or delete an object between two pages.
 func Do(f func()) Effect {
-	return Effect{door: func(*call) *answer {
+	return Effect{onEntry: func(*call) *response {
 		f()
 		return nil
 	}}
 }
 
-// Delay holds the call up before it is handled, with its idempotency key in
-// flight. It is not handled if the client goes away meanwhile. A stored answer
-// is not delayed.
+// Delay waits for d before the request is executed. Its idempotency key is in
+// use meanwhile. If the client gives up during the wait, the request is not
+// executed. A replayed response is not delayed.
 func Delay(d time.Duration) Effect {
-	return Effect{handler: func(c *call) *answer {
+	return Effect{onHandler: func(c *call) *response {
 		if err := sleep(c.request.Context(), d); err != nil {
-			return &answer{err: err}
+			return &response{err: err}
 		}
 		return nil
 	}}
 }
 
-// DelayAnswer holds the answer up after the call was handled. A client that
-// goes away meanwhile loses the answer and no more.
-func DelayAnswer(d time.Duration) Effect {
-	return Effect{after: func(_ *call, a *answer) { a.fate.wait += d }}
+// DelayResponse waits for d after the request is executed, before the response
+// is sent. If the client gives up during the wait, it loses only the response.
+func DelayResponse(d time.Duration) Effect {
+	return Effect{onResponse: func(_ *call, resp *response) { resp.delivery.wait += d }}
 }
 
-// Respond answers in place of the API, as a proxy in front of it does: the
-// call is not handled, and no idempotency key remembers it. The content type
-// is that of the API unless [SetHeader] changes it.
+// Respond sends this response in place of the API's, as a proxy in front of the
+// API can. The request is not executed, and the response is not stored under an
+// idempotency key. The Content-Type is that of the API unless [SetHeader]
+// changes it.
 func Respond(status int, body string) Effect {
-	return Effect{door: func(c *call) *answer { return c.respond(status, []byte(body)) }}
+	return Effect{onEntry: func(c *call) *response { return c.respond(status, []byte(body)) }}
 }
 
-// Replace handles the call and then answers with something else, as a proxy
-// does that gave up waiting.
+// Replace executes the request and then sends another status and body, as a
+// proxy does after a timeout. The headers are those of the API.
 func Replace(status int, body string) Effect {
-	return Effect{after: func(_ *call, a *answer) { a.status, a.body = status, []byte(body) }}
+	return Effect{onResponse: func(_ *call, resp *response) { resp.status, resp.body = status, []byte(body) }}
 }
 
-// InternalError is a 500 from the API itself: the call is not handled, and the
-// answer is stored under its idempotency key, if it has one, and replayed.
+// InternalError makes the API respond with status 500. The request is not
+// executed. If it has an idempotency key, the response is stored and replayed.
 func InternalError() Effect {
-	return Effect{handler: func(c *call) *answer { return c.refuse(internalError()) }}
+	return Effect{onHandler: func(c *call) *response { return c.refuse(internalError()) }}
 }
 
-// RateLimitReason is why a call was one too many: the
-// Stripe-Rate-Limited-Reason header.
+// RateLimitReason is the value of the Stripe-Rate-Limited-Reason header: the
+// limit that a request exceeded.
 type RateLimitReason string
 
-// The reasons that the API gives.
+// The limits that the API reports.
 const (
 	GlobalRate          RateLimitReason = "global-rate"
 	EndpointRate        RateLimitReason = "endpoint-rate"
@@ -205,117 +210,121 @@ const (
 	ResourceSpecific    RateLimitReason = "resource-specific"
 )
 
-// RateLimit answers 429 with this reason. The call is not handled. There is no
-// Retry-After unless [RetryAfter] or [RetryAfterDate] stands beside it.
+// RateLimit responds with status 429 and this reason. The request is not
+// executed. There is no Retry-After header unless the fault also has
+// [RetryAfter] or [RetryAfterDate].
 func RateLimit(reason RateLimitReason) Effect {
-	return Effect{door: func(c *call) *answer {
-		a := c.refuse(rateLimited())
-		a.header.Set("Stripe-Rate-Limited-Reason", string(reason))
-		return a
+	return Effect{onEntry: func(c *call) *response {
+		resp := c.refuse(rateLimited())
+		resp.header.Set("Stripe-Rate-Limited-Reason", string(reason))
+		return resp
 	}}
 }
 
-// LockTimeout answers 429 with the code lock_timeout and without a reason: an
-// object is in use by another call. The call is not handled.
+// LockTimeout responds with status 429, the code lock_timeout and no rate limit
+// reason: another request is using the object. The request is not executed.
 func LockTimeout() Effect {
-	return Effect{door: func(c *call) *answer { return c.refuse(lockTimeout()) }}
+	return Effect{onEntry: func(c *call) *response { return c.refuse(lockTimeout()) }}
 }
 
-// RetryAfter adds a Retry-After header in seconds; d is rounded up.
+// RetryAfter adds a Retry-After header in seconds. It rounds d up to a whole
+// second.
 func RetryAfter(d time.Duration) Effect {
 	seconds := int64((d + time.Second - 1) / time.Second)
 	return SetHeader("Retry-After", strconv.FormatInt(seconds, 10))
 }
 
-// RetryAfterDate adds a Retry-After header that is a date, d from now on the
-// server's clock.
+// RetryAfterDate adds a Retry-After header with a date: the server's time plus
+// d.
 func RetryAfterDate(d time.Duration) Effect {
-	return Effect{after: func(c *call, a *answer) {
-		a.header.Set("Retry-After", c.time.Add(d).UTC().Format(http.TimeFormat))
+	return Effect{onResponse: func(c *call, resp *response) {
+		resp.header.Set("Retry-After", c.time.Add(d).UTC().Format(http.TimeFormat))
 	}}
 }
 
-// SetHeader sets a header of the answer, such as Stripe-Should-Retry, whoever
-// gives the answer; an empty value removes it. Over a real connection a removed Date comes back: net/http adds
-// its own.
+// SetHeader sets a header of the response, such as Stripe-Should-Retry. An
+// empty value removes the header. It also changes the responses of other
+// effects. Over a real connection Date cannot be removed: net/http adds its
+// own.
 func SetHeader(name, value string) Effect {
-	return Effect{after: func(_ *call, a *answer) {
+	return Effect{onResponse: func(_ *call, resp *response) {
 		if value == "" {
-			a.header.Del(name)
+			resp.header.Del(name)
 		} else {
-			a.header.Set(name, value)
+			resp.header.Set(name, value)
 		}
 	}}
 }
 
-// DateOffset makes the Date header wrong by d. Created timestamps stay right.
+// DateOffset adds d to the Date header. Created timestamps do not change.
 func DateOffset(d time.Duration) Effect {
-	return Effect{after: func(c *call, a *answer) {
-		a.header.Set("Date", c.time.Add(d).UTC().Format(http.TimeFormat))
+	return Effect{onResponse: func(c *call, resp *response) {
+		resp.header.Set("Date", c.time.Add(d).UTC().Format(http.TimeFormat))
 	}}
 }
 
-// HasMore makes the has_more of a list or search say this, true or not. The
-// call is handled; an answer without has_more stays as it is.
+// HasMore sets has_more in the response of a list or search. The request is
+// executed. A response without has_more does not change.
 func HasMore(more bool) Effect {
-	return Effect{after: func(_ *call, a *answer) {
+	return Effect{onResponse: func(_ *call, resp *response) {
 		var list struct {
 			HasMore *bool `json:"has_more"`
 		}
-		if json.Unmarshal(a.body, &list) != nil || list.HasMore == nil {
+		if json.Unmarshal(resp.body, &list) != nil || list.HasMore == nil {
 			return
 		}
-		page := newTree(json.RawMessage(a.body)).(*tree)
+		page := newTree(json.RawMessage(resp.body)).(*tree)
 		page.set("has_more", more)
-		a.body = render(page)
+		resp.body = render(page)
 	}}
 }
 
-// Truncate ends the body after n bytes. As far as HTTP can tell it is complete:
-// what is wrong is the JSON in it. The call is handled.
+// Truncate cuts the body off after n bytes and sets Content-Length accordingly,
+// so that the HTTP response is complete but its JSON is not. The request is
+// executed.
 func Truncate(n int) Effect {
-	return Effect{after: func(_ *call, a *answer) { a.body = a.body[:min(max(n, 0), len(a.body))] }}
+	return Effect{onResponse: func(_ *call, resp *response) { resp.body = resp.body[:min(max(n, 0), len(resp.body))] }}
 }
 
-// Garble replaces every second byte of the body by one that is not JSON. The
-// call is handled.
+// Garble replaces every second byte of the body with one that is not valid
+// JSON. The request is executed.
 func Garble() Effect {
-	return Effect{after: func(_ *call, a *answer) {
-		a.body = bytes.Clone(a.body)
-		for i := 0; i < len(a.body); i += 2 {
-			a.body[i] = 0xff
+	return Effect{onResponse: func(_ *call, resp *response) {
+		resp.body = bytes.Clone(resp.body)
+		for i := 0; i < len(resp.body); i += 2 {
+			resp.body[i] = 0xff
 		}
 	}}
 }
 
-// Moment is when a connection breaks.
+// Moment is the time at which [Drop] or [Reset] breaks the connection.
 type Moment int
 
-// The moments at which [Drop] and [Reset] break a connection.
+// The times at which a connection can break.
 const (
-	BeforeCall   Moment = iota // the call is not handled
-	BeforeAnswer               // it is handled, and nothing of the answer is sent
-	InAnswer                   // half of the body is sent
-	AfterAnswer                // all of it is sent
+	BeforeCall     Moment = iota // the request is not executed
+	BeforeResponse               // the request is executed, and nothing of the response is sent
+	InResponse                   // half of the body is sent
+	AfterResponse                // the whole body is sent
 )
 
 // Drop closes the connection. The client sees [io.EOF], or
-// [io.ErrUnexpectedEOF] while it reads the body; after the answer it sees
-// nothing, but cannot use the connection again.
+// [io.ErrUnexpectedEOF] while it reads the body. After the response it sees no
+// error, but cannot reuse the connection.
 func Drop(at Moment) Effect { return breaking(at, closing) }
 
-// Reset resets the connection. The client sees [syscall.ECONNRESET], in the
-// call or while it reads the body; after the answer it may see nothing. What
-// was sent just before a reset can be lost on the way.
+// Reset resets the connection. The client sees [syscall.ECONNRESET], from the
+// call or while it reads the body. After the response it may see no error.
+// Bytes that were sent just before the reset can be lost.
 func Reset(at Moment) Effect { return breaking(at, resetting) }
 
 func breaking(at Moment, how ending) Effect {
 	if at == BeforeCall {
-		return Effect{door: func(*call) *answer {
-			return &answer{header: http.Header{}, fate: fate{ending: how, at: at}}
+		return Effect{onEntry: func(*call) *response {
+			return &response{header: http.Header{}, delivery: delivery{ending: how, at: at}}
 		}}
 	}
-	return Effect{after: func(_ *call, a *answer) { a.fate.ending, a.fate.at = how, at }}
+	return Effect{onResponse: func(_ *call, resp *response) { resp.delivery.ending, resp.delivery.at = how, at }}
 }
 
 // ending is how a connection ends.
@@ -327,9 +336,9 @@ const (
 	resetting
 )
 
-// fate is what becomes of an answer on its way.
-type fate struct {
-	wait   time.Duration // before it is sent
+// delivery is how a response is sent.
+type delivery struct {
+	wait   time.Duration // before the response is sent
 	ending ending
 	at     Moment
 }

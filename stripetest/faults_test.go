@@ -19,7 +19,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// overBoth runs a test over the network and in memory.
+// overBoth runs a test with a listening server and with an in-memory one.
 func overBoth(t *testing.T, name string, test func(*testing.T, *api), opts ...stripetest.Option) {
 	t.Helper()
 	t.Run(strings.TrimSpace(name+" over the network"), func(t *testing.T) {
@@ -32,7 +32,7 @@ func overBoth(t *testing.T, name string, test func(*testing.T, *api), opts ...st
 	})
 }
 
-// try is do where the call may fail.
+// try sends a request that may fail.
 func (a *api) try(ctx context.Context, method, path, form string) (string, *http.Response, error) {
 	a.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, a.server.URL+path, strings.NewReader(form))
@@ -56,8 +56,8 @@ func TestFaultStrikesTheCallsItNames(t *testing.T) {
 	tests := map[string]struct {
 		route string
 		calls stripetest.Calls
-		want  string // of five calls of GET /v1/charges/ch_x: x for one that was struck
-		apart bool   // a GET of /v1/customers/cus_x is struck
+		want  string // for five requests GET /v1/charges/ch_x: x for each that the fault applies to
+		apart bool   // the fault applies to GET /v1/customers/cus_x
 	}{
 		"every":           {"GET /v1/charges/{id}", stripetest.Every(), "xxxxx", false},
 		"zero value":      {"GET /v1/charges/{id}", stripetest.Calls{}, "xxxxx", false},
@@ -164,20 +164,20 @@ func TestLockTimeoutHasNoReason(t *testing.T) {
 func TestFaultsBeforeAndAfterTheCharge(t *testing.T) {
 	tests := map[string]struct {
 		effect  stripetest.Effect
-		err     error // of the call or of its body
-		status  int   // if there is an answer
+		err     error // of the request or of reading its body
+		status  int   // if there is a response
 		raw     string
 		charged bool
-		logged  int // the status in the log
+		logged  int // the recorded status
 	}{
 		"respond":            {stripetest.Respond(502, "<html>"), nil, 502, "<html>", false, 502},
 		"replace":            {stripetest.Replace(504, "late"), nil, 504, "late", true, 504},
 		"closed before":      {stripetest.Drop(stripetest.BeforeCall), io.EOF, 0, "", false, 0},
-		"closed after":       {stripetest.Drop(stripetest.BeforeAnswer), io.EOF, 0, "", true, 0},
-		"closed in the body": {stripetest.Drop(stripetest.InAnswer), io.ErrUnexpectedEOF, 200, "", true, 200},
+		"closed after":       {stripetest.Drop(stripetest.BeforeResponse), io.EOF, 0, "", true, 0},
+		"closed in the body": {stripetest.Drop(stripetest.InResponse), io.ErrUnexpectedEOF, 200, "", true, 200},
 		"reset before":       {stripetest.Reset(stripetest.BeforeCall), syscall.ECONNRESET, 0, "", false, 0},
-		"reset after":        {stripetest.Reset(stripetest.BeforeAnswer), syscall.ECONNRESET, 0, "", true, 0},
-		"reset in the body":  {stripetest.Reset(stripetest.InAnswer), syscall.ECONNRESET, 0, "", true, 200},
+		"reset after":        {stripetest.Reset(stripetest.BeforeResponse), syscall.ECONNRESET, 0, "", true, 0},
+		"reset in the body":  {stripetest.Reset(stripetest.InResponse), syscall.ECONNRESET, 0, "", true, 200},
 		"truncated":          {stripetest.Truncate(10), nil, 200, "{\n  \"id\": ", true, 200},
 		"truncated to none":  {stripetest.Truncate(-1), nil, 200, "", true, 200},
 	}
@@ -199,19 +199,19 @@ func TestFaultsBeforeAndAfterTheCharge(t *testing.T) {
 	}
 }
 
-func TestDropAfterTheAnswerLosesNothing(t *testing.T) {
+func TestDropAfterTheResponseLosesNothing(t *testing.T) {
 	overBoth(t, "", func(t *testing.T, a *api) {
-		a.server.Fault("", stripetest.Every(), stripetest.Drop(stripetest.AfterAnswer))
+		a.server.Fault("", stripetest.Every(), stripetest.Drop(stripetest.AfterResponse))
 		for range 3 {
 			require.Equal(t, "account", a.get("/v1/account")["object"])
 		}
 	})
 }
 
-func TestLostAnswerIsReplayed(t *testing.T) {
+func TestLostResponseIsReplayed(t *testing.T) {
 	lost := map[string]stripetest.Effect{
-		"connection": stripetest.Reset(stripetest.BeforeAnswer),
-		"body":       stripetest.Drop(stripetest.InAnswer),
+		"connection": stripetest.Reset(stripetest.BeforeResponse),
+		"body":       stripetest.Drop(stripetest.InResponse),
 		"proxy":      stripetest.Replace(502, "bad gateway"),
 		"garbled":    stripetest.Garble(),
 		"truncated":  stripetest.Truncate(3),
@@ -246,7 +246,7 @@ func TestDelayHonoursTheContext(t *testing.T) {
 		charged bool
 	}{
 		"before": {stripetest.Delay(time.Hour), false},
-		"after":  {stripetest.DelayAnswer(time.Hour), true},
+		"after":  {stripetest.DelayResponse(time.Hour), true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +264,7 @@ func TestDelayHonoursTheContext(t *testing.T) {
 				ids, _ := a.page("/v1/charges", nil)
 				require.Equal(t, test.charged, len(ids) == 1)
 				r := keyed.do("POST", "/v1/charges", visa)
-				require.Equal(t, http.StatusOK, r.status, "the key is free or has an answer")
+				require.Equal(t, http.StatusOK, r.status, "the key is free or has a response")
 				require.Equal(t, test.charged, r.header.Get("Idempotent-Replayed") == "true")
 			})
 		})
@@ -275,7 +275,7 @@ func TestDelayTakesItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := memory(t)
 		start := time.Now()
-		a.server.Fault("", stripetest.Every(), stripetest.Delay(time.Second), stripetest.DelayAnswer(2*time.Second))
+		a.server.Fault("", stripetest.Every(), stripetest.Delay(time.Second), stripetest.DelayResponse(2*time.Second))
 		date := a.do("GET", "/v1/account", "").header.Get("Date")
 		require.Equal(t, 3*time.Second, time.Since(start))
 		require.Equal(t, start.Add(time.Second).UTC().Format(http.TimeFormat), date)
@@ -283,7 +283,7 @@ func TestDelayTakesItsTime(t *testing.T) {
 }
 
 func TestDelayEndsWhenTheClientGoesAway(t *testing.T) {
-	for name, effect := range map[string]stripetest.Effect{"before": stripetest.Delay(time.Hour), "after": stripetest.DelayAnswer(time.Hour)} {
+	for name, effect := range map[string]stripetest.Effect{"before": stripetest.Delay(time.Hour), "after": stripetest.DelayResponse(time.Hour)} {
 		t.Run(name, func(t *testing.T) {
 			server := stripetest.New()
 			a := &api{t: t, server: server, key: testKey}

@@ -9,24 +9,24 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is the most names that a parameter may have: a[b][c] has three.
+// maxDepth is the maximum number of names in a parameter: a[b][c] has three.
 const maxDepth = 16
 
-// value is a decoded parameter: a text, or more values by name. A list is a
-// value whose names are 0, 1, 2 and so on.
+// value is a decoded parameter: either a string or a set of named values. A
+// list is a set whose names are 0, 1, 2 and so on.
 type value struct {
-	text  string
-	below map[string]*value // nil for a text
-	names []string          // of below, in the order they came
-	next  int               // the name of the next a[]
+	text     string
+	children map[string]*value // nil for a string
+	names    []string          // the keys of children, in the order they were sent
+	next     int               // the index of the next a[]
 }
 
 func newValue() *value {
-	return &value{below: make(map[string]*value)}
+	return &value{children: make(map[string]*value)}
 }
 
-// parseForm decodes form-encoded texts, a[b]=1 and a[0][c]=1 and a[]=1, into
-// one value. A text sent twice counts as sent last.
+// parseForm decodes form-encoded strings, such as a[b]=1, a[0][c]=1 and a[]=1,
+// into one value. If a parameter is sent twice, the last one counts.
 func parseForm(encoded ...string) (*value, error) {
 	root := newValue()
 	for _, part := range encoded {
@@ -62,8 +62,8 @@ func (v *value) decode(pair string) error {
 	return v.set(path, text)
 }
 
-// splitName parts a[b][c] into a, b and c. A name that is not so formed is one
-// name, which no operation knows.
+// splitName splits a[b][c] into a, b and c. A malformed name is returned as one
+// part, which every operation refuses as unknown.
 func splitName(name string) []string {
 	first, rest, nested := strings.Cut(name, "[")
 	if !nested || first == "" || !strings.HasSuffix(rest, "]") {
@@ -78,7 +78,7 @@ func splitName(name string) []string {
 	return path
 }
 
-// joinName undoes splitName.
+// joinName is the inverse of splitName.
 func joinName(path []string) string {
 	name := ""
 	for _, part := range path {
@@ -87,14 +87,14 @@ func joinName(path []string) string {
 	return name
 }
 
-// set puts text where path leads.
+// set stores text at path.
 func (v *value) set(path []string, text string) error {
 	at := v
 	for i, name := range path {
 		if name == "" && i > 0 {
 			name = at.item(path[i+1:])
 		}
-		child := at.below[name]
+		child := at.children[name]
 		last := i == len(path)-1
 		switch {
 		case child == nil && last:
@@ -102,7 +102,7 @@ func (v *value) set(path []string, text string) error {
 		case child == nil:
 			child = newValue()
 			at.add(name, child)
-		case last != (child.below == nil):
+		case last != (child.children == nil):
 			return fmt.Errorf("%s is given both as a value and as a hash", joinName(path[:i+1]))
 		case last:
 			child.text = text
@@ -112,12 +112,12 @@ func (v *value) set(path []string, text string) error {
 	return nil
 }
 
-// item says which element of a list a[] means: a[][b]=1&a[][c]=2 is one
-// element, a[][b]=1&a[][b]=2 are two, a[]=1&a[]=2 too.
+// item returns the index of the list element that a[] refers to:
+// a[][b]=1&a[][c]=2 is one element; a[][b]=1&a[][b]=2 and a[]=1&a[]=2 are two.
 func (v *value) item(rest []string) string {
 	if len(rest) > 0 && v.next > 0 {
 		newest := strconv.Itoa(v.next - 1)
-		if open := v.below[newest]; open != nil && open.below != nil && open.walk(rest) == nil {
+		if open := v.children[newest]; open != nil && open.children != nil && open.walk(rest) == nil {
 			return newest
 		}
 	}
@@ -125,20 +125,20 @@ func (v *value) item(rest []string) string {
 }
 
 func (v *value) add(name string, child *value) {
-	v.below[name] = child
+	v.children[name] = child
 	v.names = append(v.names, name)
 	if n, err := strconv.ParseUint(name, 10, 31); err == nil {
 		v.next = max(v.next, int(n)+1)
 	}
 }
 
-// walk returns the value at path, nil if there is none.
+// walk returns the value at path, or nil.
 func (v *value) walk(path []string) *value {
 	for _, name := range path {
 		if v == nil {
 			return nil
 		}
-		v = v.below[name]
+		v = v.children[name]
 	}
 	return v
 }

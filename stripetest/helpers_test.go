@@ -16,7 +16,7 @@ import (
 
 const testKey = "sk_test_51abcdef1234"
 
-// api is a client of a server, as plain as can be.
+// api is a minimal client of a server.
 type api struct {
 	t      testing.TB
 	server *stripetest.Server
@@ -24,7 +24,7 @@ type api struct {
 	header http.Header
 }
 
-// reply is a response, read.
+// reply is a response with its body read.
 type reply struct {
 	status int
 	header http.Header
@@ -102,19 +102,19 @@ func (a *api) post(path, form string) map[string]any {
 	return r.body
 }
 
-// charge creates a charge, with more parameters, and returns its id.
+// charge creates a charge with additional parameters and returns its id.
 func (a *api) charge(more string) string {
 	a.t.Helper()
 	return a.post("/v1/charges", "amount=1000&currency=usd&"+more)["id"].(string)
 }
 
-// failure is the error of a refused request.
+// failure returns the error in a response.
 func (r reply) failure() map[string]any {
 	failure, _ := r.body["error"].(map[string]any)
 	return failure
 }
 
-// page is a list request's ids and has_more.
+// page requests a list and returns its ids and has_more.
 func (a *api) page(path string, query url.Values) ([]string, bool) {
 	a.t.Helper()
 	list := a.get(path + "?" + query.Encode())

@@ -15,30 +15,29 @@ const (
 	idempotencyAge    = 24 * time.Hour
 )
 
-// WithStoredBadRequests makes the server keep answers with status 400 under
-// their idempotency key and replay them, like all others. By default it does
-// not: a request that was refused did not begin to execute, and the key can be
-// used again, with corrected parameters too. Which of the two the real service
-// does depends on where it finds the error.
+// WithStoredBadRequests makes the server store responses with status 400 under
+// their idempotency key and replay them, like other responses. By default it
+// does not: the key can then be used again, with corrected parameters too. The
+// real service does one or the other, depending on where it finds the error.
 func WithStoredBadRequests() Option {
 	return func(s *Server) { s.storeBadRequests = true }
 }
 
-// replays are the answers of one account in one mode by idempotency key.
+// replays holds the idempotency keys of one account in one mode.
 type replays struct {
 	byKey map[string]*replay
-	keys  []string // of the finished ones, in the order they were stored
+	keys  []string // the keys with a stored response, in the order they were stored
 }
 
-// replay is what a key stands for. It is in flight until it has an answer.
+// replay is the state of one idempotency key.
 type replay struct {
-	request [sha256.Size]byte // what was asked
-	stored  time.Time
-	answer  *answer
+	request  [sha256.Size]byte // fingerprint of the first request
+	stored   time.Time
+	response *response // nil while the first request is in progress
 }
 
-// idempotencyKey is the request's key, empty if it has none that counts: only
-// a POST has use for one.
+// idempotencyKey returns the idempotency key of a POST, or "" if it has none.
+// The key of any other request is ignored.
 func idempotencyKey(r *http.Request) (string, *apiError) {
 	key := r.Header.Get("Idempotency-Key")
 	if r.Method != http.MethodPost {
@@ -50,28 +49,30 @@ func idempotencyKey(r *http.Request) (string, *apiError) {
 	return key, nil
 }
 
-// once performs a call unless its key has an answer already.
+// executeOnce performs a call unless its key has a response already.
 //
-// The key is claimed before the call is handled and settled after it, both
-// under the server's lock, so of any number of calls at the same time with the
-// same key one is performed; those that come while it is under way are refused
-// and those that come later get its answer. A call whose client went away
-// before it was handled gives the key back, and so does one that panics.
-func (s *Server) once(c *call, key string, perform func() *answer) *answer {
+// The key is claimed before the call is performed, and its response is stored
+// afterwards, both under the server's lock. So of any number of concurrent
+// requests with one key, only one is performed. Requests that arrive while it
+// is in progress are refused. Later ones get the stored response. The key is
+// released if the client goes away before the call is executed, or if the call
+// panics.
+func (s *Server) executeOnce(c *call, key string, perform func() *response) *response {
 	claimed, earlier, failure := s.claim(c, key)
 	if failure != nil {
 		return c.refuse(failure)
 	}
 	if earlier != nil {
-		return earlier.again(c)
+		return earlier.respond(c)
 	}
-	var a *answer
-	defer func() { s.settle(c, key, claimed, a) }()
-	a = perform()
-	return a
+	var resp *response
+	defer func() { s.finish(c, key, claimed, resp) }()
+	resp = perform()
+	return resp
 }
 
-// claim reserves the key for this call, or finds the answer of an earlier one.
+// claim reserves the key for this call, or returns the stored response of an
+// earlier one.
 func (s *Server) claim(c *call, key string) (claimed, earlier *replay, failure *apiError) {
 	now, request := s.now(), fingerprint(c)
 	s.mu.Lock()
@@ -86,31 +87,32 @@ func (s *Server) claim(c *call, key string) (claimed, earlier *replay, failure *
 		return claimed, nil, nil
 	case found.request != request:
 		return nil, nil, keyReused(key)
-	case found.answer == nil:
+	case found.response == nil:
 		return nil, nil, keyInUse(key)
 	}
 	return nil, found, nil
 }
 
-// settle stores the answer, or gives the key back if the answer does not count.
-func (s *Server) settle(c *call, key string, claimed *replay, a *answer) {
+// finish stores the response under the key, or releases the key if such a
+// response is not stored.
+func (s *Server) finish(c *call, key string, claimed *replay, resp *response) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := &c.account.replays
-	if a == nil || !s.stores(a) {
+	if resp == nil || !s.stores(resp) {
 		delete(known.byKey, key)
 		return
 	}
-	claimed.answer, claimed.stored = a.clone(), now // faults may still change a
+	claimed.response, claimed.stored = resp.clone(), now // faults may still change resp
 	known.keys = append(known.keys, key)
 }
 
-// stores says whether an answer is one that is replayed. A 401, a 403 and a
-// 429 are given before the key is looked at, and so are the answers of faults
-// in front of the API.
-func (s *Server) stores(a *answer) bool {
-	return a.err == nil && (a.status != http.StatusBadRequest || s.storeBadRequests)
+// stores reports whether a response is stored and replayed. Responses with
+// status 401, 403 and 429 do not get here: they are given before the key is
+// read, as are those of faults in front of the API.
+func (s *Server) stores(resp *response) bool {
+	return resp.err == nil && (resp.status != http.StatusBadRequest || s.storeBadRequests)
 }
 
 func (r *replays) put(key string, claimed *replay) {
@@ -120,7 +122,7 @@ func (r *replays) put(key string, claimed *replay) {
 	r.byKey[key] = claimed
 }
 
-// expire forgets the answers that are older than a day, which are the first.
+// expire removes the responses that are older than 24 hours.
 func (r *replays) expire(now time.Time) {
 	expired := 0
 	for _, key := range r.keys {
@@ -133,18 +135,18 @@ func (r *replays) expire(now time.Time) {
 	r.keys = slices.Delete(r.keys, 0, expired)
 }
 
-// again is a stored answer as it is given to a later call: the same status and
-// body, in the API version of the first.
-func (r *replay) again(c *call) *answer {
-	a := c.respond(r.answer.status, r.answer.body)
-	a.header.Set("Idempotent-Replayed", "true")
-	a.header.Set("Original-Request", r.answer.header.Get("Request-Id"))
-	a.header.Set(headerVersion, r.answer.header.Get(headerVersion))
-	return a
+// respond makes the response for a later call: the stored status and body, in
+// the API version of the first call.
+func (r *replay) respond(c *call) *response {
+	resp := c.respond(r.response.status, r.response.body)
+	resp.header.Set("Idempotent-Replayed", "true")
+	resp.header.Set("Original-Request", r.response.header.Get("Request-Id"))
+	resp.header.Set(headerVersion, r.response.header.Get(headerVersion))
+	return resp
 }
 
-// fingerprint tells requests apart: by path and parameters, in whatever order
-// these were sent.
+// fingerprint returns a hash of the path and the parameters, which does not
+// depend on the order of the parameters.
 func fingerprint(c *call) (sum [sha256.Size]byte) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%q", c.path)
@@ -157,7 +159,7 @@ func (v *value) write(w io.Writer) {
 	fmt.Fprintf(w, "%q{", v.text)
 	for _, name := range slices.Sorted(slices.Values(v.names)) {
 		fmt.Fprintf(w, "%q", name)
-		v.below[name].write(w)
+		v.children[name].write(w)
 	}
 	fmt.Fprint(w, "}")
 }

@@ -15,7 +15,7 @@ import (
 
 const visa = "amount=1000&currency=usd&source=tok_visa"
 
-func TestReplayIsTheFirstAnswerByteForByte(t *testing.T) {
+func TestReplayIsTheFirstResponseByteForByte(t *testing.T) {
 	tests := map[string]struct {
 		path, form string
 		status     int
@@ -117,7 +117,7 @@ func TestKeyIsForgottenAfterADay(t *testing.T) {
 	require.Equal(t, second.raw, a.do("POST", "/v1/customers", "email=b@b.c").raw)
 }
 
-func TestAnswersThatAreNotStored(t *testing.T) {
+func TestResponsesThatAreNotStored(t *testing.T) {
 	limited := stripetest.RateLimit(stripetest.GlobalRate)
 	tests := map[string]struct {
 		key    string

@@ -4,8 +4,8 @@ import "crypto/rand"
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// newID returns prefix and n random characters. Like Stripe's ids they do not
-// sort by time.
+// newID returns prefix followed by n random characters. Like Stripe's, these
+// ids do not sort by time.
 func newID(prefix string, n int) string {
 	id := append(make([]byte, 0, len(prefix)+n), prefix...)
 	var random [32]byte

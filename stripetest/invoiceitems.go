@@ -15,7 +15,7 @@ type invoiceItem struct {
 	Currency        string             `json:"currency"`
 	Customer        *string            `json:"customer"`
 	CustomerAccount *string            `json:"customer_account"`
-	Date            int64              `json:"date"` // seconds; invoice items have no created
+	Date            int64              `json:"date"` // seconds; invoice items have no created field
 	Description     *string            `json:"description"`
 	Discountable    bool               `json:"discountable"`
 	Discounts       []string           `json:"discounts"`
@@ -66,24 +66,24 @@ type taxRate struct {
 func invoiceItemFields() fields {
 	return fields{
 		"amount":              integer,
-		"currency":            filled,
-		"customer":            filled,
-		"customer_account":    filled,
+		"currency":            nonEmpty,
+		"customer":            nonEmpty,
+		"customer_account":    nonEmpty,
 		"description":         text,
 		"discountable":        boolean,
-		"discounts":           orEmpty(list(hash(fields{"coupon": filled, "discount": filled, "promotion_code": filled}))),
+		"discounts":           orEmpty(list(hash(fields{"coupon": nonEmpty, "discount": nonEmpty, "promotion_code": nonEmpty}))),
 		"expand":              list(text),
-		"invoice":             filled,
+		"invoice":             nonEmpty,
 		"metadata":            metadata,
 		"period":              requiring(fields{"end": integer, "start": integer}, "end", "start"),
 		"price_data":          requiring(priceDataFields(), "currency", "product"),
-		"pricing":             requiring(fields{"price": filled}, "price"),
+		"pricing":             requiring(fields{"price": nonEmpty}, "price"),
 		"quantity":            atLeast(0),
 		"quantity_decimal":    decimal,
-		"subscription":        filled,
+		"subscription":        nonEmpty,
 		"tax_behavior":        oneOf("exclusive", "inclusive", "unspecified"),
 		"tax_code":            text,
-		"tax_rates":           orEmpty(list(filled)),
+		"tax_rates":           orEmpty(list(nonEmpty)),
 		"unit_amount_decimal": decimal,
 	}
 }
@@ -94,8 +94,8 @@ func invoiceItemUpdateFields() fields {
 
 func priceDataFields() fields {
 	return fields{
-		"currency":            filled,
-		"product":             filled,
+		"currency":            nonEmpty,
+		"product":             nonEmpty,
 		"tax_behavior":        oneOf("exclusive", "inclusive", "unspecified"),
 		"unit_amount":         integer,
 		"unit_amount_decimal": decimal,
@@ -103,7 +103,7 @@ func priceDataFields() fields {
 }
 
 func invoiceItemFilters() fields {
-	return fields{"customer": filled, "customer_account": filled, "invoice": filled, "pending": boolean}
+	return fields{"customer": nonEmpty, "customer_account": nonEmpty, "invoice": nonEmpty, "pending": boolean}
 }
 
 func newInvoiceItems(delay func(string) time.Duration) *collection[invoiceItem] {
@@ -153,12 +153,13 @@ func (a *account) checkInvoiceItem(params *value) *apiError {
 	return nil
 }
 
-// amountParams are the ways to say what an item costs, of which one is chosen.
+// amountParams returns the parameters that set the amount. A request may have
+// only one of them.
 func amountParams() []string {
 	return []string{"amount", "price_data", "pricing", "unit_amount_decimal"}
 }
 
-// newInvoiceItem is the item without what it costs, which set adds.
+// newInvoiceItem makes the item without its price and amount, which set adds.
 func newInvoiceItem(c *call) *invoiceItem {
 	p, now := c.params, c.time.Unix()
 	created := &invoiceItem{
@@ -187,7 +188,7 @@ func newInvoiceItem(c *call) *invoiceItem {
 	return created
 }
 
-// set changes the fields that were sent.
+// set changes the fields whose parameters were sent.
 func (i *invoiceItem) set(c *call) *apiError {
 	p := c.params
 	if p.count(amountParams()...) > 1 {
@@ -226,8 +227,8 @@ func newDiscounts(params []*value) []string {
 	return ids
 }
 
-// setQuantity keeps the old one if the new one is empty. The quantity that is
-// an integer has no fraction.
+// setQuantity keeps the old quantity if the new one is empty. Quantity is the
+// integer part of QuantityDecimal.
 func (i *invoiceItem) setQuantity(quantity string) {
 	if quantity == "" {
 		return
@@ -237,8 +238,8 @@ func (i *invoiceItem) setQuantity(quantity string) {
 	i.Quantity, _ = strconv.ParseInt(whole.Num().Div(whole.Num(), whole.Denom()).String(), 10, 64)
 }
 
-// setPrice makes the item cost a price: one that is known, one that is made of
-// the parameters, or a unit amount on its own.
+// setPrice sets the pricing: an existing price, a new price made from
+// price_data, or a unit amount only.
 func (i *invoiceItem) setPrice(c *call) *apiError {
 	p := c.params
 	switch {
@@ -277,7 +278,8 @@ func (i *invoiceItem) setUnit(p price, details *priceDetails) {
 	i.Pricing = &pricing{PriceDetails: details, Type: "price_details", UnitAmountDecimal: new(cmp.Or(p.unitAmount, "0"))}
 }
 
-// setAmount follows a changed price or quantity, unless there is an amount.
+// setAmount takes the amount parameter. Without it, it computes the amount anew
+// if the price or the quantity changes.
 func (i *invoiceItem) setAmount(p *value) {
 	switch {
 	case p.has("amount"):
@@ -308,7 +310,7 @@ func updateInvoiceItem(c *call) (any, *apiError) {
 	return &changed, nil
 }
 
-// checkInvoice refuses to touch what is on an invoice that is final.
+// checkInvoice refuses to change an item that is on a finalized invoice.
 func (a *account) checkInvoice(i *invoiceItem) *apiError {
 	if i.Invoice != nil && a.finalized[*i.Invoice] {
 		return invalidRequest("", "", fmt.Sprintf("Invoice %s is finalized: its invoice items can no longer be created, changed or deleted.", *i.Invoice))

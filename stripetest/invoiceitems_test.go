@@ -31,7 +31,7 @@ func TestInvoiceItemHasTheFieldsOfTheAPI(t *testing.T) {
 	}
 }
 
-func TestInvoiceItemAnswersItsParameters(t *testing.T) {
+func TestInvoiceItemReturnsItsParameters(t *testing.T) {
 	a := memory(t)
 	got := a.post("/v1/invoiceitems", url.Values{
 		"customer_account": {"acct_1"}, "amount": {"-5"}, "currency": {"eur"}, "description": {"D"}, "discounts[0][discount]": {"di_x"},

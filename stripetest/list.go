@@ -12,7 +12,7 @@ const (
 	maxLimit     = 100
 )
 
-// listObject is the envelope of a page.
+// listObject is the JSON object around a page of objects.
 type listObject struct {
 	Object  string `json:"object"`
 	Data    any    `json:"data"`
@@ -20,51 +20,53 @@ type listObject struct {
 	URL     string `json:"url"`
 }
 
-// query is what a list is asked for.
+// query holds the parameters of a list request.
 type query struct {
 	now           time.Time
 	limit         int
-	startingAfter string // ids, empty for none
+	startingAfter string // an id, empty for none
 	endingBefore  string
 	created       span
-	where         map[string]string // index to value
-	within        map[string]span   // range to bounds
-	among         map[string][]string
-	ids           *value // a list, nil for any
+	where         map[string]string   // value by index
+	within        map[string]span     // bounds by range
+	among         map[string][]string // values by set
+	ids           *value              // the list of ids to return; nil: any
 }
 
-// listFields are the parameters of a list; filters are those of its resource.
+// listFields returns the parameters of a list. The argument has the filters of
+// its resource.
 func listFields(filters fields) fields {
 	all := fields{
 		"created":        timeRange,
-		"ending_before":  filled,
+		"ending_before":  nonEmpty,
 		"expand":         list(text),
 		"limit":          integer,
-		"starting_after": filled,
+		"starting_after": nonEmpty,
 	}
 	maps.Copy(all, filters)
 	return all
 }
 
-// timeRange is an exact second or bounds.
+// timeRange checks a parameter that is an exact second or bounds.
 func timeRange(name string, v *value) *apiError {
-	if v.below == nil {
+	if v.children == nil {
 		return integer(name, v)
 	}
 	return fields{"gt": integer, "gte": integer, "lt": integer, "lte": integer}.check(name, v)
 }
 
-// bounds are the keys that a timeRange allows: all of them if it is nil.
+// bounds returns the keys that a timeRange parameter selects: all of them if it
+// was not sent.
 func (v *value) bounds() span {
 	s := everything
 	if v == nil {
 		return s
 	}
-	if v.below == nil {
+	if v.children == nil {
 		return s.from(startOf(v.number())).until(endOf(v.number()))
 	}
 	for _, bound := range v.names {
-		second := v.below[bound].number()
+		second := v.children[bound].number()
 		switch bound {
 		case "gt":
 			s = s.from(endOf(second))
@@ -109,8 +111,8 @@ func (c *collection[T]) newQuery(params *value, now time.Time) query {
 	return q
 }
 
-// page returns the objects asked for, newest first, and whether there are more
-// in the direction of paging.
+// page returns the objects that a query selects, newest first, and whether
+// there are more in the direction of paging.
 func (c *collection[T]) page(q query) ([]*T, bool, *apiError) {
 	if q.startingAfter != "" && q.endingBefore != "" {
 		return nil, false, invalidRequest("", "", "Received both starting_after and ending_before parameters. Please pass in only one.")
@@ -136,7 +138,8 @@ func (c *collection[T]) page(q query) ([]*T, bool, *apiError) {
 	return page, more, nil
 }
 
-// cursor finds the object that a page begins at, if lists show it.
+// cursor returns the entry of a page's cursor. A cursor that lists do not show
+// yet is unknown.
 func (c *collection[T]) cursor(param, id string, now time.Time) (*entry[T], *apiError) {
 	if found := c.byID[id]; found != nil && found.visibleAt(now) {
 		return found, nil
@@ -144,10 +147,10 @@ func (c *collection[T]) cursor(param, id string, now time.Time) (*entry[T], *api
 	return nil, noSuch(c.object, id, param)
 }
 
-// next is the first key after k.
+// next returns the first key after k.
 func (k key) next() key { return key{k.created, k.seq + 1} }
 
-// take collects a page, and says whether another object would follow.
+// take collects a page and reports whether more objects follow.
 func (c *collection[T]) take(entries iter.Seq[*entry[T]], q query) ([]*T, bool) {
 	page := []*T{}
 	for e := range entries {
@@ -162,10 +165,10 @@ func (c *collection[T]) take(entries iter.Seq[*entry[T]], q query) ([]*T, bool) 
 	return page, false
 }
 
-// narrowest is the shortest timeline that holds every object asked for.
+// narrowest returns the shortest timeline that has every object of the query.
 func (c *collection[T]) narrowest(q query) *timeline[T] {
 	if q.ids != nil {
-		return c.named(q.ids)
+		return c.withIDs(q.ids)
 	}
 	shortest := &c.all
 	for index, value := range q.where {
@@ -176,10 +179,10 @@ func (c *collection[T]) narrowest(q query) *timeline[T] {
 	return shortest
 }
 
-// named are the objects with these ids; those that do not exist are left out.
-func (c *collection[T]) named(ids *value) *timeline[T] {
+// withIDs returns the objects with these ids. It skips ids that do not exist.
+func (c *collection[T]) withIDs(ids *value) *timeline[T] {
 	t, seen := &timeline[T]{}, make(map[string]bool)
-	for _, id := range ids.below {
+	for _, id := range ids.children {
 		if e := c.byID[id.text]; e != nil && !seen[id.text] {
 			seen[id.text] = true
 			t.insert(e)
@@ -188,7 +191,8 @@ func (c *collection[T]) named(ids *value) *timeline[T] {
 	return t
 }
 
-// matches is about the filters that narrowest did not choose.
+// matches reports whether an object passes the filters of a query. It does not
+// check the created filter and the cursors.
 func (c *collection[T]) matches(object *T, q query) bool {
 	for index, value := range q.where {
 		if c.indexes[index](object) != value {
@@ -209,7 +213,7 @@ func (c *collection[T]) matches(object *T, q query) bool {
 	return true
 }
 
-// newest is a list within another object: its newest page.
+// newest returns the first page of a list that is part of another object.
 func newest[T any](c *collection[T], index, value, url string) listObject {
 	page, t := []*T{}, c.grouped(index, value)
 	for e := range t.descend(everything) {

@@ -99,7 +99,7 @@ func TestListClampsTheLimit(t *testing.T) {
 func TestListFiltersByCreated(t *testing.T) {
 	c := at(100)
 	a := memory(t, stripetest.WithClock(c.read))
-	all := burst(a, c, 9, "") // 100, 101, 102, three each
+	all := burst(a, c, 9, "") // three in each of the seconds 100, 101 and 102
 	tests := map[string]struct {
 		query string
 		want  []string
@@ -184,7 +184,7 @@ func TestListSortsAfterTheClockWentBackwards(t *testing.T) {
 	require.Empty(t, cmp.Diff(want[3:], below))
 }
 
-// BenchmarkPage asks for the page that begins in the middle of n charges.
+// BenchmarkPage requests the page that begins in the middle of n charges.
 func BenchmarkPage(b *testing.B) {
 	for _, n := range []int{1e3, 1e4, 1e5, 1e6} {
 		a := memory(b)
@@ -199,7 +199,7 @@ func BenchmarkPage(b *testing.B) {
 			query := maps.Clone(cursor)
 			query.Set(kind.parameter, kind.value)
 			b.Run(fmt.Sprintf("%s/%d", kind.name, n), func(b *testing.B) {
-				runtime.GC() // the seeding's garbage is not the page's cost
+				runtime.GC() // the garbage of seeding is not part of the cost of a page
 				for b.Loop() {
 					a.page("/v1/charges", query)
 				}

@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	maxMetadata      = 50  // keys of an object
+	maxMetadata      = 50  // keys of one object
 	maxMetadataKey   = 40  // characters
 	maxMetadataValue = 500 // characters
 )
 
-// metadata checks a metadata parameter. It may be empty, which clears it.
+// metadata checks a metadata parameter. An empty one clears all keys.
 func metadata(name string, v *value) *apiError {
-	if v.below == nil && v.text != "" {
+	if v.children == nil && v.text != "" {
 		return invalidRequest("", name, "Invalid object")
 	}
 	if len(v.names) > maxMetadata {
 		return tooMuchMetadata(name)
 	}
 	for _, key := range v.names {
-		if failure := metadataEntry(nested(name, key), key, v.below[key]); failure != nil {
+		if failure := metadataEntry(nested(name, key), key, v.children[key]); failure != nil {
 			return failure
 		}
 	}
@@ -41,11 +41,12 @@ func metadataEntry(name, key string, v *value) *apiError {
 	return nil
 }
 
-// newMetadata is the metadata of a new object: an empty value is a key unset.
+// newMetadata returns the metadata of a new object. It skips keys with an empty
+// value.
 func newMetadata(params *value) map[string]string {
 	entries := make(map[string]string)
 	if sent := params.hash("metadata"); sent != nil {
-		for key, v := range sent.below {
+		for key, v := range sent.children {
 			if v.text != "" {
 				entries[key] = v.text
 			}
@@ -54,8 +55,8 @@ func newMetadata(params *value) map[string]string {
 	return entries
 }
 
-// mergeMetadata is the metadata of an updated object: keys that were sent are
-// set, or unset by an empty value; a parameter that is empty clears all.
+// mergeMetadata returns the metadata of an updated object. A key with an empty
+// value is removed; an empty parameter removes all keys.
 func mergeMetadata(params *value, old map[string]string) (map[string]string, *apiError) {
 	if !params.has("metadata") {
 		return old, nil
@@ -65,7 +66,7 @@ func mergeMetadata(params *value, old map[string]string) (map[string]string, *ap
 		return map[string]string{}, nil
 	}
 	merged := maps.Clone(old)
-	for key, v := range sent.below {
+	for key, v := range sent.children {
 		if v.text == "" {
 			delete(merged, key)
 		} else {

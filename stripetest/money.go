@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	minAmount = 50 // smallest currency unit, of any currency
+	minAmount = 50 // smallest currency unit; the same for all currencies
 	maxAmount = 99999999
 )
 
@@ -36,7 +36,7 @@ func notLetter(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
-// checkSize is for amounts that may be small or negative.
+// checkSize checks an amount that may be small or negative.
 func checkSize(amount int64, currency string) *apiError {
 	if amount < -maxAmount || amount > maxAmount {
 		return tooLarge(maxAmount, currency)
@@ -48,12 +48,12 @@ func tooLarge(most int64, currency string) *apiError {
 	return invalidRequest("amount_too_large", "amount", fmt.Sprintf("Amount must be no more than %d (%s, smallest unit)", most, currency))
 }
 
-// formatMoney writes an amount as messages have it: $10.00.
+// formatMoney formats an amount as in error messages: $10.00.
 func formatMoney(amount int64, currency string) string {
 	number := fmt.Sprintf("%d.%02d", amount/100, amount%100)
 	switch currency {
 	case "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf":
-		number = fmt.Sprint(amount) // they have no smaller unit
+		number = fmt.Sprint(amount) // these currencies have no smaller unit
 	}
 	switch currency {
 	case "usd":
@@ -68,8 +68,8 @@ func formatMoney(amount int64, currency string) string {
 	return number + " " + strings.ToUpper(currency)
 }
 
-// multiply is a unit amount times a quantity, both decimals, rounded to the
-// smallest currency unit, halves away from zero.
+// multiply returns a unit amount times a quantity, both decimals, rounded to
+// the smallest currency unit, with halves away from zero.
 func multiply(unitAmount, quantity string) int64 {
 	amount := rational(unitAmount)
 	amount.Mul(amount, rational(quantity))
@@ -77,7 +77,7 @@ func multiply(unitAmount, quantity string) int64 {
 	amount.Add(amount, half)
 	product := new(big.Int).Quo(amount.Num(), amount.Denom())
 	if !product.IsInt64() {
-		return math.MaxInt64 // more than anything may cost
+		return math.MaxInt64 // above any allowed amount
 	}
 	return product.Int64()
 }
@@ -85,7 +85,7 @@ func multiply(unitAmount, quantity string) int64 {
 func rational(decimal string) *big.Rat {
 	r, ok := new(big.Rat).SetString(decimal)
 	if !ok {
-		return new(big.Rat) // empty: nothing
+		return new(big.Rat) // empty means zero
 	}
 	return r
 }

@@ -2,27 +2,27 @@ package stripetest
 
 import "time"
 
-// Option changes how [New] sets up a Server.
+// Option configures the Server that [New] returns.
 type Option func(*Server)
 
-// InMemory makes a server without a listener: its URL is "https://stripe.test"
-// and its Client calls [Server.RoundTrip]. It starts no goroutine, so it can
-// be used inside a testing/synctest bubble.
+// InMemory makes a server without a listener. Its URL is "https://stripe.test"
+// and its Client calls [Server.RoundTrip]. It starts no goroutine, so it can be
+// used inside a testing/synctest bubble.
 func InMemory() Option {
 	return func(s *Server) { s.inMemory = true }
 }
 
-// WithClock replaces [time.Now] as the server's clock. Every created and every
-// Date header comes from it, to the second. It must be safe for concurrent
-// use, and must not call the server.
+// WithClock sets the server's clock; the default is [time.Now]. Created
+// timestamps and Date headers are its time, truncated to the second. The
+// function must be safe for concurrent use and must not call the server.
 func WithClock(now func() time.Time) Option {
 	return func(s *Server) { s.now = now }
 }
 
-// WithKeys makes the server accept these API keys and no others; used more
-// than once, the keys add up. A key is a live one if it has "_live_" in it.
-// Without this option any well-formed sk_test_, sk_live_, rk_test_ or rk_live_
-// key is accepted.
+// WithKeys makes the server accept these API keys and no others. If it is used
+// more than once, the keys add up. A key that contains "_live_" is a live mode
+// key. Without this option the server accepts any well-formed sk_test_,
+// sk_live_, rk_test_ or rk_live_ key.
 func WithKeys(keys ...string) Option {
 	return func(s *Server) {
 		if s.keys == nil {
@@ -34,8 +34,8 @@ func WithKeys(keys ...string) Option {
 	}
 }
 
-// WithExpiredKeys makes the server answer 401 with the code api_key_expired to
-// these keys.
+// WithExpiredKeys makes the server refuse these keys with status 401 and the
+// code api_key_expired. If it is used more than once, the keys add up.
 func WithExpiredKeys(keys ...string) Option {
 	return func(s *Server) {
 		if s.expiredKeys == nil {

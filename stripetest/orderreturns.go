@@ -31,8 +31,8 @@ func newOrderReturns(delay func(string) time.Duration) *collection[orderReturn] 
 	})
 }
 
-// returnOrder takes back the items that the parameters name, or all that are
-// left, and refunds what they cost.
+// returnOrder returns the items that the parameters name, or all that are left,
+// and refunds their amount.
 func returnOrder(c *call) (any, *apiError) {
 	old, failure := c.account.orders.find(c.id)
 	if failure != nil {
@@ -42,9 +42,9 @@ func returnOrder(c *call) (any, *apiError) {
 		return nil, invalidRequest("", "", fmt.Sprintf("Order %s cannot be returned because its status is %s, not paid or fulfilled.", old.ID, old.Status))
 	}
 	changed := *old
-	changed.left = slices.Clone(old.left)
+	changed.unreturned = slices.Clone(old.unreturned)
 	created := newOrderReturn(c, old)
-	if created.Items, failure = changed.take(c.params.elements("items")); failure != nil {
+	if created.Items, failure = changed.takeItems(c.params.elements("items")); failure != nil {
 		return nil, failure
 	}
 	for _, item := range created.Items {
@@ -54,13 +54,13 @@ func returnOrder(c *call) (any, *apiError) {
 		return nil, failure
 	}
 	c.account.orderReturns.add(created.ID, created.Created, created)
-	changed.returned(created)
+	changed.addReturn(created)
 	changed.Returns = newest(c.account.orderReturns, "order", old.ID, old.Returns.URL)
 	c.account.replaceOrder(c, &changed)
 	return created, nil
 }
 
-// newOrderReturn is a return of nothing yet.
+// newOrderReturn makes a return without items.
 func newOrderReturn(c *call, o *order) *orderReturn {
 	return &orderReturn{
 		ID:       newID("orret_1", 23),
@@ -72,14 +72,14 @@ func newOrderReturn(c *call, o *order) *orderReturn {
 	}
 }
 
-// take moves items from what is left of the order into a return.
-func (o *order) take(wanted []*value) ([]orderItem, *apiError) {
+// takeItems moves items from the unreturned items of the order into a return.
+func (o *order) takeItems(wanted []*value) ([]orderItem, *apiError) {
 	taken := []orderItem{}
 	if len(wanted) == 0 {
-		for i := range o.left {
-			if !o.left[i].gone() {
-				taken = append(taken, o.left[i])
-				o.left[i].reduce(o.left[i])
+		for i := range o.unreturned {
+			if !o.unreturned[i].fullyReturned() {
+				taken = append(taken, o.unreturned[i])
+				o.unreturned[i].reduce(o.unreturned[i])
 			}
 		}
 	}
@@ -93,15 +93,15 @@ func (o *order) take(wanted []*value) ([]orderItem, *apiError) {
 	return taken, nil
 }
 
-// takeItem finds an item by what the parameters say of it. Without a quantity
-// and an amount it is all that is left of it; a quantity alone takes its share
-// of the amount.
+// takeItem moves one item, which is found by its parameters. Without a quantity
+// and an amount it takes all that is left of the item. With a quantity only, it
+// takes the proportional amount.
 func (o *order) takeItem(name string, params *value) (orderItem, *apiError) {
-	i := slices.IndexFunc(o.left, func(item orderItem) bool { return !item.gone() && item.is(params) })
+	i := slices.IndexFunc(o.unreturned, func(item orderItem) bool { return !item.fullyReturned() && item.matches(params) })
 	if i < 0 {
 		return orderItem{}, invalidRequest("", name, fmt.Sprintf("Order %s has no such item left to return.", o.ID))
 	}
-	left := &o.left[i]
+	left := &o.unreturned[i]
 	item := *left
 	if quantity := params.optionalInteger("quantity"); quantity != nil && left.Quantity != nil {
 		if *quantity > *left.Quantity {
@@ -118,25 +118,26 @@ func (o *order) takeItem(name string, params *value) (orderItem, *apiError) {
 	return item, nil
 }
 
-// beyond says whether an amount is not between nothing and what is left, which
-// is negative for a discount.
+// beyond reports whether an amount is outside the range from 0 to left. For a
+// discount, left is negative.
 func beyond(amount, left int64) bool {
 	return amount < min(0, left) || amount > max(0, left)
 }
 
-// is compares what the parameters name; the type is sku unless they say.
-func (item *orderItem) is(params *value) bool {
+// matches reports whether an item has the parent, description and type of the
+// parameters. A parameter that was not sent matches any.
+func (item *orderItem) matches(params *value) bool {
 	return (!params.has("parent") || params.string("parent") == deref(item.Parent)) &&
 		(!params.has("description") || params.string("description") == deref(item.Description)) &&
 		(!params.has("type") || params.string("type") == item.Type)
 }
 
-func (item *orderItem) gone() bool {
+func (item *orderItem) fullyReturned() bool {
 	return item.Amount == 0 && (item.Quantity == nil || *item.Quantity == 0)
 }
 
-// reduce takes part away. An amount that is returned on its own, with all of
-// the quantity, leaves the rest of the amount to be returned.
+// reduce subtracts part from the item. If only an amount is returned, with the
+// whole quantity, the rest of the amount stays to be returned.
 func (item *orderItem) reduce(part orderItem) {
 	item.Amount -= part.Amount
 	if item.Quantity != nil {
@@ -168,19 +169,20 @@ func (a *account) refundReturn(o *order, r *orderReturn) *apiError {
 	return nil
 }
 
-// returned adds a return to the order, which ends with the last item.
-func (o *order) returned(r *orderReturn) {
+// addReturn adds a return to the order. The return of the last item ends the
+// order.
+func (o *order) addReturn(r *orderReturn) {
 	total := r.Amount
 	if o.AmountReturned != nil {
 		total += *o.AmountReturned
 	}
 	o.AmountReturned = &total
-	if slices.ContainsFunc(o.left, func(item orderItem) bool { return !item.gone() }) {
+	if slices.ContainsFunc(o.unreturned, func(item orderItem) bool { return !item.fullyReturned() }) {
 		return
 	}
 	if o.Status == "paid" {
-		o.reach("canceled", r.Created)
+		o.setStatus("canceled", r.Created)
 	} else {
-		o.reach("returned", r.Created)
+		o.setStatus("returned", r.Created)
 	}
 }

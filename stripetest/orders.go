@@ -11,8 +11,8 @@ import (
 const (
 	maxOrderItems = 25
 
-	// skuPrice is what one of an order's SKUs costs if its item names no
-	// amount: SKUs are no resource here. Smallest currency unit.
+	// skuPrice is the price of one unit of a SKU whose item has no amount, in
+	// the smallest currency unit. This server has no SKUs.
 	skuPrice = 1500
 )
 
@@ -41,12 +41,12 @@ type order struct {
 	Updated                int64             `json:"updated"` // seconds
 	UpstreamID             *string           `json:"upstream_id,omitempty"`
 
-	left []orderItem // what was not returned, at the index it has in Items
+	unreturned []orderItem // what is left to return, at the same index as in Items
 }
 
 type orderItem struct {
 	Object      string  `json:"object"`
-	Amount      int64   `json:"amount"` // of all of them, smallest currency unit
+	Amount      int64   `json:"amount"` // of the whole quantity, smallest currency unit
 	Currency    string  `json:"currency"`
 	Description *string `json:"description"`
 	Parent      *string `json:"parent"`
@@ -54,25 +54,25 @@ type orderItem struct {
 	Type        string  `json:"type"`
 }
 
-// statusTransitions are the seconds in which a status was reached.
+// statusTransitions has the second in which the order reached each status.
 type statusTransitions struct {
 	Canceled *int64 `json:"canceled"`
-	Fulfiled *int64 `json:"fulfiled"` // so spelled
+	Fulfiled *int64 `json:"fulfiled"` // Stripe's spelling
 	Paid     *int64 `json:"paid"`
 	Returned *int64 `json:"returned"`
 }
 
 func orderFields() fields {
-	item := hash(orderItemFields().with(fields{"currency": filled}))
+	item := hash(orderItemFields().with(fields{"currency": nonEmpty}))
 	return fields{
 		"coupon":   text,
-		"currency": filled,
-		"customer": filled,
+		"currency": nonEmpty,
+		"customer": nonEmpty,
 		"email":    text,
 		"expand":   list(text),
 		"items":    atMost(maxOrderItems, list(item)),
 		"metadata": metadata,
-		"shipping": requiring(fields{"address": hash(addressFields()), "name": filled, "phone": text}, "address", "name"),
+		"shipping": requiring(fields{"address": hash(addressFields()), "name": nonEmpty, "phone": text}, "address", "name"),
 	}
 }
 
@@ -92,7 +92,7 @@ func orderUpdateFields() fields {
 		"expand":                   list(text),
 		"metadata":                 metadata,
 		"selected_shipping_method": text,
-		"shipping":                 requiring(fields{"carrier": filled, "tracking_number": filled}, "carrier", "tracking_number"),
+		"shipping":                 requiring(fields{"carrier": nonEmpty, "tracking_number": nonEmpty}, "carrier", "tracking_number"),
 		"status":                   oneOf("canceled", "created", "fulfilled", "paid", "returned"),
 	}
 }
@@ -100,22 +100,22 @@ func orderUpdateFields() fields {
 func orderPayFields() fields {
 	return fields{
 		"application_fee": integer,
-		"customer":        filled,
-		"email":           filled,
+		"customer":        nonEmpty,
+		"email":           nonEmpty,
 		"expand":          list(text),
 		"metadata":        metadata,
-		"source":          filled,
+		"source":          nonEmpty,
 	}
 }
 
 func orderFilters() fields {
 	transitions := fields{"canceled": timeRange, "fulfilled": timeRange, "paid": timeRange, "returned": timeRange}
 	return fields{
-		"customer":           filled,
-		"ids":                list(filled),
-		"status":             filled,
+		"customer":           nonEmpty,
+		"ids":                list(nonEmpty),
+		"status":             nonEmpty,
 		"status_transitions": hash(transitions),
-		"upstream_ids":       list(filled),
+		"upstream_ids":       list(nonEmpty),
 	}
 }
 
@@ -156,7 +156,7 @@ func createOrder(c *call) (any, *apiError) {
 	return created, nil
 }
 
-// newOrder is the order that the parameters describe.
+// newOrder makes the order that the parameters describe.
 func newOrder(c *call) *order {
 	p, id := c.params, newID("or_1", 23)
 	created := &order{
@@ -180,7 +180,7 @@ func newOrder(c *call) *order {
 		created.Items = append(created.Items, item)
 		created.Amount += item.Amount
 	}
-	created.left = slices.Clone(created.Items)
+	created.unreturned = slices.Clone(created.Items)
 	return created
 }
 
@@ -232,7 +232,7 @@ func updateOrder(c *call) (any, *apiError) {
 		return nil, failure
 	}
 	if status := c.params.string("status"); status != "" {
-		if failure := changed.move(status, c.time.Unix()); failure != nil {
+		if failure := changed.changeStatus(status, c.time.Unix()); failure != nil {
 			return nil, failure
 		}
 	}
@@ -244,7 +244,7 @@ func updateOrder(c *call) (any, *apiError) {
 	return c.account.replaceOrder(c, &changed), nil
 }
 
-// trackedShipping adds the tracking to the address, if there is one.
+// trackedShipping returns the shipping with the tracking parameters added.
 func trackedShipping(old *chargeShipping, tracking *value) *chargeShipping {
 	var shipping chargeShipping
 	if old != nil {
@@ -255,27 +255,27 @@ func trackedShipping(old *chargeShipping, tracking *value) *chargeShipping {
 	return &shipping
 }
 
-// replaceOrder stores a changed order, and returns it.
+// replaceOrder stores a changed order and returns it.
 func (a *account) replaceOrder(c *call, o *order) *order {
 	o.Updated = c.time.Unix()
 	a.orders.replace(o.ID, o)
 	return o
 }
 
-// move changes the status as an update may: it never goes back. A status that is the order's
-// already is no change.
-func (o *order) move(status string, second int64) *apiError {
+// changeStatus makes the status changes that an update allows, which never go
+// back. The current status is allowed and changes nothing.
+func (o *order) changeStatus(status string, second int64) *apiError {
 	if status == o.Status {
 		return nil
 	}
 	if !slices.Contains(o.nextStatuses(), status) {
 		return invalidRequest("", "status", fmt.Sprintf("The status of order %s cannot change from %s to %s.", o.ID, o.Status, status))
 	}
-	o.reach(status, second)
+	o.setStatus(status, second)
 	return nil
 }
 
-func (o *order) reach(status string, second int64) {
+func (o *order) setStatus(status string, second int64) {
 	o.Status = status
 	switch status {
 	case "canceled":
@@ -301,8 +301,8 @@ func (o *order) nextStatuses() []string {
 	return nil
 }
 
-// payOrder charges the order's amount. An order that costs nothing is paid
-// without a charge.
+// payOrder charges the order's amount. An order with amount 0 is paid without a
+// charge.
 func payOrder(c *call) (any, *apiError) {
 	old, failure := c.account.orders.find(c.id)
 	if failure != nil {
@@ -322,12 +322,12 @@ func payOrder(c *call) (any, *apiError) {
 	if failure := c.account.chargeOrder(c, &paid); failure != nil {
 		return nil, failure
 	}
-	paid.reach("paid", c.time.Unix())
+	paid.setStatus("paid", c.time.Unix())
 	return c.account.replaceOrder(c, &paid), nil
 }
 
-// chargeOrder charges the source or the customer that the parameters name, or
-// else the order's own customer.
+// chargeOrder charges the source or customer of the parameters, or the order's
+// own customer if there are none.
 func (a *account) chargeOrder(c *call, o *order) *apiError {
 	customer, source := c.params.string("customer"), c.params.string("source")
 	if customer == "" && source == "" {

@@ -18,15 +18,15 @@ import (
 // ordersVersion is the newest API version that has orders.
 const ordersVersion = "2020-08-27"
 
-// twoShirts costs 3500: 3000 for two of sku_1, and 500 to ship them.
+// twoShirts costs 3500: 3000 for two units of sku_1 and 500 for shipping.
 const twoShirts = "currency=usd&items[0][parent]=sku_1&items[0][quantity]=2&items[1][type]=shipping&items[1][amount]=500"
 
-// shop is a client of a new server that knows orders.
+// shop returns a client of a new server, with an API version that has orders.
 func shop(t testing.TB, opts ...stripetest.Option) *api {
 	return memory(t, opts...).with("Stripe-Version", ordersVersion)
 }
 
-// paidOrder is the id of one for twoShirts.
+// paidOrder creates and pays an order for twoShirts and returns its id.
 func (a *api) paidOrder() string {
 	a.t.Helper()
 	id := a.create("/v1/orders", twoShirts)
@@ -44,7 +44,7 @@ func TestOrderHasTheFieldsOfTheAPI(t *testing.T) {
 	require.Empty(t, cmp.Diff(r.body, a.get("/v1/orders/"+r.body["id"].(string))))
 }
 
-func TestOrderAnswersItsParameters(t *testing.T) {
+func TestOrderReturnsItsParameters(t *testing.T) {
 	a := shop(t, stripetest.WithClock(at(1700000000).read))
 	customer := a.create("/v1/customers", "")
 	got := a.post("/v1/orders", twoShirts+"&"+url.Values{

@@ -1,6 +1,6 @@
 package stripetest
 
-// outcome is what the network and the risk check said to a charge.
+// outcome is the result of the card network and the risk check for a charge.
 type outcome struct {
 	AdviceCode         null    `json:"advice_code"`
 	NetworkAdviceCode  null    `json:"network_advice_code"`
@@ -29,7 +29,7 @@ func newOutcome(token testToken) *outcome {
 	return o
 }
 
-// paymentMethod is a charge's payment_method_details.
+// paymentMethod is the payment_method_details of a charge.
 type paymentMethod struct {
 	Card cardDetails `json:"card"`
 	Type string      `json:"type"`

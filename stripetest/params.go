@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// maxDecimal is the most characters of a decimal.
+// maxDecimal is the maximum length of a decimal, in characters.
 const maxDecimal = 32
 
-// kind says whether v fits a parameter; name is the parameter's full name,
-// such as shipping[address][line1].
-type kind func(name string, v *value) *apiError
+// checker checks the value of a parameter and returns nil if it is valid. The
+// name is the parameter's full name, such as shipping[address][line1].
+type checker func(name string, v *value) *apiError
 
-// fields are the parameters of an operation, or of a hash within it.
-type fields map[string]kind
+// fields has the parameters of an operation, or of a hash within it.
+type fields map[string]checker
 
 func parseParams(encoded ...string) (*value, *apiError) {
 	params, err := parseForm(encoded...)
@@ -27,7 +27,7 @@ func parseParams(encoded ...string) (*value, *apiError) {
 	return params, nil
 }
 
-// check refuses what is unknown before it looks at what is known.
+// check first refuses unknown parameters and then checks the known ones.
 func (f fields) check(prefix string, v *value) *apiError {
 	for _, name := range v.names {
 		if f[name] == nil {
@@ -35,7 +35,7 @@ func (f fields) check(prefix string, v *value) *apiError {
 		}
 	}
 	for _, name := range v.names {
-		if failure := f[name](nested(prefix, name), v.below[name]); failure != nil {
+		if failure := f[name](nested(prefix, name), v.children[name]); failure != nil {
 			return failure
 		}
 	}
@@ -49,16 +49,16 @@ func nested(prefix, name string) string {
 	return prefix + "[" + name + "]"
 }
 
-// text may be empty, which unsets it.
+// text accepts any string. An empty one unsets the field.
 func text(name string, v *value) *apiError {
-	if v.below != nil {
+	if v.children != nil {
 		return invalidRequest("", name, "Invalid string: "+name+" must be a string")
 	}
 	return nil
 }
 
-// filled is a text that may not be empty.
-func filled(name string, v *value) *apiError {
+// nonEmpty accepts a string that is not empty.
+func nonEmpty(name string, v *value) *apiError {
 	if failure := text(name, v); failure != nil {
 		return failure
 	}
@@ -69,7 +69,7 @@ func filled(name string, v *value) *apiError {
 }
 
 func integer(name string, v *value) *apiError {
-	if failure := filled(name, v); failure != nil {
+	if failure := nonEmpty(name, v); failure != nil {
 		return failure
 	}
 	if _, err := strconv.ParseInt(v.text, 10, 64); err != nil {
@@ -78,8 +78,8 @@ func integer(name string, v *value) *apiError {
 	return nil
 }
 
-// atLeast is an integer that is not less than n.
-func atLeast(n int64) kind {
+// atLeast accepts an integer of n or more.
+func atLeast(n int64) checker {
 	return func(name string, v *value) *apiError {
 		if failure := integer(name, v); failure != nil {
 			return failure
@@ -91,9 +91,9 @@ func atLeast(n int64) kind {
 	}
 }
 
-// decimal is a number written with digits, and perhaps a sign and a point.
+// decimal accepts a number of digits with an optional sign and point.
 func decimal(name string, v *value) *apiError {
-	if failure := filled(name, v); failure != nil {
+	if failure := nonEmpty(name, v); failure != nil {
 		return failure
 	}
 	if _, ok := new(big.Rat).SetString(v.text); !ok || len(v.text) > maxDecimal || strings.Trim(v.text, "-.0123456789") != "" {
@@ -103,7 +103,7 @@ func decimal(name string, v *value) *apiError {
 }
 
 func boolean(name string, v *value) *apiError {
-	if failure := filled(name, v); failure != nil {
+	if failure := nonEmpty(name, v); failure != nil {
 		return failure
 	}
 	if v.text != "true" && v.text != "false" {
@@ -112,7 +112,7 @@ func boolean(name string, v *value) *apiError {
 	return nil
 }
 
-func oneOf(choices ...string) kind {
+func oneOf(choices ...string) checker {
 	return func(name string, v *value) *apiError {
 		if failure := text(name, v); failure != nil {
 			return failure
@@ -124,10 +124,10 @@ func oneOf(choices ...string) kind {
 	}
 }
 
-func hash(f fields) kind {
+func hash(f fields) checker {
 	return func(name string, v *value) *apiError {
 		switch {
-		case v.below != nil:
+		case v.children != nil:
 			return f.check(name, v)
 		case v.text == "":
 			return emptyParam(name)
@@ -137,8 +137,8 @@ func hash(f fields) kind {
 	}
 }
 
-// requiring is a hash that must hold some of its fields.
-func requiring(f fields, names ...string) kind {
+// requiring accepts a hash that has these fields.
+func requiring(f fields, names ...string) checker {
 	return func(name string, v *value) *apiError {
 		if failure := hash(f)(name, v); failure != nil {
 			return failure
@@ -152,27 +152,27 @@ func requiring(f fields, names ...string) kind {
 	}
 }
 
-// anyHash is a hash whose contents mean nothing here.
+// anyHash accepts any hash. The server ignores its contents.
 func anyHash(name string, v *value) *apiError {
-	if v.below == nil {
+	if v.children == nil {
 		return invalidRequest("", name, "Invalid object")
 	}
 	return nil
 }
 
-func list(element kind) kind {
+func list(element checker) checker {
 	return func(name string, v *value) *apiError {
-		if v.below == nil && v.text == "" {
+		if v.children == nil && v.text == "" {
 			return emptyParam(name)
 		}
-		if v.below == nil {
+		if v.children == nil {
 			return invalidRequest("", name, "Invalid array")
 		}
 		for _, index := range v.names {
 			if _, err := strconv.ParseUint(index, 10, 31); err != nil {
 				return invalidRequest("", name, "Invalid array")
 			}
-			if failure := element(nested(name, index), v.below[index]); failure != nil {
+			if failure := element(nested(name, index), v.children[index]); failure != nil {
 				return failure
 			}
 		}
@@ -180,24 +180,24 @@ func list(element kind) kind {
 	}
 }
 
-// atMost is a list of no more than n elements.
-func atMost(n int, k kind) kind {
+// atMost accepts a list of up to n elements.
+func atMost(n int, check checker) checker {
 	return func(name string, v *value) *apiError {
 		if len(v.names) > n {
 			return invalidRequest("", name, fmt.Sprintf("%s can have at most %d elements.", name, n))
 		}
-		return k(name, v)
+		return check(name, v)
 	}
 }
 
-// with are all these fields and more.
+// with returns the fields with more added.
 func (f fields) with(more fields) fields {
 	all := maps.Clone(f)
 	maps.Copy(all, more)
 	return all
 }
 
-// without are all these fields but some.
+// without returns the fields without the named ones.
 func (f fields) without(names ...string) fields {
 	rest := maps.Clone(f)
 	for _, name := range names {
@@ -206,17 +206,18 @@ func (f fields) without(names ...string) fields {
 	return rest
 }
 
-// orEmpty is a kind that an empty text unsets.
-func orEmpty(k kind) kind {
+// orEmpty also accepts an empty string, which unsets the field.
+func orEmpty(check checker) checker {
 	return func(name string, v *value) *apiError {
-		if v.below == nil && v.text == "" {
+		if v.children == nil && v.text == "" {
 			return nil
 		}
-		return k(name, v)
+		return check(name, v)
 	}
 }
 
-// required refuses params that lack one of these, written as they are sent.
+// required refuses params without one of the names, which are full names such
+// as default_price_data[currency].
 func required(params *value, names ...string) *apiError {
 	for _, name := range names {
 		if params.walk(splitName(name)) == nil {

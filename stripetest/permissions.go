@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// WithPermissions restricts a restricted key (rk_test_…, rk_live_…) to these
-// permissions, such as "charge_read" or "customer_write"; write includes read.
-// Used more than once for a key, the permissions add up; with none the key may
-// do nothing. A restricted key for which this option was not used may do
-// everything. Under [WithKeys] the key must be named there as well.
+// WithPermissions limits a restricted key (rk_test_…, rk_live_…) to these
+// permissions, such as "charge_read" or "customer_write". A write permission
+// includes read. If it is used more than once for a key, the permissions add
+// up. With no permissions the key may do nothing. Without this option a
+// restricted key may do everything. With [WithKeys], that option must list the
+// key too.
 //
-// The resources are account, charge (for refunds too), customer, product,
-// invoiceitem and order (for returns too).
+// The resources are account, charge (which includes refunds), customer,
+// product, invoiceitem and order (which includes returns).
 func WithPermissions(key string, permissions ...string) Option {
 	return func(s *Server) {
 		if s.permissions == nil {
@@ -28,7 +29,7 @@ func WithPermissions(key string, permissions ...string) Option {
 	}
 }
 
-// permit refuses what the key is not allowed to do.
+// permit refuses a request that its key has no permission for.
 func (s *Server) permit(c *call) *apiError {
 	key := apiKey(c.request)
 	allowed, restricted := s.permissions[key]
@@ -50,7 +51,8 @@ func (s *Server) permit(c *call) *apiError {
 	return notPermitted(key, c.account.profile.ID, read)
 }
 
-// permissionResource is what a permission calls the resource of a route.
+// permissionResource returns the resource name that permissions use for a
+// route.
 func permissionResource(pattern string) string {
 	resource, _, _ := strings.Cut(strings.TrimPrefix(pattern, "/v1/"), "/")
 	switch resource {

@@ -13,7 +13,7 @@ func TestRestrictedKeyMayDoWhatItsPermissionsSay(t *testing.T) {
 	tests := map[string]struct {
 		permissions  []string
 		method, path string
-		missing      string // the permission that is named; empty: allowed
+		missing      string // the permission that the error names; empty: allowed
 	}{
 		"read":              {[]string{"charge_read"}, "GET", "/v1/charges", ""},
 		"read one":          {[]string{"charge_read"}, "GET", "/v1/charges/ch_x", ""},

@@ -49,28 +49,28 @@ type packageDimensions struct {
 	Width  float64 `json:"width"`
 }
 
-// price is what is known of a price that was made along with something else:
-// prices are no resource here.
+// price is a price that was created with another object. This server has no
+// prices as a resource.
 type price struct {
 	currency   string
 	product    string
-	unitAmount string // a decimal, empty if the customer chooses
+	unitAmount string // a decimal; empty if the customer chooses the amount
 }
 
 func productFields() fields {
 	return fields{
 		"active":               boolean,
-		"attributes":           orEmpty(atMost(maxAttributes, list(filled))),
+		"attributes":           orEmpty(atMost(maxAttributes, list(nonEmpty))),
 		"caption":              text,
-		"deactivate_on":        orEmpty(list(filled)),
+		"deactivate_on":        orEmpty(list(nonEmpty)),
 		"default_price_data":   hash(defaultPriceFields()),
 		"description":          text,
 		"expand":               list(text),
-		"id":                   filled,
-		"images":               orEmpty(atMost(maxImages, list(filled))),
-		"marketing_features":   orEmpty(atMost(maxFeatures, list(requiring(fields{"name": filled}, "name")))),
+		"id":                   nonEmpty,
+		"images":               orEmpty(atMost(maxImages, list(nonEmpty))),
+		"marketing_features":   orEmpty(atMost(maxFeatures, list(requiring(fields{"name": nonEmpty}, "name")))),
 		"metadata":             metadata,
-		"name":                 filled,
+		"name":                 nonEmpty,
 		"package_dimensions":   orEmpty(requiring(dimensionFields(), "height", "length", "weight", "width")),
 		"shippable":            boolean,
 		"statement_descriptor": text,
@@ -91,7 +91,7 @@ func dimensionFields() fields {
 
 func defaultPriceFields() fields {
 	return fields{
-		"currency":            filled,
+		"currency":            nonEmpty,
 		"currency_options":    anyHash,
 		"custom_unit_amount":  requiring(fields{"enabled": boolean, "maximum": integer, "minimum": integer, "preset": integer}, "enabled"),
 		"metadata":            metadata,
@@ -103,7 +103,7 @@ func defaultPriceFields() fields {
 }
 
 func productFilters() fields {
-	return fields{"active": boolean, "ids": list(filled), "shippable": boolean, "url": filled}
+	return fields{"active": boolean, "ids": list(nonEmpty), "shippable": boolean, "url": nonEmpty}
 }
 
 func newProducts(delay func(string) time.Duration) *collection[product] {
@@ -157,7 +157,7 @@ func checkDefaultPrice(params, data *value) *apiError {
 	return nil
 }
 
-// newProduct is the product that the parameters describe.
+// newProduct makes the product that the parameters describe.
 func newProduct(c *call) *product {
 	created := &product{
 		ID:                c.params.string("id"),
@@ -177,7 +177,7 @@ func newProduct(c *call) *product {
 	return created
 }
 
-// set changes the fields that were sent.
+// set changes the fields whose parameters were sent.
 func (p *product) set(c *call) {
 	params := c.params
 	params.setBoolean(&p.Active, "active")
@@ -221,7 +221,7 @@ func newPackageDimensions(params *value) *packageDimensions {
 	return &packageDimensions{number("height"), number("length"), number("weight"), number("width")}
 }
 
-// newPrice is what default_price_data or price_data describe.
+// newPrice makes the price that default_price_data or price_data describes.
 func newPrice(data *value, product string) price {
 	amount := data.string("unit_amount_decimal")
 	if data.has("unit_amount") {
@@ -230,7 +230,7 @@ func newPrice(data *value, product string) price {
 	return price{currency: data.string("currency"), product: product, unitAmount: amount}
 }
 
-// addPrice keeps a price, and returns the id it gives it.
+// addPrice stores a price under a new id and returns the id.
 func (a *account) addPrice(p price) string {
 	id := newID("price_1", 23)
 	a.prices[id] = p
@@ -251,7 +251,7 @@ func updateProduct(c *call) (any, *apiError) {
 	return &changed, nil
 }
 
-// listProducts refuses ids together with a cursor.
+// listProducts refuses the ids parameter together with a cursor.
 func listProducts(c *call) (any, *apiError) {
 	for _, cursor := range []string{"starting_after", "ending_before"} {
 		if c.params.has("ids") && c.params.has(cursor) {

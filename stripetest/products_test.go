@@ -34,7 +34,7 @@ func productForm() url.Values {
 	}
 }
 
-func TestProductAnswersItsParameters(t *testing.T) {
+func TestProductReturnsItsParameters(t *testing.T) {
 	form := productForm()
 	form.Set("id", "shirt-1")
 	form.Set("default_price_data[currency]", "usd")

@@ -14,36 +14,37 @@ const (
 	minSubstring = 3 // characters
 )
 
-// searchQuery is a parsed query: all of its clauses must hold, or any.
+// searchQuery is a parsed query. Either all of its clauses must hold, or any of
+// them.
 type searchQuery struct {
 	clauses []clause
 	any     bool
 }
 
-// clause compares one field. Of a metadata field, key is the key.
+// clause compares one field. For the field metadata, key is the metadata key.
 type clause struct {
 	field, key string
 	operator   string
-	text       string // empty with null
-	number     int64  // of a number field
+	text       string // empty for null
+	number     int64  // for a number field
 	null       bool
 	negated    bool
 }
 
-// fieldType says how a field can be searched.
+// fieldType is how a field can be searched.
 type fieldType int
 
 const (
 	tokenField  fieldType = iota // by its whole value
-	textField                    // and by a part of it
-	numberField                  // and by size
+	textField                    // by its whole value or a part of it
+	numberField                  // by comparison of numbers
 )
 
-// parseQuery reads the search language of the API for these fields.
+// parseQuery parses Stripe's search query language for these fields.
 func parseQuery(text string, fields map[string]fieldType) (searchQuery, error) {
 	p := &queryParser{rest: text}
 	var query searchQuery
-	joined := "" // the word that joins the clauses, once there is one
+	joined := "" // the connective of the clauses, once there is one
 	for {
 		clause, err := p.clause(fields)
 		if err != nil {
@@ -64,7 +65,7 @@ func parseQuery(text string, fields map[string]fieldType) (searchQuery, error) {
 }
 
 type queryParser struct {
-	rest string // what is still to be read
+	rest string // the unread part
 }
 
 func (p *queryParser) limit(query searchQuery) error {
@@ -74,8 +75,8 @@ func (p *queryParser) limit(query searchQuery) error {
 	return nil
 }
 
-// connective reads what stands between two clauses, "" at the end. A space
-// alone is AND.
+// connective reads AND or OR between two clauses. It returns "" at the end. A
+// space alone means AND.
 func (p *queryParser) connective() (string, error) {
 	trimmed := strings.TrimLeft(p.rest, " \t\r\n")
 	if trimmed == "" {
@@ -162,7 +163,8 @@ func (p *queryParser) operator(c *clause) error {
 	return fmt.Errorf("field %q must be followed by one of : ~ > < >= <=", c.field)
 }
 
-// value reads a quoted text or a bare word, of which null means no value.
+// value reads a quoted string or a bare word. The word null means that the
+// field has no value.
 func (p *queryParser) value(c *clause) error {
 	if strings.HasPrefix(p.rest, `"`) || strings.HasPrefix(p.rest, "'") {
 		var err error
@@ -184,8 +186,8 @@ func (p *queryParser) value(c *clause) error {
 	return nil
 }
 
-// quoted reads a text in either kind of quotes, in which a backslash takes the
-// next character as it is.
+// quoted reads a string in single or double quotes. A backslash escapes the
+// next character.
 func (p *queryParser) quoted() (string, error) {
 	if p.rest == "" || p.rest[0] != '"' && p.rest[0] != '\'' {
 		return "", fmt.Errorf("a quoted text is expected at %q", p.rest)
@@ -207,7 +209,7 @@ func (p *queryParser) quoted() (string, error) {
 	return "", fmt.Errorf("a closing %c is missing", quote)
 }
 
-// check says whether the comparison is one that the field knows.
+// check returns an error if the field does not support the comparison.
 func (c *clause) check(kind fieldType) error {
 	switch {
 	case c.null && c.operator != ":":
@@ -230,7 +232,8 @@ func (c *clause) check(kind fieldType) error {
 	return nil
 }
 
-// matches evaluates the query; value looks up what a clause compares.
+// matches evaluates the query. The argument returns the value that a clause
+// compares.
 func (q searchQuery) matches(value func(clause) operand) bool {
 	if q.any {
 		return slices.ContainsFunc(q.clauses, func(c clause) bool { return c.matches(value(c)) })
@@ -238,7 +241,7 @@ func (q searchQuery) matches(value func(clause) operand) bool {
 	return !slices.ContainsFunc(q.clauses, func(c clause) bool { return !c.matches(value(c)) })
 }
 
-// operand is the value of a field. An empty text is null.
+// operand is the value of a field. An empty text means null.
 type operand struct {
 	text    string
 	number  int64
@@ -249,7 +252,7 @@ func (c clause) matches(value operand) bool {
 	return c.holds(value) != c.negated
 }
 
-// holds compares texts whatever their case.
+// holds evaluates the comparison, without regard to case.
 func (c clause) holds(value operand) bool {
 	missing := !value.numeric && value.text == ""
 	switch {

@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// defaultLog is how many requests are kept unless [WithRequestLog] says.
+// defaultLog is the default of [WithRequestLog].
 const defaultLog = 10_000
 
-// Request is a request that the server has dealt with.
+// Request is a record of a request that the server has handled.
 type Request struct {
 	Method string
 	Path   string      // without the query, unescaped
-	Query  url.Values  // of the URL
-	Form   url.Values  // of the body, if it was form-encoded
-	Header http.Header // without Authorization: a key is never kept
+	Query  url.Values  // query parameters of the URL
+	Form   url.Values  // parameters of the body; empty if it was not form-encoded
+	Header http.Header // without Authorization, so that no key is recorded
 
-	Status    int       // of the response; 0 if none was sent
-	RequestID string    // the Request-Id header of the response
-	Time      time.Time // by the server's clock: the created of what it created
+	Status    int       // HTTP status of the response; 0 if none was sent
+	RequestID string    // Request-Id header of the response
+	Time      time.Time // by the server's clock; objects that it created have this time
 }
 
-// WithRequestLog sets how many requests [Server.Requests] keeps, the newest
-// ones: 10,000 by default, 0 for none. The counts are of all requests.
+// WithRequestLog sets how many of the newest requests [Server.Requests]
+// returns. The default is 10,000; 0 means none. It does not affect the counts.
 func WithRequestLog(n int) Option {
 	return func(s *Server) { s.logSize = max(n, 0) }
 }
 
-// Requests returns the newest requests, oldest of them first, refused ones
-// included: all of them, up to 10,000 or what [WithRequestLog] says. The
-// result is a copy.
+// Requests returns the newest requests in the order in which they were handled:
+// up to 10,000, unless [WithRequestLog] sets another number. Refused requests
+// are included. The result is a copy.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
-func (s *Server) record(c *call, body []byte, a *answer) {
+func (s *Server) record(c *call, body []byte, resp *response) {
 	header := c.request.Header.Clone()
 	maps.DeleteFunc(header, func(name string, _ []string) bool {
 		return strings.EqualFold(name, "Authorization")
@@ -62,18 +62,18 @@ func (s *Server) record(c *call, body []byte, a *answer) {
 		Time:      c.time,
 	}
 	if isForm(c.request) {
-		// What is malformed was answered with an error; the rest is kept.
+		// A malformed body has got an error response. Its valid part is recorded.
 		record.Form, _ = url.ParseQuery(string(body))
 	}
-	if _, some := a.sent(); some && a.err == nil {
-		record.Status = a.status
+	if _, ok := resp.sent(); ok && resp.err == nil {
+		record.Status = resp.status
 	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.add(c.routeName(), c.time)
 	s.requests = append(s.requests, record)
-	if len(s.requests) > 2*s.logSize { // half of them at a time: each is moved once
+	if len(s.requests) > 2*s.logSize { // dropping half at a time moves each request once
 		s.requests = append(s.requests[:0:0], s.requests[len(s.requests)-s.logSize:]...)
 	}
 }

@@ -39,14 +39,14 @@ type cardReversal struct {
 func refundFields() fields {
 	return fields{
 		"amount":                 atLeast(1),
-		"charge":                 filled,
-		"currency":               filled,
-		"customer":               filled,
+		"charge":                 nonEmpty,
+		"currency":               nonEmpty,
+		"customer":               nonEmpty,
 		"expand":                 list(text),
 		"instructions_email":     text,
 		"metadata":               metadata,
 		"origin":                 oneOf("customer_balance"),
-		"payment_intent":         filled,
+		"payment_intent":         nonEmpty,
 		"reason":                 oneOf("duplicate", "fraudulent", "requested_by_customer"),
 		"refund_application_fee": boolean,
 		"reverse_transfer":       boolean,
@@ -54,7 +54,7 @@ func refundFields() fields {
 }
 
 func refundFilters() fields {
-	return fields{"charge": filled, "payment_intent": filled}
+	return fields{"charge": nonEmpty, "payment_intent": nonEmpty}
 }
 
 func newRefunds(delay func(string) time.Duration) *collection[refund] {
@@ -64,7 +64,7 @@ func newRefunds(delay func(string) time.Duration) *collection[refund] {
 	})
 }
 
-// createRefund refunds what is left of a charge, or a part of it.
+// createRefund refunds all that is left of a charge, or a part of it.
 func createRefund(c *call) (any, *apiError) {
 	c.account.expireCharges(c.time)
 	ch, failure := refundedCharge(c)
@@ -83,8 +83,8 @@ func createRefund(c *call) (any, *apiError) {
 	return created, nil
 }
 
-// refundedCharge is the charge that the parameters name: in the path, by its
-// id, or by its payment intent, of which it is the newest.
+// refundedCharge returns the charge to refund: the one in the path, the one
+// with the id in the parameters, or the newest one of the payment intent.
 func refundedCharge(c *call) (*charge, *apiError) {
 	if c.id != "" {
 		return c.account.charges.find(c.id)
@@ -111,8 +111,8 @@ func refundedCharge(c *call) (*charge, *apiError) {
 
 func (ch *charge) unrefunded() int64 { return ch.Amount - ch.AmountRefunded }
 
-// checkRefund allows a charge that was not captured no more than a release of
-// all of it.
+// checkRefund refuses to refund an uncaptured charge in part: it can only be
+// released as a whole.
 func (ch *charge) checkRefund(amount int64) *apiError {
 	switch {
 	case ch.Status != "succeeded":
@@ -130,7 +130,7 @@ func (ch *charge) checkRefund(amount int64) *apiError {
 	return nil
 }
 
-// newRefund is a refund that has succeeded.
+// newRefund makes a refund that has succeeded.
 func newRefund(ch *charge, amount, created int64) *refund {
 	r := &refund{
 		ID:                 newID("re_3", 22),
@@ -152,15 +152,15 @@ func newRefund(ch *charge, amount, created int64) *refund {
 	return r
 }
 
-// addRefund stores a refund that the charge has enough left for, and the
-// charge as it is afterwards, which it returns.
+// addRefund stores a refund and the charge with the refund added, and returns
+// that charge. The caller has checked the amount.
 func (a *account) addRefund(ch *charge, r *refund) *charge {
 	a.refunds.add(r.ID, r.Created, r)
 	return a.refundsChanged(ch, r.Amount)
 }
 
-// refundsChanged stores a charge of which more is refunded, or less, or whose
-// refunds look different.
+// refundsChanged stores a charge after one of its refunds was added or changed.
+// The argument more is added to the refunded amount; it may be negative.
 func (a *account) refundsChanged(ch *charge, more int64) *charge {
 	changed := *ch
 	changed.AmountRefunded += more
@@ -183,7 +183,8 @@ func updateRefund(c *call) (any, *apiError) {
 	return &changed, nil
 }
 
-// cancelRefund gives back to the charge what the refund took.
+// cancelRefund cancels a refund and subtracts it from the charge's refunded
+// amount.
 func cancelRefund(c *call) (any, *apiError) {
 	r, failure := c.account.refunds.find(c.id)
 	if failure != nil {
@@ -199,7 +200,7 @@ func cancelRefund(c *call) (any, *apiError) {
 	return &changed, nil
 }
 
-// replaceRefund stores a changed refund, in its charge too.
+// replaceRefund stores a changed refund and updates its charge.
 func (a *account) replaceRefund(r *refund, more int64) {
 	a.refunds.replace(r.ID, r)
 	if ch, ok := a.charges.get(r.Charge); ok {

@@ -24,7 +24,7 @@ func TestRefundHasTheFieldsOfTheAPI(t *testing.T) {
 	require.Empty(t, cmp.Diff(r.body, a.get("/v1/refunds/"+r.body["id"].(string))))
 }
 
-func TestRefundAnswersItsParameters(t *testing.T) {
+func TestRefundReturnsItsParameters(t *testing.T) {
 	a := memory(t, stripetest.WithClock(at(1700000000).read))
 	charge := a.charge("source=tok_visa")
 	form := url.Values{
@@ -82,7 +82,7 @@ func TestRefundByPaymentIntentIsOfItsNewestCharge(t *testing.T) {
 	}
 }
 
-// ids are those of a list within an object.
+// ids returns the ids of a list within an object.
 func ids(list map[string]any) []string {
 	found := []string{}
 	for _, object := range list["data"].([]any) {
@@ -118,8 +118,8 @@ func TestRefundOfAnUncapturedChargeCancelsIt(t *testing.T) {
 
 func TestRefundIsRefused(t *testing.T) {
 	tests := map[string]struct {
-		charge string // what is created
-		done   string // a refund of it before, empty for none
+		charge string // additional parameters of the charge
+		done   string // parameters of an earlier refund; empty: none
 		refusal
 	}{
 		"over the amount":    {"", "", refusal{form: "charge=OBJ&amount=2000", param: "amount", message: "Refund amount ($20.00) is greater than unrefunded amount on charge ($10.00)"}},

@@ -8,15 +8,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// refusal is a request that is answered with an error.
+// refusal is a request and the error that it must get.
 type refusal struct {
 	method, path, form string
 	status             int
 	code, param        string
-	message            string // its beginning
+	message            string // the beginning of the message
 }
 
-// refuse sends it; OBJ in the request and in the message stands for id.
+// refuse sends the request and checks the error. OBJ in the request and the
+// message stands for id.
 func (want refusal) refuse(t *testing.T, a *api, id string) {
 	t.Helper()
 	with := func(text string) string { return strings.ReplaceAll(text, "OBJ", id) }
@@ -37,13 +38,13 @@ func (want refusal) refuse(t *testing.T, a *api, id string) {
 	}
 }
 
-// create posts a form and returns the id of what it made.
+// create posts a form and returns the id of the new object.
 func (a *api) create(path, form string) string {
 	a.t.Helper()
 	return a.post(path, form)["id"].(string)
 }
 
-// del requires success and returns what is left.
+// del deletes an object and returns the response body.
 func (a *api) del(path string) map[string]any {
 	a.t.Helper()
 	r := a.do("DELETE", path, "")
@@ -51,7 +52,7 @@ func (a *api) del(path string) map[string]any {
 	return r.body
 }
 
-// whole is an amount or a count of a decoded object.
+// whole returns an integer of a decoded object.
 func whole(object map[string]any, field string) int64 {
 	n, _ := object[field].(float64)
 	return int64(n)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// handler runs under the account's lock, with parameters that fit the route's
-// fields. What it returns must never change afterwards.
+// handler executes a request. It runs under the account's lock, with parameters
+// that have been checked. Its result must never be modified afterwards.
 type handler func(*call) (any, *apiError)
 
 type route struct {
@@ -17,10 +17,11 @@ type route struct {
 	pattern string
 	params  fields
 	handle  handler
-	legacy  bool // unknown to the newer API versions
+	legacy  bool // newer API versions do not have it
 }
 
-// routes is the table of operations. Where two patterns fit, the first counts.
+// routes returns the table of operations. If two patterns match a path, the
+// first one is used.
 func routes() []route {
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	expandable := fields{"expand": list(text)}
@@ -69,18 +70,19 @@ func routes() []route {
 		{post, "/v1/orders/{id}", orderUpdateFields(), updateOrder, true},
 		{post, "/v1/orders/{id}/pay", orderPayFields(), payOrder, true},
 		{post, "/v1/orders/{id}/returns", orderReturnFields(), returnOrder, true},
-		{get, "/v1/order_returns", listFields(fields{"order": filled}), listing(orderReturns), true},
+		{get, "/v1/order_returns", listFields(fields{"order": nonEmpty}), listing(orderReturns), true},
 		{get, "/v1/order_returns/{id}", expandable, retrieval(orderReturns), true},
 	}
 }
 
-// account is the data of one account in one mode: a collection a resource.
+// account is the data of one account in one mode, with a collection for each
+// resource.
 type account struct {
 	live    bool
 	profile *accountObject
 	replays replays // guarded by the server's mu
 
-	mu           sync.RWMutex // guards what follows
+	mu           sync.RWMutex // guards the fields below
 	charges      *collection[charge]
 	customers    *collection[customer]
 	products     *collection[product]
@@ -89,8 +91,8 @@ type account struct {
 	orders       *collection[order]
 	orderReturns *collection[orderReturn]
 	prices       map[string]price // by id
-	finalized    map[string]bool  // ids of invoices
-	undated      map[string]bool  // ids of objects seeded so
+	finalized    map[string]bool  // ids of finalized invoices
+	undated      map[string]bool  // ids of objects that were seeded as undated
 }
 
 func newAccount(profile *accountObject, live bool, delay func(object string) time.Duration) *account {
@@ -117,7 +119,8 @@ func invoiceItems(a *account) *collection[invoiceItem] { return a.invoiceItems }
 func orders(a *account) *collection[order]             { return a.orders }
 func orderReturns(a *account) *collection[orderReturn] { return a.orderReturns }
 
-// retrieval answers with the object that the path names.
+// retrieval returns a handler that responds with the object that the path
+// names.
 func retrieval[T any](from func(*account) *collection[T]) handler {
 	return func(c *call) (any, *apiError) {
 		object, failure := from(c.account).find(c.id)
@@ -128,7 +131,8 @@ func retrieval[T any](from func(*account) *collection[T]) handler {
 	}
 }
 
-// listing answers with a page of the objects that the parameters select.
+// listing returns a handler that responds with a page of the objects that the
+// parameters select.
 func listing[T any](from func(*account) *collection[T]) handler {
 	return func(c *call) (any, *apiError) {
 		objects := from(c.account)
@@ -144,15 +148,15 @@ func listed[T any](c *call, objects *collection[T], q query) (any, *apiError) {
 	return &listObject{Object: "list", Data: data, HasMore: more, URL: c.path}, nil
 }
 
-// deletedObject is what is left of an object.
+// deletedObject is the JSON object for a deleted object.
 type deletedObject struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
 	Deleted bool   `json:"deleted"`
 }
 
-// deletion removes the object that the path names, unless check, which may be
-// nil, refuses.
+// deletion returns a handler that deletes the object that the path names. If
+// check is not nil, it can refuse the deletion.
 func deletion[T any](from func(*account) *collection[T], check func(*account, *T) *apiError) handler {
 	return func(c *call) (any, *apiError) {
 		objects := from(c.account)
@@ -170,7 +174,7 @@ func deletion[T any](from func(*account) *collection[T], check func(*account, *T
 	}
 }
 
-// match finds the route of an escaped path, and the id in it.
+// match returns the route for an escaped path and the id in the path.
 func (s *Server) match(method, path string) (found route, id string, ok bool) {
 	for _, route := range s.routes {
 		if route.method != method {
@@ -183,8 +187,8 @@ func (s *Server) match(method, path string) (found route, id string, ok bool) {
 	return route{}, "", false
 }
 
-// matchPattern compares segment by segment; {id} takes any one segment that is
-// not empty. An escaped slash is part of an id and leads nowhere else.
+// matchPattern compares path and pattern by segment. {id} matches any segment
+// that is not empty. An escaped slash is part of an id.
 func matchPattern(pattern, path string) (id string, ok bool) {
 	for {
 		want, patternRest, more := strings.Cut(pattern, "/")

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// WithSearchDelay makes searches miss objects that were created less than
-// delay ago, by the server's clock, as the index of the real service lags. The
-// default is no delay. What an update changes is searchable at once.
+// WithSearchDelay makes searches omit objects that were created less than delay
+// ago by the server's clock, since the search index of the real service lags.
+// The default is no delay. Updates and deletions are visible to searches at
+// once.
 func WithSearchDelay(delay time.Duration) Option {
 	return func(s *Server) { s.searchDelay = delay }
 }
 
-// searchObject is the envelope of search results.
+// searchObject is the JSON object around a page of search results.
 type searchObject struct {
 	Object   string  `json:"object"`
 	Data     any     `json:"data"`
@@ -26,12 +27,13 @@ type searchObject struct {
 }
 
 func searchParams() fields {
-	return fields{"expand": list(text), "limit": integer, "page": filled, "query": filled}
+	return fields{"expand": list(text), "limit": integer, "page": nonEmpty, "query": nonEmpty}
 }
 
-// searchIndex is how the objects of a resource can be searched.
+// searchIndex defines the fields by which the objects of a resource can be
+// searched.
 type searchIndex[T any] struct {
-	fields   map[string]searchField[T] // but for metadata
+	fields   map[string]searchField[T] // all but metadata
 	metadata func(*T) map[string]string
 }
 
@@ -48,7 +50,7 @@ func searchFlag[T any](of func(*T) bool) searchField[T] {
 	return searchField[T]{tokenField, func(object *T) operand { return operand{text: strconv.FormatBool(of(object))} }}
 }
 
-// searchText is a field of either text kind.
+// searchText makes a field of type tokenField or textField.
 func searchText[T any](kind fieldType, of func(*T) *string) searchField[T] {
 	return searchField[T]{kind, func(object *T) operand { return operand{text: deref(of(object))} }}
 }
@@ -108,7 +110,8 @@ func (index searchIndex[T]) operand(object *T, c clause) operand {
 	return index.fields[c.field].value(object)
 }
 
-// searching answers with the objects that a query selects, newest first.
+// searching returns a handler that responds with the objects that match a
+// query, newest first.
 func searching[T any](from func(*account) *collection[T], index searchIndex[T]) handler {
 	types := index.types()
 	return func(c *call) (any, *apiError) {
@@ -130,7 +133,7 @@ func searching[T any](from func(*account) *collection[T], index searchIndex[T]) 
 	}
 }
 
-// searchPage collects a page of what matches, of the objects that are indexed.
+// searchPage collects a page of the matching objects that are indexed already.
 func searchPage[T any](c *call, entries iter.Seq[*entry[T]], matches func(*T) bool) *searchObject {
 	limit := int(min(max(c.params.integer("limit", defaultLimit), 1), maxLimit))
 	indexed := c.time.Add(-c.server.searchDelay).Unix()
@@ -152,13 +155,14 @@ func searchPage[T any](c *call, entries iter.Seq[*entry[T]], matches func(*T) bo
 	return result
 }
 
-// pageToken names the page of a query that comes after an object's place.
+// pageToken returns the token of the page of a query that follows the object
+// with this key.
 func pageToken(query string, last key) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%x.%d.%d", queryHash(query), last.created, last.seq))
 }
 
-// pageSpan is where the objects of a page lie, anywhere for the first one. A
-// page of another query is refused.
+// pageSpan returns the keys of the objects that a page can have: all of them
+// for the first page. It refuses the token of another query.
 func pageSpan(query, token string) (span, *apiError) {
 	if token == "" {
 		return everything, nil

@@ -15,7 +15,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// found returns the descriptions (or names) of what a search finds.
+// found returns the descriptions (or names) of the objects that a search
+// returns.
 func (a *api) found(path, query string) []string {
 	a.t.Helper()
 	result := a.get(path + "?" + url.Values{"query": {query}}.Encode())
@@ -168,7 +169,7 @@ func TestSearchPagesToTheEnd(t *testing.T) {
 			break
 		}
 		query.Set("page", result["next_page"].(string))
-		a.charge("source=tok_visa") // what is new does not shift the pages
+		a.charge("source=tok_visa") // a new object does not shift the later pages
 	}
 	require.Empty(t, cmp.Diff(want, got))
 

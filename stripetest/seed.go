@@ -10,41 +10,45 @@ import (
 	"time"
 )
 
-// Seeding says what [Server.Seed] stores. The zero value is one object, now.
+// Seeding says which objects [Server.Seed] stores. The zero value is one
+// object, created now.
 type Seeding struct {
-	// Count is how many objects; 0 means 1.
+	// Count is the number of objects. 0 means 1.
 	Count int
-	// First is when the first one was created, to the second. Zero means now,
-	// by the server's clock.
+	// First is the time of the first object. Zero means now, by the server's
+	// clock. Created timestamps are truncated to the second.
 	First time.Time
-	// Every is the time from one to the next, 0 for all in one second. It may
-	// be less than a second, and may be negative.
+	// Every is the time between two objects. 0 gives all of them the same
+	// second. It may be less than a second, or negative.
 	Every time.Duration
-	// Params are those of the request that would create the object, such as
-	// {"amount": {"500"}, "currency": {"eur"}, "source": {"tok_visa"}}. Nil
-	// means the fewest that do; refunds have no such.
+	// Params are the parameters of the request that would create the object,
+	// such as {"amount": {"500"}, "currency": {"eur"}, "source": {"tok_visa"}}.
+	// Nil means the minimum that the API requires. Refunds need Params with a
+	// charge.
 	Params url.Values
-	// Undated objects show null for their created (or date). Lists keep them
-	// where First and Every put them, and find them by it.
+	// Undated makes responses show null as the objects' created timestamp (date
+	// for invoice items). Lists still order and filter the objects by the times
+	// that First and Every give.
 	Undated bool
-	// Account is the connected account; empty means the keys' own.
+	// Account is the id of a connected account. Empty means the account that
+	// the API keys belong to.
 	Account string
-	// Live is for live mode instead of test mode.
+	// Live selects live mode. The default is test mode.
 	Live bool
 }
 
-// Seed stores objects without requests, with whatever created timestamps a
-// test needs, and returns their ids in the order of creation. The path is that
-// of the resource: /v1/charges, /v1/customers, /v1/products, /v1/refunds,
-// /v1/invoiceitems or /v1/orders.
+// Seed stores objects without requests, with any created timestamps, and
+// returns their ids in the order of creation. The path is that of the resource:
+// /v1/charges, /v1/customers, /v1/products, /v1/refunds, /v1/invoiceitems or
+// /v1/orders.
 //
 //	server.Seed("/v1/charges", stripetest.Seeding{Count: 1_000_000, First: start, Every: time.Second})
 //
-// The first object is created as by a request at that time; the others are
-// copies of it with their own id and time, which change nothing else: the
-// charge of seeded refunds shows the first of them alone. A million charges
-// take about 0.7 GB and a second or two. Nothing is recorded or counted. Seed
-// panics if the API would refuse the request.
+// The first object is created as if by a request at that time. The others are
+// copies of it with their own id and time. A copy has no effect on other
+// objects: a charge shows only the first of its seeded refunds. A million
+// charges take about 0.7 GB of memory and one or two seconds. Seed does not
+// record or count anything. It panics if the API would refuse the request.
 func (s *Server) Seed(path string, seeding Seeding) []string {
 	route, _, ok := s.match(http.MethodPost, path)
 	if !ok {
@@ -69,12 +73,12 @@ func (s *Server) Seed(path string, seeding Seeding) []string {
 	}
 	ids := a.copies(path, seededID(first, failure), seeding)
 	if seeding.Undated {
-		a.leaveUndated(ids)
+		a.markUndated(ids)
 	}
 	return ids
 }
 
-// fill decodes the parameters, or the fewest that the path needs.
+// fill decodes the parameters, or the minimum that the path requires.
 func (seeding Seeding) fill(params *value, path string) error {
 	form := seeding.Params.Encode()
 	if seeding.Params == nil {
@@ -96,7 +100,8 @@ func (seeding Seeding) fill(params *value, path string) error {
 	return err
 }
 
-// seededID is the id of the object created, the charge's if it was declined.
+// seededID returns the id of the created object, or of the failed charge if the
+// card was declined.
 func seededID(object any, failure *apiError) string {
 	if failure != nil {
 		return failure.Charge
@@ -104,7 +109,8 @@ func seededID(object any, failure *apiError) string {
 	return newTree(object).(*tree).text("id")
 }
 
-// copies stores the copies of an object and returns all ids, its own first.
+// copies stores the copies of an object and returns all ids, beginning with
+// that of the object.
 func (a *account) copies(path, id string, seeding Seeding) []string {
 	switch path {
 	case "/v1/charges":
@@ -136,11 +142,11 @@ func (a *account) copies(path, id string, seeding Seeding) []string {
 	panic(fmt.Sprintf("stripetest: %s cannot be seeded", path))
 }
 
-// copyBlock is how many copies are allocated together.
+// copyBlock is the number of copies that are allocated together.
 const copyBlock = 1024
 
-// copyObjects stores copies of an object, each with the id and second that set
-// gives it.
+// copyObjects stores copies of an object. The function set sets the id and the
+// second of each copy.
 func copyObjects[T any](objects *collection[T], id string, seeding Seeding, set func(object *T, id string, second int64)) []string {
 	first, _ := objects.get(id)
 	prefix := id[:strings.IndexByte(id, '_')+1]
@@ -163,7 +169,7 @@ func copyObjects[T any](objects *collection[T], id string, seeding Seeding, set 
 	return ids
 }
 
-// expect makes room for n more ids at once, if they are many.
+// expect makes room for n more ids if n is larger than the collection.
 func (c *collection[T]) expect(n int) {
 	if n <= len(c.byID) {
 		return
@@ -173,7 +179,7 @@ func (c *collection[T]) expect(n int) {
 	c.byID = byID
 }
 
-// quickID is an id of a length for the many that are made at once.
+// quickID returns an id of the given length. It is faster than newID.
 func quickID(prefix string, length int) string {
 	var id strings.Builder
 	id.Grow(length)
@@ -189,7 +195,7 @@ func quickID(prefix string, length int) string {
 	return id.String()
 }
 
-func (a *account) leaveUndated(ids []string) {
+func (a *account) markUndated(ids []string) {
 	if a.undated == nil {
 		a.undated = make(map[string]bool)
 	}
@@ -198,12 +204,12 @@ func (a *account) leaveUndated(ids []string) {
 	}
 }
 
-// undate hides when the undated objects of an answer were created.
-func (a *account) undate(answer any) {
+// undate removes the created timestamps of the undated objects in a response.
+func (a *account) undate(response any) {
 	if len(a.undated) == 0 {
 		return
 	}
-	eachObject(answer, func(object *tree) {
+	eachObject(response, func(object *tree) {
 		if !a.undated[object.text("id")] {
 			return
 		}

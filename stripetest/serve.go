@@ -13,51 +13,51 @@ import (
 
 const headerVersion = "Stripe-Version"
 
-// call is one request on its way through a handler.
+// call is the state of one request while the server handles it.
 type call struct {
 	server    *Server
 	request   *http.Request
 	requestID string
 	method    string
-	path      string // as it was sent, escaped
-	route     route  // its zero value if there is none
-	id        string // what {id} in the route's pattern stood for
+	path      string // escaped, as it was sent
+	route     route  // the zero value if no route matches
+	id        string // the value of {id} in the route's pattern
 	version   version
 	params    *value
-	expand    [][]string // the paths to be expanded
+	expand    [][]string // the paths of the expand parameter
 	account   *account   // nil until the key is accepted
-	time      time.Time  // when it came; once it is handled, when that was
-	faults    []Effect   // what is to go wrong with it
+	time      time.Time  // of arrival; once executed, of execution
+	faults    []Effect   // the effects that apply to this request
 }
 
-// answer is a response before it is put on a wire or handed over in memory.
-type answer struct {
-	status int
-	header http.Header // without Content-Length
-	body   []byte
-	fate   fate
-	err    error // there is no answer: the client has gone
+// response is a response that has not been sent yet.
+type response struct {
+	status   int
+	header   http.Header // without Content-Length
+	body     []byte
+	delivery delivery
+	err      error // the context's error if the client is gone; there is no response
 }
 
-func (a *answer) clone() *answer {
-	return &answer{status: a.status, header: a.header.Clone(), body: a.body}
+func (resp *response) clone() *response {
+	return &response{status: resp.status, header: resp.header.Clone(), body: resp.body}
 }
 
-// serve answers a request and records it. It records before it returns, so
-// that whoever has the response finds the request in Requests.
-func (s *Server) serve(r *http.Request, body []byte, bodyErr error) *answer {
+// serve handles a request and records it. It records before it returns, so that
+// a client that has the response finds its request in Requests.
+func (s *Server) serve(r *http.Request, body []byte, bodyErr error) *response {
 	c := s.newCall(r)
-	a := c.early(Effect.atDoor)
-	if a == nil {
-		a = s.answer(c, body, bodyErr)
+	resp := c.earlyResponse(Effect.entryHook)
+	if resp == nil {
+		resp = s.process(c, body, bodyErr)
 	}
 	for _, effect := range c.faults {
-		if effect.after != nil && a.err == nil {
-			effect.after(c, a)
+		if effect.onResponse != nil && resp.err == nil {
+			effect.onResponse(c, resp)
 		}
 	}
-	s.record(c, body, a)
-	return a
+	s.record(c, body, resp)
+	return resp
 }
 
 func (s *Server) newCall(r *http.Request) *call {
@@ -75,20 +75,21 @@ func (s *Server) newCall(r *http.Request) *call {
 	return c
 }
 
-// answer is what the API has to say if nothing is in its way.
-func (s *Server) answer(c *call, body []byte, bodyErr error) *answer {
+// process returns the response of the API, before any effects on the response.
+func (s *Server) process(c *call, body []byte, bodyErr error) *response {
 	key, failure := s.admit(c, body, bodyErr)
 	if failure != nil {
 		return c.refuse(failure)
 	}
 	if key != "" {
-		return s.once(c, key, func() *answer { return s.perform(c) })
+		return s.executeOnce(c, key, func() *response { return s.perform(c) })
 	}
 	return s.perform(c)
 }
 
-// admit finds out who asks for what, and with which idempotency key. It checks
-// the route first, then the API key, then the parameters' form.
+// admit checks the version and the route, then the API key and its permissions,
+// then the form of the body. It sets the account and the parameters of the call
+// and returns the idempotency key.
 func (s *Server) admit(c *call, body []byte, bodyErr error) (key string, failure *apiError) {
 	if failure := c.readVersion(); failure != nil {
 		return "", failure
@@ -113,10 +114,10 @@ func (s *Server) admit(c *call, body []byte, bodyErr error) (key string, failure
 	return idempotencyKey(c.request)
 }
 
-// perform checks the parameters, and only then runs the handler.
-func (s *Server) perform(c *call) *answer {
-	if a := c.early(Effect.atHandler); a != nil {
-		return a
+// perform checks the parameters and then runs the handler.
+func (s *Server) perform(c *call) *response {
+	if resp := c.earlyResponse(Effect.handlerHook); resp != nil {
+		return resp
 	}
 	renamed := c.version.readParams(c.route, c.params)
 	result, failure := s.handle(c)
@@ -138,9 +139,10 @@ func (s *Server) handle(c *call) (any, *apiError) {
 	return s.run(c)
 }
 
-// run calls the handler under the account's lock. The clock is read under it
-// too: were it read before, a list could be answered with a Date older than
-// what it holds, and a new object could appear below one listed already.
+// run calls the handler under the account's lock. It also reads the clock under
+// the lock. Otherwise a list could have a Date older than an object in it, and
+// a new object could get a created timestamp below that of an object listed
+// already.
 func (s *Server) run(c *call) (any, *apiError) {
 	if c.method == http.MethodGet {
 		c.account.mu.RLock()
@@ -158,23 +160,23 @@ func (s *Server) run(c *call) (any, *apiError) {
 	return c.shape(result), nil
 }
 
-// shape expands what was asked for and writes the result as the call's version
-// of the API did. Most calls want neither.
+// shape expands objects, hides the timestamps of undated objects and converts
+// the result to the API version of the call. Most calls need none of these.
 func (c *call) shape(result any) any {
 	if len(c.expand) == 0 && c.version.current() && len(c.account.undated) == 0 {
 		return result
 	}
 	shaped := newTree(result)
 	for _, path := range c.expand {
-		c.account.expand(shaped, answeredKind(c.route), path)
+		c.account.expand(shaped, respondedKind(c.route), path)
 	}
 	c.account.undate(shaped)
 	c.version.rewrite(shaped)
 	return shaped
 }
 
-// respond makes an answer with the headers that every answer has.
-func (c *call) respond(status int, body []byte) *answer {
+// respond makes a response with the headers that all responses have.
+func (c *call) respond(status int, body []byte) *response {
 	header := http.Header{
 		"Content-Type": {"application/json"},
 		"Date":         {c.time.UTC().Format(http.TimeFormat)},
@@ -184,10 +186,10 @@ func (c *call) respond(status int, body []byte) *answer {
 	if key := c.request.Header.Get("Idempotency-Key"); key != "" {
 		header.Set("Idempotency-Key", key)
 	}
-	return &answer{status: status, header: header, body: body}
+	return &response{status: status, header: header, body: body}
 }
 
-func (c *call) refuse(failure *apiError) *answer {
+func (c *call) refuse(failure *apiError) *response {
 	return c.respond(failure.status, render(failure.envelope(c)))
 }
 
@@ -213,8 +215,8 @@ func isForm(r *http.Request) bool {
 	return err == nil && media == "application/x-www-form-urlencoded"
 }
 
-// render encodes what a handler returned. Stored objects are never changed
-// once stored, so this needs no lock.
+// render encodes the result of a handler. It needs no lock, since stored
+// objects are never modified.
 func render(object any) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)

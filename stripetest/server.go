@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Server is a fake Stripe. Make it with [New]; it is safe for concurrent use.
+// Server is a fake Stripe API. Create it with [New]. It is safe for concurrent
+// use.
 type Server struct {
 	// URL is the base URL, without a trailing slash: "http://127.0.0.1:port",
 	// or "https://stripe.test" with [InMemory].
@@ -20,30 +21,30 @@ type Server struct {
 	now        func() time.Time
 	keys       map[string]bool // nil: any well-formed key
 	routes     []route
-	accountID  string                            // of the account that the keys belong to
-	visibility func(object string) time.Duration // nil: objects are in lists at once
+	accountID  string                            // the account that the API keys belong to
+	visibility func(object string) time.Duration // nil: objects appear in lists at once
 	started    time.Time
 
 	expiredKeys      map[string]bool
-	permissions      map[string]map[string]bool // of restricted keys, by key
+	permissions      map[string]map[string]bool // by restricted key; a key without an entry may do everything
 	logSize          int
 	searchDelay      time.Duration
 	storeBadRequests bool
 	cursorAndCreated CursorAndCreated
 
 	transport http.RoundTripper
-	stop      func() // what Close does, beyond marking the server closed
+	stop      func() // closes the listener, if there is one
 	closed    atomic.Bool
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	accounts map[tenant]*account
 	requests []Request
 	counts   counts
 	faults   []*Fault
 }
 
-// New starts a server. It panics if it cannot listen on 127.0.0.1, which
-// [InMemory] does not need.
+// New starts a server. It panics if it cannot listen on 127.0.0.1. With
+// [InMemory] it does not listen.
 func New(opts ...Option) *Server {
 	s := &Server{
 		now:       time.Now,
@@ -84,19 +85,20 @@ func (s *Server) listen() {
 	s.URL, s.transport = "http://"+address, transport
 	s.stop = sync.OnceFunc(func() {
 		transport.CloseIdleConnections()
-		_ = server.Close() // the error is the listener's, which is gone either way
+		_ = server.Close() // an error of closing the listener does not matter here
 		<-served
 	})
 }
 
-// Client returns a client that reaches this server, and nothing else, whatever
-// host is asked for. It has no timeout, and fails once the server is closed.
+// Client returns a client that reaches this server only, whatever host the
+// request names. It has no timeout. Its requests fail with
+// [http.ErrServerClosed] once the server is closed.
 func (s *Server) Client() *http.Client {
 	return &http.Client{Transport: s.transport}
 }
 
-// Close stops the server; requests still under way may fail. What was
-// recorded stays readable. Closing twice is the same as closing once.
+// Close stops the server. Requests in progress may fail. The recorded requests
+// and counts stay available. Closing a closed server does nothing.
 func (s *Server) Close() {
 	s.closed.Store(true)
 	s.stop()

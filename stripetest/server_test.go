@@ -19,7 +19,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-func TestServerAnswersOverTheNetwork(t *testing.T) {
+func TestServerRespondsOverTheNetwork(t *testing.T) {
 	server := stripetest.New(stripetest.WithClock(at(1700000000).read))
 	defer server.Close()
 	a := &api{t: t, server: server, key: testKey}
@@ -97,7 +97,7 @@ var errBroken = errors.New("broken")
 
 func (failingReader) Read([]byte) (int, error) { return 0, errBroken }
 
-// closeCounter is a body that knows how often it was closed.
+// closeCounter is a body that counts calls of Close.
 type closeCounter struct {
 	io.Reader
 	closed int
@@ -117,7 +117,7 @@ func TestRoundTripKeepsTheTransportContract(t *testing.T) {
 		closed bool
 		want   error
 	}{
-		"answers":      {ctx: t.Context(), body: strings.NewReader("email=a@b.c")},
+		"responds":     {ctx: t.Context(), body: strings.NewReader("email=a@b.c")},
 		"done context": {ctx: done, body: strings.NewReader("email=a@b.c"), want: context.Canceled},
 		"broken body":  {ctx: t.Context(), body: failingReader{}, want: errBroken},
 		"closed":       {ctx: t.Context(), body: strings.NewReader("email=a@b.c"), closed: true, want: http.ErrServerClosed},
@@ -238,7 +238,7 @@ func TestServerIsSafeForConcurrentUse(t *testing.T) {
 			for range each {
 				id := a.charge("source=tok_visa")
 				if got := a.get("/v1/charges/" + id)["id"]; got != id {
-					t.Errorf("charge %s is answered as %s", id, got)
+					t.Errorf("the response for charge %s has %s", id, got)
 				}
 				a.page("/v1/charges", url.Values{"starting_after": {id}})
 				a.server.Requests()

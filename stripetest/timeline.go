@@ -8,31 +8,31 @@ import (
 	"sort"
 )
 
-// maxBlock is the most entries of a block. Inserting and removing moves at
-// most a block's entries and the list of blocks: a few kilobytes each among a
-// million objects.
+// maxBlock is the maximum number of entries in a block. Inserting or removing
+// an entry moves at most the entries of one block and the list of blocks, which
+// are a few kilobytes each for a million objects.
 const maxBlock = 512
 
-// timeline is ordered by key, oldest first, and kept in blocks so that an
-// entry can be removed from the middle without moving all that follow. No
-// block is empty.
+// timeline holds entries ordered by key, oldest first. It keeps them in blocks,
+// so that removing an entry does not move all later ones. No block is empty.
 type timeline[T any] struct {
 	blocks [][]*entry[T]
 	size   int
 }
 
-// key is a place in time: a second, and which of its many objects.
+// key is the position of an object: its second, and its number within the
+// collection.
 type key struct {
 	created int64
 	seq     uint64 // 1 for the first object of the collection
 }
 
-// span is the keys from low on that come before high.
+// span is the range of keys from low (inclusive) to high (exclusive).
 type span struct{ low, high key }
 
 var everything = span{key{math.MinInt64, 0}, key{math.MaxInt64, math.MaxUint64}}
 
-// startOf and endOf enclose the objects of one second.
+// startOf and endOf return the bounds of the keys of one second.
 func startOf(second int64) key { return key{second, 0} }
 func endOf(second int64) key   { return key{second, math.MaxUint64} }
 
@@ -42,7 +42,7 @@ func (k key) compare(other key) int {
 
 func (k key) before(other key) bool { return k.compare(other) < 0 }
 
-// from and until narrow a span; until is exclusive.
+// from and until make a span narrower. The bound of until is exclusive.
 func (s span) from(low key) span {
 	if s.low.before(low) {
 		s.low = low
@@ -61,8 +61,8 @@ func (s span) contains(k key) bool {
 	return !k.before(s.low) && k.before(s.high)
 }
 
-// seek returns the place of the first entry that is not before k: one past the
-// last block if there is none.
+// seek returns the position of the first entry that is not before k. If there
+// is none, block is len(t.blocks).
 func (t *timeline[T]) seek(k key) (block, i int) {
 	block = sort.Search(len(t.blocks), func(b int) bool {
 		last := t.blocks[b][len(t.blocks[b])-1]
@@ -91,8 +91,8 @@ func (t *timeline[T]) insert(e *entry[T]) {
 	}
 }
 
-// append is insert after everything else, where new objects go unless the
-// clock has gone backwards.
+// append inserts an entry after all others. New objects go there unless the
+// clock was set back.
 func (t *timeline[T]) append(e *entry[T]) {
 	last := len(t.blocks) - 1
 	if last < 0 || len(t.blocks[last]) >= maxBlock {
@@ -112,7 +112,7 @@ func (t *timeline[T]) remove(k key) {
 	t.blocks[block] = slices.Delete(t.blocks[block], i, i+1)
 }
 
-// descend goes through the entries of a span, newest first.
+// descend yields the entries of a span, newest first.
 func (t *timeline[T]) descend(s span) iter.Seq[*entry[T]] {
 	return func(yield func(*entry[T]) bool) {
 		block, i := t.seek(s.high)
@@ -130,7 +130,7 @@ func (t *timeline[T]) descend(s span) iter.Seq[*entry[T]] {
 	}
 }
 
-// ascend goes through the entries of a span, oldest first.
+// ascend yields the entries of a span, oldest first.
 func (t *timeline[T]) ascend(s span) iter.Seq[*entry[T]] {
 	return func(yield func(*entry[T]) bool) {
 		for block, i := t.seek(s.low); block < len(t.blocks); block, i = block+1, 0 {

@@ -2,15 +2,15 @@ package stripetest
 
 import "net/http"
 
-// testToken is how a tok_… behaves.
+// testToken is the behaviour of a test token (tok_…).
 type testToken struct {
-	brand              string // as cards spell it
-	network            string // as charges spell it
+	brand              string // as card objects spell it
+	network            string // as charge objects spell it
 	last4              string
 	risk               risk
 	decline            *decline // nil: charges succeed
-	disputed, reviewed bool     // soon after the charge
-	attach             bool     // whether a customer can have it although it declines
+	disputed, reviewed bool     // soon after the charge succeeds
+	attach             bool     // it can be attached to a customer although its charges are declined
 }
 
 type risk struct {
@@ -18,7 +18,7 @@ type risk struct {
 	score int // 0 to 100
 }
 
-// decline is why charges fail.
+// decline is the reason that the charges of a token fail.
 type decline struct {
 	code    string
 	reason  string // the decline code
@@ -26,7 +26,7 @@ type decline struct {
 	message string
 }
 
-// lookupToken knows the test tokens by name.
+// lookupToken returns the test token with this name.
 func lookupToken(name string) (testToken, bool) {
 	visa := testToken{brand: "Visa", network: "visa", last4: "4242", risk: risk{"normal", 20}}
 	switch name {
@@ -76,8 +76,8 @@ func (t testToken) cvcCheck() string {
 	return "pass"
 }
 
-// refusal is the error of a decline; charge is the failed charge, empty if
-// there is none.
+// refusal returns the error of a decline. The charge is the id of the failed
+// charge, or "" if there is none.
 func (d *decline) refusal(charge string) *apiError {
 	return &apiError{
 		status:      http.StatusPaymentRequired,

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// maxBody is the most bytes of a request body that are accepted.
+// maxBody is the maximum size of a request body, in bytes.
 const maxBody = 1 << 20
 
 var (
@@ -24,30 +24,29 @@ var (
 	errNoURL        = errors.New("stripetest: request without URL")
 )
 
-// ServeHTTP answers one request of the Stripe API. Unlike RoundTrip and
-// Client it goes on working after Close. It panics with [http.ErrAbortHandler]
-// where a [Fault] breaks a connection that it cannot take over, and where the
-// client has gone.
+// ServeHTTP handles one request of the Stripe API. Unlike RoundTrip and Client
+// it still works after Close. It panics with [http.ErrAbortHandler] if the
+// client is gone, or if a [Fault] breaks a connection that cannot be hijacked.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(r.Body)
-	a := s.serve(r, body, err)
-	if a.err == nil {
-		a.err = sleep(r.Context(), a.fate.wait)
+	resp := s.serve(r, body, err)
+	if resp.err == nil {
+		resp.err = sleep(r.Context(), resp.delivery.wait)
 	}
-	if a.err != nil {
+	if resp.err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	control := http.NewResponseController(w)
-	if sent, some := a.sent(); some {
-		maps.Copy(w.Header(), a.fullHeader())
-		w.WriteHeader(a.status)
-		_, _ = w.Write(sent) // a client that has gone misses only its answer
-		if a.fate.ending != intact {
-			_ = control.Flush() // what cannot be flushed is lost with the connection
+	if sent, ok := resp.sent(); ok {
+		maps.Copy(w.Header(), resp.fullHeader())
+		w.WriteHeader(resp.status)
+		_, _ = w.Write(sent) // if the client is gone, only its response is lost
+		if resp.delivery.ending != intact {
+			_ = control.Flush() // unflushed bytes are lost with the connection
 		}
 	}
-	if a.fate.ending != intact {
-		breakConnection(control, a.fate.ending)
+	if resp.delivery.ending != intact {
+		breakConnection(control, resp.delivery.ending)
 	}
 }
 
@@ -57,14 +56,14 @@ func breakConnection(control *http.ResponseController, how ending) {
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok && how == resetting {
-		_ = tcp.SetLinger(0) // at worst the connection is closed instead
+		_ = tcp.SetLinger(0) // on an error the connection is closed instead of reset
 	}
-	_ = conn.Close() // it is to be gone, and is
+	_ = conn.Close()
 }
 
-// RoundTrip answers one request without a socket and without a goroutine. It
-// returns the context's error if the context is done before the answer is
-// there, and [http.ErrServerClosed], wrapped, after Close.
+// RoundTrip handles one request without a socket and without a goroutine. It
+// returns the context's error if the context ends before the response is ready,
+// and an error that wraps [http.ErrServerClosed] after Close.
 func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
@@ -82,62 +81,62 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil && !errors.Is(err, errBodyTooLarge) {
 		return nil, fmt.Errorf("stripetest: read request body: %w", err)
 	}
-	a := s.serve(r, body, err)
-	if a.err == nil {
-		a.err = sleep(r.Context(), a.fate.wait)
+	resp := s.serve(r, body, err)
+	if resp.err == nil {
+		resp.err = sleep(r.Context(), resp.delivery.wait)
 	}
-	if a.err != nil {
-		return nil, a.err
+	if resp.err != nil {
+		return nil, resp.err
 	}
-	return a.response(r)
+	return resp.httpResponse(r)
 }
 
-// response is the answer as a transport hands it to the client.
-func (a *answer) response(r *http.Request) (*http.Response, error) {
-	sent, some := a.sent()
-	if !some {
-		return nil, a.fate.ending.err(io.EOF)
+// httpResponse converts the response to what a transport returns to its client.
+func (resp *response) httpResponse(r *http.Request) (*http.Response, error) {
+	sent, ok := resp.sent()
+	if !ok {
+		return nil, resp.delivery.ending.err(io.EOF)
 	}
 	var body io.Reader = bytes.NewReader(sent)
-	if len(sent) < len(a.body) {
-		body = io.MultiReader(body, failing{a.fate.ending.err(io.ErrUnexpectedEOF)})
+	if len(sent) < len(resp.body) {
+		body = io.MultiReader(body, failing{resp.delivery.ending.err(io.ErrUnexpectedEOF)})
 	}
 	if r.Method == http.MethodHead {
 		body = http.NoBody
 	}
 	return &http.Response{
-		Status:        strconv.Itoa(a.status) + " " + http.StatusText(a.status),
-		StatusCode:    a.status,
+		Status:        strconv.Itoa(resp.status) + " " + http.StatusText(resp.status),
+		StatusCode:    resp.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        a.fullHeader(),
+		Header:        resp.fullHeader(),
 		Body:          io.NopCloser(body),
-		ContentLength: int64(len(a.body)),
+		ContentLength: int64(len(resp.body)),
 		Request:       r,
 	}, nil
 }
 
-func (a *answer) fullHeader() http.Header {
-	header := a.header.Clone()
-	header.Set("Content-Length", strconv.Itoa(len(a.body)))
+func (resp *response) fullHeader() http.Header {
+	header := resp.header.Clone()
+	header.Set("Content-Length", strconv.Itoa(len(resp.body)))
 	return header
 }
 
-// sent is the part of the body that reaches the client; some is false if not
-// even the status line does.
-func (a *answer) sent() (body []byte, some bool) {
-	if a.fate.ending == intact || a.fate.at == AfterAnswer {
-		return a.body, true
+// sent returns the part of the body that reaches the client. It returns false
+// if not even the status line does.
+func (resp *response) sent() (body []byte, ok bool) {
+	if resp.delivery.ending == intact || resp.delivery.at == AfterResponse {
+		return resp.body, true
 	}
-	if a.fate.at == InAnswer {
-		return a.body[:len(a.body)/2], true
+	if resp.delivery.at == InResponse {
+		return resp.body[:len(resp.body)/2], true
 	}
 	return nil, false
 }
 
-// err is what the client's transport reports of a connection that ended so;
-// closed is that of a connection that was closed.
+// err returns the error of the client's transport for a connection that ended
+// this way. The argument is its error for a closed connection.
 func (e ending) err(closed error) error {
 	if e == resetting {
 		return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
@@ -145,12 +144,12 @@ func (e ending) err(closed error) error {
 	return closed
 }
 
-// failing is a body that cannot be read.
+// failing is a body whose Read fails.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// sleep returns the context's error if it is done before d has passed.
+// sleep waits for d, and returns the context's error if it ends earlier.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -179,9 +178,9 @@ func readBody(body io.Reader) ([]byte, error) {
 	return read, nil
 }
 
-// dialer connects to address whatever it is asked for, so that a test with a
-// wrong base URL does not reach the network. Once the server is closed it
-// refuses, because the port may be somebody else's by then.
+// dialer always connects to address, so that a test with a wrong base URL does
+// not reach the network. Once the server is closed it refuses, since another
+// process may listen on the port by then.
 func (s *Server) dialer(address string) func(context.Context, string, string) (net.Conn, error) {
 	var dialer net.Dialer
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {

@@ -5,21 +5,22 @@ import (
 	"encoding/json"
 )
 
-// tree is a JSON object whose fields keep their order. Its values are texts,
-// json.Numbers, booleans, nil, trees and []any. Answers become trees only when
-// something in them is expanded or written as an older version wrote it.
+// tree is a JSON object that keeps the order of its fields. Its values are
+// strings, json.Numbers, booleans, nil, *tree and []any. A response becomes a
+// tree only where it must be changed, such as for an expansion or an older API
+// version.
 type tree struct {
 	names  []string
 	values map[string]any
 }
 
-// newTree decodes what encoding/json makes of object.
+// newTree encodes object as JSON and decodes it into a tree.
 func newTree(object any) any {
 	decoder := json.NewDecoder(bytes.NewReader(render(object)))
 	decoder.UseNumber()
 	decoded, err := decodeTree(decoder)
 	if err != nil {
-		panic("stripetest: " + err.Error()) // render writes JSON
+		panic("stripetest: " + err.Error()) // render writes valid JSON
 	}
 	return decoded
 }
@@ -65,7 +66,7 @@ func decodeElements(d *json.Decoder) ([]any, error) {
 	return elements, err
 }
 
-// MarshalJSON leaves <, > and & as they are, as render does.
+// MarshalJSON does not escape <, > and &, like render.
 func (t *tree) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -89,7 +90,7 @@ func (t *tree) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// text is a field that is a text, empty if it is not.
+// text returns a field that is a string, or "" for any other.
 func (t *tree) text(name string) string {
 	text, _ := t.values[name].(string)
 	return text
@@ -102,7 +103,7 @@ func (t *tree) set(name string, value any) {
 	t.values[name] = value
 }
 
-// add sets a field that is not there yet.
+// add sets a field if the object does not have it yet.
 func (t *tree) add(name string, value any) {
 	if _, known := t.values[name]; !known {
 		t.set(name, value)
@@ -122,7 +123,7 @@ func (t *tree) remove(names ...string) {
 	t.names = kept
 }
 
-// rename keeps the field's place.
+// rename renames a field and keeps its position.
 func (t *tree) rename(from, to string) {
 	value, known := t.values[from]
 	if !known {
@@ -152,7 +153,7 @@ func eachObject(node any, visit func(*tree)) {
 	}
 }
 
-// integer is a field that is an integer, 0 if it is not.
+// integer returns a field that is an integer, or 0 for any other.
 func (t *tree) integer(name string) int64 {
 	number, _ := t.values[name].(json.Number)
 	n, _ := number.Int64() // 0 with an error

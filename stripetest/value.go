@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// The methods here read values that the operation's fields have checked, so
-// none of them can fail. On a missing value they return what its absence means.
+// The methods below read values that the operation's fields have checked, so
+// none of them can fail. Each has a result for a missing value.
 
 func (v *value) has(name string) bool {
 	return v.get(name) != nil
@@ -17,7 +17,7 @@ func (v *value) get(name string) *value {
 	return v.walk([]string{name})
 }
 
-// count says how many of the names have a value.
+// count returns how many of the names have a value.
 func (v *value) count(names ...string) int {
 	n := 0
 	for _, name := range names {
@@ -35,7 +35,7 @@ func (v *value) string(name string) string {
 	return ""
 }
 
-// optional is a text that is null if it is empty.
+// optional returns a pointer to a string, or nil if it is empty.
 func (v *value) optional(name string) *string {
 	if text := v.string(name); text != "" {
 		return &text
@@ -91,22 +91,23 @@ func (v *value) setItems(field *[]string, name string) {
 	}
 }
 
-// setHash changes a field if the parameter was sent; of makes nil of nil.
-func setHash[T any](field **T, params *value, name string, of func(*value) *T) {
+// setHash changes a field if the parameter was sent. The function newField must
+// return nil for nil.
+func setHash[T any](field **T, params *value, name string, newField func(*value) *T) {
 	if params.has(name) {
-		*field = of(params.hash(name))
+		*field = newField(params.hash(name))
 	}
 }
 
-// hash is a value with names below it, nil if it is absent or was unset.
+// hash returns a value that has children, or nil if it is missing or was unset.
 func (v *value) hash(name string) *value {
-	if found := v.get(name); found != nil && found.below != nil {
+	if found := v.get(name); found != nil && found.children != nil {
 		return found
 	}
 	return nil
 }
 
-// items are the texts of a list, by index, never nil.
+// items returns the strings of a list by index. It never returns nil.
 func (v *value) items(name string) []string {
 	items := []string{}
 	for _, element := range v.elements(name) {
@@ -115,8 +116,8 @@ func (v *value) items(name string) []string {
 	return items
 }
 
-// elements are the values of a list by index, which need not be the order they
-// came in.
+// elements returns the values of a list by index, which may differ from the
+// order in which they were sent.
 func (v *value) elements(name string) []*value {
 	found := v.hash(name)
 	if found == nil {
@@ -127,7 +128,7 @@ func (v *value) elements(name string) []*value {
 	})
 	elements := make([]*value, len(indexes))
 	for i, index := range indexes {
-		elements[i] = found.below[index]
+		elements[i] = found.children[index]
 	}
 	return elements
 }

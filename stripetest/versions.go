@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// The versions in which objects changed.
+// API versions in which objects changed.
 const (
-	defaultVersion version = "2026-08-26.dahlia" // of a request that names none
+	defaultVersion version = "2026-08-26.dahlia" // for a request without a version
 
-	customerBalance version = "2019-10-17" // account_balance became balance
-	lastOrders      version = "2020-08-27" // the last one with orders
-	basil           version = "2025-03-31" // charge.invoice went, invoice items changed
+	customerBalance version = "2019-10-17" // account_balance was renamed to balance
+	lastOrders      version = "2020-08-27" // the last version with orders
+	basil           version = "2025-03-31" // charge.invoice was removed, invoice items changed
 )
 
-// version is a date, perhaps with a name: 2020-08-27, 2025-03-31.basil.
+// version is a date with an optional name: 2020-08-27, 2025-03-31.basil.
 type version string
 
 var versionForm = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$`)
 
-// readVersion takes the version from the call's header.
+// readVersion reads the API version from the Stripe-Version header.
 func (c *call) readVersion() *apiError {
 	sent := c.request.Header.Get(headerVersion)
 	if sent == "" {
@@ -47,14 +47,15 @@ func (v version) date() string { return string(v[:len(time.DateOnly)]) }
 
 func (v version) before(other version) bool { return v.date() < other.date() }
 
-// current says whether objects are answered as they are stored.
+// current reports whether responses show objects as they are stored.
 func (v version) current() bool { return !v.before(basil) }
 
-// has says whether the version has a route: orders are gone from later ones.
+// has reports whether the version has a route. Versions after lastOrders have
+// no orders.
 func (v version) has(r route) bool { return !r.legacy || !lastOrders.before(v) }
 
-// readParams gives the parameters of an older version the names they have now,
-// and returns those that it changed, new to old.
+// readParams renames the parameters of an older version to their current names.
+// It returns the old names of the parameters it renamed, by current name.
 func (v version) readParams(r route, params *value) map[string]string {
 	renamed := make(map[string]string)
 	if strings.HasPrefix(r.pattern, "/v1/customers") && v.before(customerBalance) {
@@ -72,14 +73,15 @@ func (v version) readParams(r route, params *value) map[string]string {
 	return renamed
 }
 
-// rename moves a parameter, unless it was not sent or the new name is in use.
+// rename moves a parameter to another name. It returns false if the parameter
+// was not sent or the new name is in use.
 func (v *value) rename(from, to string) bool {
-	moved := v.below[from]
+	moved := v.children[from]
 	path := splitName(to)
-	if moved == nil || v.walk(path) != nil || v.below[path[0]] != nil {
+	if moved == nil || v.walk(path) != nil || v.children[path[0]] != nil {
 		return false
 	}
-	delete(v.below, from)
+	delete(v.children, from)
 	for i, name := range v.names {
 		if name == from {
 			v.names[i] = path[0]
@@ -90,16 +92,17 @@ func (v *value) rename(from, to string) bool {
 		outer.add(path[i], moved)
 		moved = outer
 	}
-	v.below[path[0]] = moved
+	v.children[path[0]] = moved
 	return true
 }
 
-// rewrite gives every object in an answer the shape it had in the version.
-func (v version) rewrite(answer any) {
+// rewrite gives every object in a response the fields that it had in the
+// version.
+func (v version) rewrite(response any) {
 	if v.current() {
 		return
 	}
-	eachObject(answer, func(object *tree) {
+	eachObject(response, func(object *tree) {
 		switch object.text("object") {
 		case "charge":
 			v.rewriteCharge(object)
@@ -120,8 +123,8 @@ func (v version) rewriteCharge(charge *tree) {
 	}
 }
 
-// rewriteInvoiceItem undoes what basil did: the price and the subscription
-// moved from the item itself into its pricing and its parent.
+// rewriteInvoiceItem reverts the changes of basil, which moved the price into
+// pricing and the subscription into parent.
 func (v version) rewriteInvoiceItem(item *tree) {
 	item.set("plan", nil)
 	item.set("price", nil)

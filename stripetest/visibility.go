@@ -2,18 +2,18 @@ package stripetest
 
 import "time"
 
-// WithVisibility makes new objects appear in lists and searches only some time
-// after their created second, as can happen with the real service. It calls
-// delay once for each object created, with the object's type: "charge",
-// "customer", "product", "refund", "invoiceitem", "order" or "order_return".
-// Zero or less means at once. Different delays let objects appear in another
-// order than they were created in.
+// WithVisibility delays when lists and searches show new objects, which can
+// happen with the real service. It calls delay once for each new object, with
+// the object's type: "charge", "customer", "product", "refund", "invoiceitem",
+// "order" or "order_return". The result is counted from the object's created
+// second; zero or less means no delay. With different delays, objects can
+// appear in another order than they were created in.
 //
-// An object that lists do not show yet can be retrieved, updated, charged and
-// deleted all the same, and it is shown within others, such as a refund in its
-// charge. As a cursor it is unknown, like an object that does not exist. delay
-// is called one at a time for each account and mode, but perhaps at the same
-// time for several, and must not call the server.
+// An object that lists do not show yet can still be retrieved, updated, charged
+// and deleted, and it appears within other objects, such as a refund in its
+// charge. Using it as a cursor fails, as for an object that does not exist.
+// Calls of delay for one account and mode are serial, but calls for different
+// ones may be concurrent. It must not call the server.
 func WithVisibility(delay func(object string) time.Duration) Option {
 	return func(s *Server) { s.visibility = delay }
 }

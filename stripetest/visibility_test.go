@@ -12,8 +12,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// delays is a WithVisibility function that waits for each charge as it is
-// told, and counts its calls.
+// delays is a WithVisibility function. It returns next for charges, and counts
+// its calls.
 type delays struct {
 	mu    sync.Mutex
 	next  time.Duration
@@ -57,7 +57,7 @@ func TestObjectsAreListedOnceTheyAreVisible(t *testing.T) {
 			}
 			below, more := a.page("/v1/charges", url.Values{"starting_after": {made[3]}, "limit": {"1"}})
 			require.Equal(t, step.want[1:2], below)
-			require.Equal(t, len(step.want) > 2, more, "has_more does not tell of what is not visible")
+			require.Equal(t, len(step.want) > 2, more, "has_more does not count what is not visible")
 			above, _ := a.page("/v1/charges", url.Values{"ending_before": {made[0]}, "limit": {"1"}})
 			require.Equal(t, step.want[len(step.want)-2:len(step.want)-1], above)
 		}

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// account is a simulated account that answers without a network. Its charges are
-// functions of their number, counted from the oldest, and take no memory: a
-// million of stripetest's take 0.7 GB and several seconds to make.
+// account is a simulated account, used as an http.RoundTripper. Its charges are
+// computed from their number, counted from the oldest, and take no memory. A
+// million charges of stripetest would take 0.7 GB and a few seconds.
 type account struct {
 	count   int
 	opened  time.Time
@@ -23,21 +23,22 @@ type account struct {
 	latency time.Duration // of each request
 }
 
-// The account of the demonstration sold for four years, more every month.
+// opened is when the simulated account made its first charge. It has been
+// selling for four years, more every month.
 var opened = time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const openFor = 4 * 365 * 24 * time.Hour
 
-// created is the second of a charge.
+// created returns the created second of a charge.
 func (a account) created(number int) int64 {
-	apart := float64(number*2654435761%1000) / 1000 // seems random
+	apart := float64(number*2654435761%1000) / 1000 // looks random
 	grown := math.Pow((float64(number)+apart)/float64(a.count), 0.6)
 	return a.opened.Unix() + int64(grown*a.open.Seconds())
 }
 
 func (a account) id(number int) string { return fmt.Sprintf("ch_%024d", number) }
 
-// RoundTrip serves a request.
+// RoundTrip responds to a request.
 func (a account) RoundTrip(r *http.Request) (*http.Response, error) {
 	timer := time.NewTimer(a.latency)
 	defer timer.Stop()
@@ -60,7 +61,7 @@ func (a account) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// list is a page of charges, newest first.
+// list returns a page of charges, newest first.
 func (a account) list(query url.Values) ([]byte, error) {
 	low, high, limit := 0, a.count, 10
 	for name := range query {
@@ -93,7 +94,7 @@ func (a account) list(query url.Values) ([]byte, error) {
 	return a.page(low, high, more), nil
 }
 
-// from is the number of the first charge created at second or later.
+// from returns the number of the first charge created at second or later.
 func (a account) from(second int64) int {
 	return sort.Search(a.count, func(number int) bool { return a.created(number) >= second })
 }
@@ -109,7 +110,7 @@ func (a account) page(low, high int, more bool) []byte {
 	return fmt.Appendf(page, `],"has_more":%t}`, more)
 }
 
-// append appends a charge. Every seventh is declined.
+// append appends the JSON of a charge. Every seventh charge is declined.
 func (a account) append(b []byte, number int) []byte {
 	status, code := "succeeded", "null"
 	if number%7 == 0 {

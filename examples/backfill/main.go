@@ -1,20 +1,23 @@
-// Backfill writes all charges of an account to a file, the oldest first, as fast
-// as the rate limit allows:
+// Backfill writes all charges of an account to a file, oldest first, as fast as
+// the rate limit allows:
 //
 //	go run ./examples/backfill -o charges.csv
 //
-// Without a key it reads a simulated account in this process, of a million
-// charges and 100 ms away. With STRIPE_API_KEY set it reads that account. A file
-// that ends in .jsonl gets whole charges, as the service has them; one in .csv
-// the columns that most reports need.
+// Without STRIPE_API_KEY it reads a simulated account in its own process, with
+// a million charges and a latency of 100 ms. With STRIPE_API_KEY it reads that
+// account. A .jsonl file gets whole charges, as the service sends them. A .csv
+// file gets the columns that most reports need.
 //
-// After Ctrl-C or a crash the same command goes on where it was, and after the end
-// it adds what was created since then; -from and -order stay those of the first
-// time. The folder charges.csv.checkpoint tells how far it has come. The file
-// agrees with it whatever happens: the rows that a checkpoint stands for are
-// flushed to the disk before it is saved, so that none is missing; and rows that
-// a crash left behind the last checkpoint are recognised by their ids when the
-// charges come again, and stay as they are. Half a row at the end is cut off.
+// After Ctrl-C or a crash the same command continues where it was. After it has
+// finished, the same command adds the charges created since then. The flags
+// -from and -order keep the values of the first run. The progress is saved in
+// the folder charges.csv.checkpoint.
+//
+// The file agrees with its checkpoint after a crash at any moment. Rows are
+// flushed to the disk before a checkpoint that covers them is saved, so none is
+// missing. Rows that were written after the last checkpoint are recognised by
+// their ids when their charges are read again, so none comes twice. An
+// incomplete row at the end is cut off.
 package main
 
 import (
@@ -37,10 +40,10 @@ import (
 func main() {
 	var j job
 	flag.StringVar(&j.path, "o", "charges.jsonl", "`file` to write, .jsonl or .csv")
-	flag.Func("from", "`time` of the first charges, 2026-01-31 or 2026-01-31T15:04:05Z (default: all)", moment(&j.from))
-	flag.Func("to", "`time` of the first charges that are left out (default: none)", moment(&j.to))
+	flag.Func("from", "`time` from which charges are read, 2026-01-31 or 2026-01-31T15:04:05Z (default: all)", moment(&j.from))
+	flag.Func("to", "`time` before which charges must be created (default: none)", moment(&j.to))
 	order := flag.String("order", "oldest", "oldest first, or any, which takes less memory")
-	rate := flag.Float64("rate", 0, "requests a second; 0 is Stripe's own limit of 25, raise it if Stripe has raised yours")
+	rate := flag.Float64("rate", 0, "requests a second; 0 means Stripe's default limit of 25; use more if Stripe has raised yours")
 	count := flag.Int("count", 1_000_000, "charges of the simulated account")
 	flag.Parse()
 
@@ -56,7 +59,7 @@ func main() {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "backfill: stopped; the same command goes on from here")
+		fmt.Fprintln(os.Stderr, "backfill: stopped; the same command continues from here")
 		os.Exit(1)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "backfill:", err)
@@ -64,7 +67,7 @@ func main() {
 	}
 }
 
-// moment parses a flag that is a day or a time.
+// moment parses the value of a flag, which is a day or a time.
 func moment(into *time.Time) func(string) error {
 	return func(text string) (err error) {
 		if *into, err = time.Parse(time.DateOnly, text); err != nil {
@@ -74,7 +77,8 @@ func moment(into *time.Time) func(string) error {
 	}
 }
 
-// open is a client of the account of a key, or of a simulated one.
+// open returns a client for the account of a key, or for a simulated account if
+// the key is empty.
 func open(key string, rate float64, count int) (*stripekit.Client, error) {
 	var opts []stripekit.Option
 	if rate != 0 {
@@ -88,7 +92,7 @@ func open(key string, rate float64, count int) (*stripekit.Client, error) {
 	return stripekit.New(key, opts...)
 }
 
-// job is what is to be written where.
+// job says which charges are written to which file.
 type job struct {
 	client   *stripekit.Client
 	path     string
@@ -108,7 +112,7 @@ func (j *job) setOrder(name string) error {
 	return nil
 }
 
-// run writes the file until everything is there or ctx ends.
+// run writes the file until all charges are in it or ctx ends.
 func (j *job) run(ctx context.Context) (err error) {
 	began := time.Now()
 	t, err := openTable(j.path)
@@ -127,7 +131,7 @@ func (j *job) run(ctx context.Context) (err error) {
 	if t.format == csvRows {
 		err = export(ctx, j.client.Charges, cfg, t, csvRow)
 	} else {
-		// Of a struct, the fields that it lacks would be lost.
+		// A stripekit.Charge would lose the fields that it does not declare.
 		var whole stripekit.Source[json.RawMessage]
 		if whole, err = stripekit.NewSource[json.RawMessage](j.client, "/v1/charges", ""); err == nil {
 			err = export(ctx, whole, cfg, t, jsonRow)
@@ -142,7 +146,7 @@ func (j *job) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// export writes the rows of all objects.
+// export writes a row for each object.
 func export[T any](ctx context.Context, source stripekit.Source[T], cfg stripekit.BackfillConfig, t *table, row func(io.Writer, *T) error) error {
 	for object, err := range stripekit.Backfill(ctx, source, cfg) {
 		if err == nil {
@@ -155,14 +159,15 @@ func export[T any](ctx context.Context, source stripekit.Source[T], cfg stripeki
 	return nil
 }
 
-// store keeps checkpoints that never stand for more than a table has.
+// store is a CheckpointStore that saves a checkpoint only after its rows are in
+// the table.
 type store struct {
 	stripekit.CheckpointStore
 	table *table
 }
 
-// Load returns nothing if the table has no rows: it is not the one that the
-// checkpoint was saved for.
+// Load deletes the checkpoint if the table has no rows, since the table is then
+// not the one that the checkpoint was saved for.
 func (s store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 	if s.table.rows() == 0 {
 		if err := s.Delete(ctx, key); err != nil {
@@ -172,7 +177,7 @@ func (s store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 	return s.CheckpointStore.Load(ctx, key)
 }
 
-// Save saves the checkpoint once the rows that it stands for are on the disk.
+// Save flushes the rows to the disk and then saves the checkpoint.
 func (s store) Save(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
 	if err := s.table.flush(); err != nil {
 		return 0, err

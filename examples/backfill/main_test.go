@@ -19,14 +19,14 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// site is an account whose requests are watched.
+// site is an account that counts its requests.
 type site struct {
 	account
 	requests atomic.Int32
-	arrived  func(request int) // if it is nil, it is not called
+	arrived  func(request int) // called with the number of each request; if nil, it is not called
 }
 
-// newSite has a few charges in each second.
+// newSite returns an account with a few charges in each second.
 func newSite(count int) *site {
 	return &site{account: account{count: count, opened: opened, open: 90 * time.Minute, latency: 100 * time.Millisecond}}
 }
@@ -45,8 +45,8 @@ func (s *site) job(t *testing.T, path string) (*job, *bytes.Buffer) {
 	return &job{client: client, path: path, progress: newMeter(out, false)}, out
 }
 
-// requireWhole checks that a file has a row for each charge from low up to below
-// high, in order if it has one.
+// requireWhole checks that a file has one row for each charge from low to
+// high-1, in order of created if ordered is true.
 func requireWhole(t *testing.T, a account, path string, ordered bool, low, high int) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -104,9 +104,9 @@ func jsonTable(t *testing.T, text []byte) (rows []row) {
 	return rows
 }
 
-// TestFileIsWholeAfterCrashes crashes a job again and again. What a crash leaves
-// is a copy of what is on the disk when a request is made, the checkpoint first: a
-// file may be ahead of its checkpoint, and not behind it.
+// TestFileIsWholeAfterCrashes crashes a job repeatedly. A crash is simulated by
+// a copy of the files during a request. The checkpoint is copied first, so the
+// file may be ahead of its checkpoint, but not behind it.
 func TestFileIsWholeAfterCrashes(t *testing.T) {
 	for name, c := range map[string]struct {
 		file     string
@@ -146,7 +146,7 @@ func TestFileIsWholeAfterCrashes(t *testing.T) {
 	}
 }
 
-// copyCrashed copies a file and its checkpoint, and adds half a row.
+// copyCrashed copies a file and its checkpoint, and appends half a row.
 func copyCrashed(t *testing.T, from, to string) {
 	if err := os.CopyFS(to+".checkpoint", os.DirFS(from+".checkpoint")); err != nil {
 		t.Error(err)
@@ -160,7 +160,6 @@ func copyCrashed(t *testing.T, from, to string) {
 	}
 }
 
-// half is half a row.
 const half = `{"id":"ch_0000`
 
 func TestInterruptedJobGoesOn(t *testing.T) {

@@ -11,18 +11,18 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// meter shows how far a Backfill has come: as a bar that moves, or a line now and
-// then.
+// meter shows the progress of a Backfill, as a bar or as a line every 10
+// seconds.
 type meter struct {
 	out   io.Writer
 	bar   *progressbar.ProgressBar // nil: lines
-	shown time.Time                // the last line
+	shown time.Time                // when the last line was printed
 }
 
 const (
 	linesEvery = 10 * time.Second
-	// full is the length of the bar. It is a share, since the total is estimated
-	// and changes.
+	// full is the length of the bar. The bar shows a share, since the total is
+	// an estimate that changes.
 	full = 1000
 )
 
@@ -36,12 +36,11 @@ func newMeter(out io.Writer, terminal bool) *meter {
 	return m
 }
 
-// update shows p.
 func (m *meter) update(p stripekit.BackfillProgress) {
 	switch {
 	case m.bar != nil:
 		if p.Total > 0 {
-			m.bar.Set(min(full-1, full*p.Done/p.Total)) // end sets the last bit
+			m.bar.Set(min(full-1, full*p.Done/p.Total)) // end fills the bar
 		}
 		m.bar.Describe(describe(p))
 	case time.Since(m.shown) >= linesEvery:
@@ -50,7 +49,7 @@ func (m *meter) update(p stripekit.BackfillProgress) {
 	}
 }
 
-// end ends the bar, where it stands or at its end.
+// end ends the bar. If complete is true, it fills the bar first.
 func (m *meter) end(complete bool) {
 	if m.bar == nil {
 		return
@@ -74,7 +73,7 @@ func describe(p stripekit.BackfillProgress) string {
 	return text
 }
 
-// thousands is n with commas.
+// thousands formats n with commas.
 func thousands(n int) string {
 	digits := strconv.Itoa(n)
 	for at := len(digits) - 3; at > 0; at -= 3 {

@@ -15,7 +15,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// format is how rows are written. Each row is one line.
+// format is the format of the rows. Each row is one line.
 type format string
 
 const (
@@ -23,7 +23,8 @@ const (
 	csvRows  format = ".csv"
 )
 
-// columns are those of a CSV file. None of them can hold a line break.
+// columns are the columns of a CSV file. Their values cannot contain a line
+// break.
 var columns = []string{"id", "created", "amount", "amount_refunded", "currency", "status", "customer", "payment_intent", "failure_code"}
 
 func csvRow(w io.Writer, c *stripekit.Charge) error {
@@ -50,7 +51,7 @@ func jsonRow(w io.Writer, charge *json.RawMessage) error {
 	return err
 }
 
-// id is the id in a line, without its end.
+// id returns the charge id in a line.
 func (f format) id(line []byte) (string, error) {
 	if f == csvRows {
 		id, _, _ := bytes.Cut(line, []byte(","))
@@ -65,20 +66,20 @@ func (f format) id(line []byte) (string, error) {
 	return head.ID, err
 }
 
-// table is a file with a row for each charge. To open one of a million rows takes
-// some seconds and 150 MB, for the ids.
+// table is a file with one row for each charge. It keeps the ids of existing
+// rows: opening a file of a million rows takes a few seconds and 150 MB.
 type table struct {
-	format format
-	file   *os.File
-	out    *bufio.Writer
-	before map[string]bool // ids of the rows that it had when it was opened
-	added  int             // rows since then
-	row    bytes.Buffer
+	format   format
+	file     *os.File
+	out      *bufio.Writer
+	existing map[string]bool // ids of the rows that existed when the file was opened
+	added    int             // rows added since then
+	row      bytes.Buffer
 }
 
-// openTable opens a file behind its last whole row, or makes it.
+// openTable opens or creates a file. New rows go after the last complete row.
 func openTable(path string) (*table, error) {
-	t := &table{format: format(filepath.Ext(path)), before: map[string]bool{}}
+	t := &table{format: format(filepath.Ext(path)), existing: map[string]bool{}}
 	if t.format != jsonRows && t.format != csvRows {
 		return nil, fmt.Errorf("%s ends in neither %s nor %s", path, jsonRows, csvRows)
 	}
@@ -93,7 +94,7 @@ func openTable(path string) (*table, error) {
 	return t, nil
 }
 
-// resume reads the rows and cuts off what a crash left behind the last one.
+// resume reads the existing rows and cuts off an incomplete one at the end.
 func (t *table) resume() error {
 	var header bytes.Buffer
 	if t.format == csvRows {
@@ -115,7 +116,7 @@ func (t *table) resume() error {
 			if !bytes.Equal(line, header.Bytes()) {
 				return errors.New("the file has other columns")
 			}
-		} else if err := t.note(line); err != nil {
+		} else if err := t.register(line); err != nil {
 			return err
 		}
 		whole += int64(len(line))
@@ -133,27 +134,27 @@ func (t *table) resume() error {
 	return nil
 }
 
-// note takes notice of a row that is there.
-func (t *table) note(line []byte) error {
+// register records the id of an existing row.
+func (t *table) register(line []byte) error {
 	id, err := t.format.id(bytes.TrimSuffix(line, []byte("\n")))
-	if err != nil || id == "" || t.before[id] {
-		return fmt.Errorf("row %d is not one of this program", len(t.before)+1)
+	if err != nil || id == "" || t.existing[id] {
+		return fmt.Errorf("row %d is not one of this program", len(t.existing)+1)
 	}
-	t.before[id] = true
+	t.existing[id] = true
 	return nil
 }
 
-// rows is how many there are.
-func (t *table) rows() int { return len(t.before) + t.added }
+// rows returns the number of rows.
+func (t *table) rows() int { return len(t.existing) + t.added }
 
-// add adds the row that write writes, unless it was there before.
+// add appends the row that write writes, unless the file has it already.
 func (t *table) add(write func(io.Writer) error) error {
 	t.row.Reset()
 	if err := write(&t.row); err != nil {
 		return err
 	}
 	id, err := t.format.id(t.row.Bytes())
-	if err != nil || t.before[id] {
+	if err != nil || t.existing[id] {
 		return err
 	}
 	t.added++
@@ -161,7 +162,7 @@ func (t *table) add(write func(io.Writer) error) error {
 	return err
 }
 
-// flush has everything on the disk when it returns nil.
+// flush writes all rows to the disk.
 func (t *table) flush() error {
 	if err := t.out.Flush(); err != nil {
 		return err

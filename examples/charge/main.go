@@ -1,4 +1,4 @@
-// Charge takes 20 dollars from Stripe's test card.
+// Charge charges 20 dollars to a Stripe test card.
 package main
 
 import (

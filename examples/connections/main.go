@@ -1,6 +1,7 @@
-// Connections shows what an integration platform does with many connections: it
-// tests them, runs triggers of different frequencies on one, and meets their
-// limits. It needs no account: there is a Stripe in the process.
+// Connections shows what an integration platform does with many connections. It
+// checks them, runs two triggers with different intervals on one of them, and
+// makes requests that they do not allow. It uses a fake Stripe in its own
+// process.
 //
 //	go run ./examples/connections -for 10s
 package main
@@ -21,8 +22,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// settings are the connections as an administrator may have written them. The
-// first key has a typing error.
+// settings are connections as an administrator might write them. The first key
+// has a typing error.
 const settings = `[
 	{"name": "mistyped", "api_key": "sk_test_shap", "base_url": %[1]q},
 	{"name": "source", "api_key": "sk_test_shop", "base_url": %[1]q, "access": "read_only"},
@@ -31,7 +32,7 @@ const settings = `[
 
 func main() {
 	duration := flag.Duration("for", 10*time.Second, "how long to run the triggers")
-	every := flag.Duration("every", time.Second, "how often the quick trigger polls; stands for 15s, which takes longer to watch")
+	every := flag.Duration("every", time.Second, "interval of the quick trigger; a real one would use 15s")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -75,7 +76,7 @@ func run(ctx context.Context, out io.Writer, server *stripetest.Server, every, d
 	return refused(ctx, out, connections)
 }
 
-// test tells in a line whether a connection is good.
+// test returns one line about whether a connection works.
 func test(ctx context.Context, connections *stripekit.Connections, name string) string {
 	result, err := connections.Check(ctx, name)
 	if failure, ok := errors.AsType[*stripekit.CheckError](err); ok {
@@ -87,11 +88,12 @@ func test(ctx context.Context, connections *stripekit.Connections, name string) 
 	return fmt.Sprintf("good: account %s in %s mode, API version %s", result.Account.ID, result.Mode, result.APIVersion)
 }
 
-// callsADay is what a poll every so often costs where nothing is new.
+// callsADay returns the number of requests that a poll at this interval makes
+// in a day without new objects.
 func callsADay(every time.Duration) int { return int(24 * time.Hour / every) }
 
-// triggers runs a quick and an hourly trigger on one connection, while the shop
-// sells something, and tells what each found and cost.
+// triggers runs a quick and an hourly trigger on one connection while the shop
+// makes a sale, and prints the requests and results of both.
 func triggers(ctx context.Context, out io.Writer, connections *stripekit.Connections, server *stripetest.Server, every, duration time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
@@ -129,7 +131,7 @@ func trigger(ctx context.Context, connections *stripekit.Connections, name strin
 	return found, poller.Status().Requests, err
 }
 
-// sell makes a charge once the triggers have begun.
+// sell creates a charge after the given time, when the triggers are running.
 func sell(ctx context.Context, server *stripetest.Server, after time.Duration) error {
 	shop, err := stripekit.New("sk_test_shop", stripekit.WithBaseURL(server.URL), stripekit.WithHTTPClient(server.Client()))
 	if err != nil {
@@ -144,7 +146,8 @@ func sell(ctx context.Context, server *stripetest.Server, after time.Duration) e
 	return err
 }
 
-// refused makes calls that the connections do not allow.
+// refused makes requests that the connections do not allow, and prints the
+// errors.
 func refused(ctx context.Context, out io.Writer, connections *stripekit.Connections) error {
 	for _, name := range []string{"source", "paused"} {
 		client, err := connections.Open(name)

@@ -15,8 +15,9 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// hourlyAtRandom are the calls of the hourly trigger. Its second poll is due at
-// random within the hour, and so once in a few hundred times in these seconds.
+// hourlyAtRandom matches the requests of the hourly trigger. Its second poll is
+// due at a random time within the hour, so about once in a few hundred runs it
+// falls into the test.
 var hourlyAtRandom = regexp.MustCompile("every 1h0m0s     [34] calls")
 
 func TestConnectionsAreTestedRunAndRefused(t *testing.T) {

@@ -3,8 +3,8 @@
 //
 //	go run ./examples/fakestripe -addr 127.0.0.1:12111
 //
-// It keeps everything in memory and forgets it at the end. Each request is
-// logged on a line, without its key. Ctrl-C ends it.
+// It keeps all data in memory, so the data is lost when it ends. It logs each
+// request on one line, without the API key. Ctrl-C ends it.
 package main
 
 import (
@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, and then until the requests under way are done.
+// run serves until ctx ends and the requests in progress are done.
 func run(ctx context.Context, addr string, out io.Writer) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -60,7 +60,7 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
-		_ = server.Close() // the error of Shutdown says more
+		_ = server.Close() // the error of Shutdown is the useful one
 		return err
 	}
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
@@ -69,10 +69,10 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	return nil
 }
 
-// logged writes a line for each request that next has answered: when, what, the
-// status and how long it took. Headers, where the key is, are not in it.
+// logged writes a line for each request: time, method, URL, status and
+// duration. It does not log headers, which have the API key.
 func logged(next http.Handler, out io.Writer) http.Handler {
-	var mu sync.Mutex // a line at a time
+	var mu sync.Mutex // one line at a time
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		recorder := &statusRecorder{ResponseWriter: w}

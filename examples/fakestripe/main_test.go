@@ -30,32 +30,32 @@ func TestFakeStripeServesLogsAndEnds(t *testing.T) {
 		require.True(t, lines.Scan())
 	}
 
-	answered := make(chan string, 1)
+	responses := make(chan string, 1)
 	go func() {
 		req, err := http.NewRequest("POST", base+"/v1/charges", strings.NewReader("amount=2000&currency=usd&source=tok_visa"))
 		if err != nil {
-			answered <- err.Error()
+			responses <- err.Error()
 			return
 		}
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.SetBasicAuth("sk_test_hidden123", "")
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
-			answered <- err.Error()
+			responses <- err.Error()
 			return
 		}
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(resp.Body)
-		answered <- resp.Status + " " + string(body)
+		responses <- resp.Status + " " + string(body)
 	}()
 
 	require.True(t, lines.Scan()) // the empty line after the examples
 	require.True(t, lines.Scan())
 	require.Regexp(t, `^\d\d:\d\d:\d\d POST "/v1/charges" 200 \S+$`, lines.Text())
 	require.NotContains(t, lines.Text(), "hidden")
-	answer := <-answered
-	require.True(t, strings.HasPrefix(answer, "200 OK"), answer)
-	require.Contains(t, answer, `"amount": 2000`)
+	response := <-responses
+	require.True(t, strings.HasPrefix(response, "200 OK"), response)
+	require.Contains(t, response, `"amount": 2000`)
 
 	http.DefaultClient.CloseIdleConnections()
 	stop()

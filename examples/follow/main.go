@@ -1,3 +1,5 @@
+// Follow prints every new charge of an account. After a restart it continues
+// where it was.
 package main
 
 import (

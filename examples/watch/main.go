@@ -1,13 +1,13 @@
-// Watch prints the new charges and customers of a Stripe account as they come.
+// Watch prints the new charges and customers of a Stripe account.
 //
-// Without a key it starts a Stripe of its own in the process, with a small shop
-// that keeps selling, so that there is something to see:
+// Without STRIPE_API_KEY it watches a fake Stripe in its own process, where a
+// simulated shop sells all the time:
 //
 //	go run ./examples/watch -for 10s
 //
-// With STRIPE_API_KEY set it watches that account, and creates nothing there.
-// What it has shown it keeps in the folder checkpoints: stopped and started
-// again, it repeats nothing and misses nothing. Ctrl-C ends it.
+// With STRIPE_API_KEY it watches that account, and creates nothing there. It
+// saves its progress in the folder checkpoints: after a restart it repeats
+// nothing and misses nothing. Ctrl-C ends it.
 package main
 
 import (
@@ -25,9 +25,9 @@ import (
 )
 
 func main() {
-	duration := flag.Duration("for", 0, "how long to watch; 0 is until Ctrl-C")
-	every := flag.Duration("every", 0, "time between polls; 0 is 1s for the simulated shop, 15s for an account")
-	dir := flag.String("checkpoints", "checkpoints", "folder that keeps what was shown of an account")
+	duration := flag.Duration("for", 0, "how long to watch; 0 means until Ctrl-C")
+	every := flag.Duration("every", 0, "time between polls; 0 means 1s for the simulated shop, 15s for an account")
+	dir := flag.String("checkpoints", "checkpoints", "folder for the progress on an account")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -67,8 +67,8 @@ func watchAccount(ctx context.Context, out io.Writer, key string, every time.Dur
 	return err
 }
 
-// watchShop watches the simulated shop until ctx ends, and on until all that
-// was sold by then is delivered.
+// watchShop watches the simulated shop until ctx ends, and then until
+// everything that was sold is delivered.
 func watchShop(ctx context.Context, out io.Writer, every time.Duration, server *stripetest.Server) error {
 	defer server.Close()
 	if every == 0 {
@@ -87,7 +87,7 @@ func watchShop(ctx context.Context, out io.Writer, every time.Duration, server *
 	if err := shop.sell(ctx); err != nil {
 		return err
 	}
-	w.catchUp(shop.created, every+5*time.Second)
+	w.waitDelivered(shop.created, every+5*time.Second)
 	stop()
 	if err := w.wait(); err != nil {
 		return err
@@ -96,7 +96,7 @@ func watchShop(ctx context.Context, out io.Writer, every time.Duration, server *
 	missed := w.missing(shop.created)
 	fmt.Fprintf(out, "\ncreated %d, delivered %d, missed %d, requests %d\n", len(shop.created), w.delivered(), missed, w.requests())
 	if missed != 0 || w.delivered() != len(shop.created) {
-		return errors.New("what was delivered is not what was created")
+		return errors.New("delivered and created objects differ")
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func TestWatchRepeatsNothingAndMissesNothingOverARestart(t *testing.T) {
 			shown += out.String()
 			cancel()
 			rest()
-			for range 3 { // while nobody watches
+			for range 3 { // while no watcher runs
 				require.NoError(t, shop.serve(t.Context()))
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// shop sells on a Stripe of its own.
+// shop creates customers and charges on a fake Stripe.
 type shop struct {
 	client  *stripekit.Client
 	created []string // the ids of all customers and charges
@@ -28,8 +28,7 @@ func openShop(server *stripetest.Server) (*shop, error) {
 	return &shop{client: client}, err
 }
 
-// sell serves a customer every now and then until ctx ends; a quarter of a
-// second on average lies between two.
+// sell serves one customer after another until ctx ends, about four a second.
 func (s *shop) sell(ctx context.Context) error {
 	for {
 		if err := s.serve(context.WithoutCancel(ctx)); err != nil {
@@ -43,7 +42,7 @@ func (s *shop) sell(ctx context.Context) error {
 	}
 }
 
-// serve has a new customer buy one thing, and pay or be declined.
+// serve creates a customer and a charge, which may be declined.
 func (s *shop) serve(ctx context.Context) error {
 	name := pick(names)
 	customer, err := s.client.Customers.Create(ctx, stripekit.CustomerCreateParams{
@@ -64,7 +63,7 @@ func (s *shop) serve(ctx context.Context) error {
 	case err == nil:
 		s.created = append(s.created, charge.ID)
 	case errors.Is(err, stripekit.ErrCardDeclined) && errors.As(err, &refused):
-		s.created = append(s.created, refused.ChargeID) // it is kept, as failed
+		s.created = append(s.created, refused.ChargeID) // Stripe keeps the failed charge
 	default:
 		return err
 	}

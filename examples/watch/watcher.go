@@ -11,21 +11,21 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// watcher prints the events of two pollers and counts them.
+// watcher prints the events of two Pollers and counts them.
 type watcher struct {
 	out     io.Writer
 	pollers sync.WaitGroup
 
-	mu       sync.Mutex
-	times    map[string]int // deliveries by id
-	total    int
-	errs     []error
-	statuses []func() stripekit.PollStatus
-	news     chan struct{} // something was delivered
+	mu         sync.Mutex
+	deliveries map[string]int // deliveries by id
+	total      int
+	errs       []error
+	statuses   []func() stripekit.PollStatus
+	news       chan struct{} // receives a value after a delivery
 }
 
 func newWatcher(out io.Writer) *watcher {
-	return &watcher{out: out, times: map[string]int{}, news: make(chan struct{}, 1)}
+	return &watcher{out: out, deliveries: map[string]int{}, news: make(chan struct{}, 1)}
 }
 
 func (w *watcher) start(ctx context.Context, client *stripekit.Client, cfg stripekit.PollConfig) {
@@ -33,7 +33,7 @@ func (w *watcher) start(ctx context.Context, client *stripekit.Client, cfg strip
 	run(ctx, w, client.Customers, cfg, describeCustomer)
 }
 
-// run watches one list. Its error ends this poller alone.
+// run starts a Poller for one list. An error ends this Poller only.
 func run[T any](ctx context.Context, w *watcher, list stripekit.Source[T], cfg stripekit.PollConfig, describe func(*T) string) {
 	poller, err := stripekit.NewPoller(list, cfg)
 	if err != nil {
@@ -53,7 +53,7 @@ func run[T any](ctx context.Context, w *watcher, list stripekit.Source[T], cfg s
 func (w *watcher) delivery(id, what string, delay time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.times[id]++
+	w.deliveries[id]++
 	w.total++
 	fmt.Fprintf(w.out, "%s  %-74s  after %2.0f s  %s\n", time.Now().Format(time.TimeOnly), what, delay.Seconds(), id)
 	select {
@@ -68,13 +68,13 @@ func (w *watcher) fail(err error) {
 	w.errs = append(w.errs, err)
 }
 
-// catchUp waits until all ids are delivered, for a while at the most.
-func (w *watcher) catchUp(ids []string, patience time.Duration) {
-	enough := time.After(patience)
+// waitDelivered waits until all ids are delivered, but no longer than timeout.
+func (w *watcher) waitDelivered(ids []string, timeout time.Duration) {
+	expired := time.After(timeout)
 	for w.missing(ids) > 0 {
 		select {
 		case <-w.news:
-		case <-enough:
+		case <-expired:
 			return
 		}
 	}
@@ -84,7 +84,7 @@ func (w *watcher) missing(ids []string) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range ids {
-		if w.times[id] == 0 {
+		if w.deliveries[id] == 0 {
 			n++
 		}
 	}
@@ -104,7 +104,7 @@ func (w *watcher) requests() (n uint64) {
 	return n
 }
 
-// wait waits for the end of all pollers and returns their errors.
+// wait waits until all Pollers have ended and returns their errors.
 func (w *watcher) wait() error {
 	w.pollers.Wait()
 	return errors.Join(w.errs...)
@@ -122,7 +122,7 @@ func describeCustomer(c *stripekit.Customer) string {
 	return fmt.Sprintf("customer  %s <%s>", c.Name, c.Email)
 }
 
-// amount writes an amount with its decimals; a few currencies have none.
+// amount formats an amount with its decimals. Some currencies have none.
 func amount(n int64, currency string) string {
 	switch currency {
 	case "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf":

@@ -14,15 +14,15 @@ import (
 // density is how the charges of an archive are distributed over time.
 type density struct {
 	name    string
-	goals   map[int]float64         // the share of the allowance to reach, by requests a second; nil is none
+	goals   map[int]float64         // the share of the allowance to reach, by requests per second; nil is no goal
 	created func(count int) []int64 // the second of each charge, the oldest first
-	part    int                     // the archive has one charge for so many; 0 is 1
+	part    int                     // the archive has 1/part of the usual charges; 0 is 1
 }
 
 const (
 	day  = 24 * 60 * 60
 	year = 365 * day
-	// epoch is the second from which on an archive has charges.
+	// epoch is the second in which the first charge of an archive was created.
 	epoch = 1_200_000_000
 )
 
@@ -60,7 +60,8 @@ var densities = []density{
 	}},
 }
 
-// seconds are those of an archive, each so long after the epoch.
+// seconds returns the created seconds of an archive, given as times after
+// epoch.
 func seconds(count int, after func(i int) float64) []int64 {
 	created := make([]int64, count)
 	for i := range created {
@@ -69,7 +70,7 @@ func seconds(count int, after func(i int) float64) []int64 {
 	return created
 }
 
-// steady has one charge a minute, independent of each other.
+// steady returns an average of one charge a minute, at random times.
 func steady(count int) []int64 {
 	at := 0.0
 	return seconds(count, func(i int) float64 {
@@ -86,7 +87,7 @@ func nightly(batch int, span float64) func(int) []int64 {
 	}
 }
 
-// bursts are steady but for the burst of every 500th second.
+// bursts returns random times, with a burst at every 500th.
 func bursts(count int) []int64 {
 	at, left, second := 0.0, 0, 0
 	return seconds(count, func(int) float64 {
@@ -102,7 +103,8 @@ func bursts(count int) []int64 {
 	})
 }
 
-// uniform is a number from 0 to 1 that seems random, and the same for the same i.
+// uniform returns a pseudo-random number from 0 to 1, always the same for the
+// same i.
 func uniform(i int) float64 {
 	z := (uint64(i) + 1) * 0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -110,12 +112,12 @@ func uniform(i int) float64 {
 	return float64((z^z>>31)>>11) / (1 << 53)
 }
 
-// wait is how many mean times pass until the next of what happens at random.
+// wait returns a random waiting time with a mean of 1.
 func wait(i int) float64 { return -math.Log(1 - uniform(i)) }
 
-// archive is an account with many charges, and none that come. Each request
-// takes the latency, and is refused if it is above the rate. Any number of
-// requests are served at once.
+// archive is an account with many charges and no new ones. Each request takes
+// the latency, and is refused if it is above the rate. Any number of requests
+// are served at once.
 type archive struct {
 	mold     *mold
 	created  []int64
@@ -128,7 +130,8 @@ type archive struct {
 	refused  atomic.Int64 // above the rate
 }
 
-// failure is a response that a share of the requests has in place of a page.
+// failure is an error response that a share of the requests gets instead of a
+// page.
 type failure struct {
 	share  float64
 	status int
@@ -151,7 +154,7 @@ func (f failure) write(w http.ResponseWriter) {
 	fmt.Fprintf(w, `{"error":{"type":"api_error","code":%q,"message":"It is the archive that says no."}}`, f.code)
 }
 
-// newArchive makes an archive of which some requests fail.
+// newArchive returns an archive. A share of the requests gets the failures.
 func newArchive(created []int64, s site, failures ...failure) (*archive, error) {
 	m, err := newMold(compact)
 	if err != nil {
@@ -176,9 +179,9 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		failed.write(w)
 		return
 	}
-	service(func(r *http.Request) answer {
+	service(func(r *http.Request) response {
 		if isAccount(r) {
-			return answer{body: account, date: time.Now()}
+			return response{body: account, date: time.Now()}
 		}
 		a.lists.Add(1)
 		low, high, more := requested(r, len(a.created), a.from)
@@ -186,7 +189,7 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}).ServeHTTP(w, r)
 }
 
-// refuse returns what is wrong with the request that has come, nil for nothing.
+// refuse returns the failure of the next request, nil if it succeeds.
 func (a *archive) refuse() *failure {
 	if !a.limit.Allow() {
 		a.refused.Add(1)
@@ -202,12 +205,13 @@ func (a *archive) refuse() *failure {
 	return nil
 }
 
-// from is the number of the first charge created at second or later.
+// from returns the number of the first charge created in second or later.
 func (a *archive) from(second int64) int {
 	return sort.Search(len(a.created), func(number int) bool { return a.created[number] >= second })
 }
 
-// order is the order in which charges are read. Within a second there is none.
+// order is the order in which charges are read. Within a second, any order is
+// right.
 type order int
 
 const (
@@ -216,7 +220,7 @@ const (
 	oldestFirst
 )
 
-// census holds against an archive what is read of it: all, once, in order.
+// census checks that an archive is read completely, each charge once, in order.
 type census struct {
 	archive *archive
 	order   order

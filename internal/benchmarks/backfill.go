@@ -9,18 +9,18 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// site is where an archive is read, and for how long.
+// site describes the service that an archive is read from.
 type site struct {
 	latency time.Duration // of each request
-	rate    int           // requests a second that are allowed
-	count   int           // charges to read at the rate, 40 s of it
+	rate    int           // allowed requests per second
+	count   int           // charges of the archive: 40 s of full pages at the rate
 }
 
-// allowance is how many charges a second fill the pages that are allowed.
+// allowance returns how many charges per second the rate allows, in full pages.
 func (s site) allowance() int { return s.rate * pageSize }
 
-// siteOf is a site 100 ms away. In a hurry it is near and fast, and its archive
-// small.
+// siteOf returns a site with a latency of 100 ms. With -quick, it is near and
+// fast, and its archive small.
 func siteOf(o options, perSecond int) site {
 	if o.quick {
 		return site{latency: time.Millisecond, rate: 40 * perSecond, count: 1_000}
@@ -32,10 +32,10 @@ func siteOf(o options, perSecond int) site {
 
 func (s site) String() string { return fmt.Sprintf("%d requests/s, %v each", s.rate, s.latency) }
 
-// share is which part of the allowance was read.
+// share returns the share of the allowance that was read.
 func (s site) share(d drained) float64 { return d.rate() / float64(s.allowance()) }
 
-// read measures a reader, and holds what it finds against the archive.
+// read measures a reader, and checks what it finds against the archive.
 func (a *archive) read(ctx context.Context, in order, read reader) (drained, error) {
 	server := httptest.NewServer(a)
 	defer server.Close()
@@ -55,7 +55,7 @@ func (a *archive) read(ctx context.Context, in order, read reader) (drained, err
 // peers are readers that make one request at a time.
 type peers struct{ list, theirs, plain drained }
 
-// readPeers has each read for about 10 s.
+// readPeers measures each peer for about 10 s.
 func readPeers(ctx context.Context, o options, s site) (p peers, err error) {
 	count := min(s.count, 10_000)
 	for _, peer := range []struct {
@@ -73,7 +73,8 @@ func readPeers(ctx context.Context, o options, s site) (p peers, err error) {
 	return p, nil
 }
 
-// line is a line about a reader, beside the peers. a is nil if it is a peer too.
+// line returns the line of a reader, compared to the peers. a is nil if the
+// reader is a peer itself.
 func (p peers) line(title string, s site, a *archive, d drained) line {
 	figure := func(d drained) string {
 		return fmt.Sprintf("%.0f/s, heap + %s", d.rate(), size(float64(d.growth())))
@@ -92,10 +93,11 @@ func (p peers) line(title string, s site, a *archive, d drained) line {
 	return l
 }
 
-// maxGrowth is how many MiB of heap a Backfill may take, by requests a second.
+// maxGrowth is how many MiB of heap a Backfill may take, by requests per
+// second.
 var maxGrowth = map[int]float64{25: 64, 100: 192}
 
-// backfills measures Backfill over archives of all densities.
+// backfills measures Backfill on archives of all densities.
 func backfills(perSecond int) func(context.Context, options) ([]line, error) {
 	return func(ctx context.Context, o options) ([]line, error) {
 		s := siteOf(o, perSecond)
@@ -121,7 +123,8 @@ func backfills(perSecond int) func(context.Context, options) ([]line, error) {
 	}
 }
 
-// met tells whether a share of the allowance was read, within so many MiB.
+// met returns the goal, and whether it was met: the share of the allowance that
+// was read, and the growth of the heap in MiB.
 func (s site) met(d drained, share, growth float64) (goal, met string) {
 	missed := ""
 	if s.share(d) < share {
@@ -164,7 +167,7 @@ func backfillFaults(ctx context.Context, o options) ([]line, error) {
 	return lines, nil
 }
 
-// backfillOthers measures the other ways to read a whole list beside Backfill.
+// backfillOthers compares Backfill to the other ways to read a whole list.
 func backfillOthers(ctx context.Context, o options) ([]line, error) {
 	s := siteOf(o, 25)
 	p, err := readPeers(ctx, o, s)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBothSidesOfARowDoItsWork holds what each side found against what the
-// service has: a side that skipped its work would be the fastest.
+// TestBothSidesOfARowDoItsWork checks what each side found. A side that skipped
+// its work would be the fastest.
 func TestBothSidesOfARowDoItsWork(t *testing.T) {
 	for _, r := range rows {
 		if r.pair == nil {
@@ -35,8 +35,8 @@ func TestBothSidesOfARowDoItsWork(t *testing.T) {
 	}
 }
 
-// TestRowsAreMeasured runs every row once. The rows that measure themselves
-// check their own work.
+// TestRowsAreMeasured runs every row once. Rows that measure themselves check
+// their own work.
 func TestRowsAreMeasured(t *testing.T) {
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
@@ -70,8 +70,8 @@ func TestAStampedChargeIsAnother(t *testing.T) {
 	}
 }
 
-// TestABacklogAnswersAsTheServiceDoes: the pages of a drain.
-func TestABacklogAnswersAsTheServiceDoes(t *testing.T) {
+// TestABacklogRespondsAsTheServiceDoes checks the pages of a drain.
+func TestABacklogRespondsAsTheServiceDoes(t *testing.T) {
 	b, err := newBacklog(250, 1)
 	require.NoError(t, err)
 	for query, want := range map[string]struct {
@@ -89,7 +89,7 @@ func TestABacklogAnswersAsTheServiceDoes(t *testing.T) {
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/v1/charges?"+query, nil)
 		require.NoError(t, err)
-		body := string(b.answer(r).body)
+		body := string(b.response(r).body)
 		require.Equal(t, string(b.mold.page(nil, want.low, want.high, want.more, b.created)), body, query)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/stripekit/stripekit/internal/form"
 )
 
-// parallel does something n times on a number of goroutines.
+// parallel calls once n times, from a number of goroutines.
 func parallel(goroutines, n int, once func() error) error {
 	if goroutines == 1 {
 		return repeat(n, once)
@@ -39,18 +39,18 @@ func parallel(goroutines, n int, once func() error) error {
 	return errors.Join(errs...)
 }
 
-// loopback serves a row over HTTP, and has the clients for it.
+// loopback is a service on loopback for a row, and the clients for it.
 type loopback struct {
 	server *httptest.Server
 	ours   *stripekit.Client
 	theirs *stripe.Client
 	plain  plain
-	keep   atomic.Bool // what is posted
+	keep   atomic.Bool // keep forms in posted
 	posted []string    // the pairs of the last form
 }
 
-// newLoopback starts a service that answers a list with an empty one, and all
-// else with a charge.
+// newLoopback starts a service that responds to a list request with an empty
+// page, and to any other request with a charge.
 func newLoopback() (*loopback, error) {
 	m, err := newMold(indented)
 	if err != nil {
@@ -59,7 +59,7 @@ func newLoopback() (*loopback, error) {
 	one := m.one(7, 1780000000)
 	empty := m.page(nil, 0, 0, false, nil)
 	lo := new(loopback)
-	lo.server = httptest.NewServer(service(func(r *http.Request) answer {
+	lo.server = httptest.NewServer(service(func(r *http.Request) response {
 		body := one
 		if r.Method == http.MethodGet && r.URL.Path == "/v1/charges" {
 			body = empty
@@ -67,7 +67,7 @@ func newLoopback() (*loopback, error) {
 		if lo.keep.Load() {
 			lo.posted = pairs(r)
 		}
-		return answer{body: body, date: time.Now()}
+		return response{body: body, date: time.Now()}
 	}))
 	if lo.ours, err = ourClient(lo.server.URL, nil); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func pairs(r *http.Request) []string {
 	return sorted(r.PostForm)
 }
 
-// sorted are the pairs of a form, in the order of their keys.
+// sorted returns the pairs of a form, in the order of their keys.
 func sorted(values url.Values) (pairs []string) {
 	for name, all := range values {
 		for _, value := range all {
@@ -174,7 +174,7 @@ func emptyLists(goroutines int) func(options) (pair, error) {
 	}
 }
 
-// ourCharge is a new charge with what a shop sends.
+// ourCharge returns the parameters that a shop sends for a new charge.
 func ourCharge() stripekit.ChargeCreateParams {
 	return stripekit.ChargeCreateParams{
 		Amount: 12500, Currency: "usd", Customer: new("cus_NffrFeUfNV2Hib"), Capture: new(true),
@@ -190,7 +190,7 @@ func ourCharge() stripekit.ChargeCreateParams {
 	}
 }
 
-// theirCharge is the same charge.
+// theirCharge returns the same parameters for stripe-go.
 func theirCharge() *stripe.ChargeCreateParams {
 	return &stripe.ChargeCreateParams{
 		Amount: new(int64(12500)), Currency: new("usd"), Customer: new("cus_NffrFeUfNV2Hib"), Capture: new(true),
@@ -237,7 +237,7 @@ func creates(options) (pair, error) {
 		return lo.plain.do(ctx, http.MethodPost, "/v1/charges", bytes.NewReader(body),
 			"Content-Type", "application/x-www-form-urlencoded", "Idempotency-Key", "LPC4W6MWAF3ZQTQ6XS2KFKN3CY")
 	}
-	// A test sees what arrived, too.
+	// A test also checks the form that the service received.
 	work := func(create func() ([]string, error)) func() ([]string, error) {
 		return func() ([]string, error) {
 			lo.keep.Store(true)
@@ -260,7 +260,7 @@ func creates(options) (pair, error) {
 	}, nil
 }
 
-// createdPairs is what is sent for ourCharge.
+// createdPairs are the form pairs of ourCharge.
 var createdPairs = []string{
 	"amount=12500", "capture=true", "currency=usd", "customer=cus_NffrFeUfNV2Hib",
 	"description=Order 1042 of the café in \"North Beach\", paid by card",
@@ -272,7 +272,7 @@ var createdPairs = []string{
 	"statement_descriptor_suffix=ORDER 1042", "transfer_group=ORDER_1042",
 }
 
-// encodes is the encoding of a charge's parameters alone.
+// encodes measures only the encoding of a charge's parameters.
 func encodes(options) (pair, error) {
 	ours, theirs := ourCharge(), theirCharge()
 	parsed := func(body string, err error) ([]string, error) {

@@ -10,21 +10,21 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// ourClient is a client of this library. Without a transport of the row's it
-// has its default one.
+// ourClient returns a client of this library. If rt is nil, it has its default
+// transport.
 func ourClient(url string, rt http.RoundTripper, extra ...stripekit.Option) (*stripekit.Client, error) {
 	opts := []stripekit.Option{stripekit.WithBaseURL(url)}
 	if rt != nil {
 		opts = append(opts, stripekit.WithHTTPClient(&http.Client{Transport: rt}))
 	}
-	// Another base URL than Stripe's has no rate limits by default; a row
-	// without a network keeps Stripe's URL, and would have them.
+	// By default, only Stripe's URL has rate limits. A row without a network
+	// uses that URL, so they are switched off.
 	opts = append(opts, stripekit.WithRateLimit(stripekit.RateLimit{}))
 	return stripekit.New(key, append(opts, extra...)...)
 }
 
-// theirClient is a client of stripe-go, with its defaults but for the log,
-// which is off.
+// theirClient returns a client of stripe-go with its defaults, except that the
+// log is off.
 func theirClient(url string, rt http.RoundTripper) *stripe.Client {
 	config := &stripe.BackendConfig{
 		URL:           &url,
@@ -37,7 +37,7 @@ func theirClient(url string, rt http.RoundTripper) *stripe.Client {
 }
 
 // plain makes requests with net/http alone, with the headers of stripekit, and
-// drains what comes.
+// drains the response bodies.
 type plain struct {
 	client *http.Client
 	url    string
@@ -68,7 +68,7 @@ func (p plain) copy(ctx context.Context, to io.Writer, method, path string, body
 	return resp, err
 }
 
-// into is memory that is written over and over: a pass over the bytes.
+// into is a writer that overwrites its memory with each Write.
 type into []byte
 
 func (b *into) Write(p []byte) (int, error) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// processTime is the processor's time that this process has used.
+// processTime returns the CPU time that this process has used.
 func processTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

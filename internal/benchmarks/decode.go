@@ -16,7 +16,8 @@ import (
 // noNetwork is the URL of rows without a network.
 const noNetwork = "https://api.stripe.com"
 
-// onePage answers every request with the same page of 100 charges.
+// onePage returns a service that responds to every request with the same page
+// of 100 charges.
 func onePage(l layout) (service, error) {
 	m, err := newMold(l)
 	if err != nil {
@@ -24,10 +25,10 @@ func onePage(l layout) (service, error) {
 	}
 	page := m.page(nil, 0, pageSize, false, func(number int) int64 { return 1780000000 + int64(number) })
 	date := time.Unix(1780000200, 0)
-	return func(*http.Request) answer { return answer{body: page, date: date} }, nil
+	return func(*http.Request) response { return response{body: page, date: date} }, nil
 }
 
-// decodeClient is a page through the clients, without a network.
+// decodeClient measures the clients reading a page without a network.
 func decodeClient(l layout) func(options) (pair, error) {
 	return func(options) (pair, error) {
 		s, err := onePage(l)
@@ -70,8 +71,8 @@ func decodeClient(l layout) func(options) (pair, error) {
 	}
 }
 
-// decodeBare is the decoding of a page alone, by the JSON packages that the
-// libraries use.
+// decodeBare measures only the decoding of a page, by the JSON packages that
+// the libraries use.
 func decodeBare(l layout) func(options) (pair, error) {
 	return func(options) (pair, error) {
 		s, err := onePage(l)
@@ -105,7 +106,7 @@ func decodeBare(l layout) func(options) (pair, error) {
 	}
 }
 
-// ourIDs are the ids of a page, of charges that were read in full.
+// ourIDs returns the ids of the charges on a page that were read in full.
 func ourIDs(page *stripekit.Page[stripekit.Charge], err error) ([]string, error) {
 	if err != nil {
 		return nil, err

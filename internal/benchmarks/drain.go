@@ -14,12 +14,12 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// backlog is an account with a number of charges, so many a second up to now,
-// and none that come.
+// backlog is an account with a number of charges, created at a steady rate up
+// to now, and no new ones.
 type backlog struct {
 	mold  *mold
 	count int
-	rate  int // charges a second
+	rate  int // charges per second
 	start int64
 }
 
@@ -30,41 +30,41 @@ func newBacklog(count, rate int) (*backlog, error) {
 
 func (b *backlog) created(number int) int64 { return b.start + int64(number/b.rate) }
 
-// from is the number of the first charge created at second or later.
+// from returns the number of the first charge created in second or later.
 func (b *backlog) from(second int64) int { return min(max(int(second-b.start)*b.rate, 0), b.count) }
 
-func (b *backlog) answer(r *http.Request) answer {
+func (b *backlog) response(r *http.Request) response {
 	now := time.Now()
 	if isAccount(r) {
-		return answer{body: account, date: now}
+		return response{body: account, date: now}
 	}
 	low, high, more := requested(r, b.count, b.from)
 	return b.mold.list(low, high, more, b.created, now)
 }
 
-// drained is how a drain went.
+// drained is the result of a drain.
 type drained struct {
 	objects int
 	took    time.Duration
-	before  uint64 // of the heap
-	peak    uint64 // of the heap
-	bytes   float64
-	allocs  float64
+	before  uint64  // bytes of the heap before the drain
+	peak    uint64  // maximum bytes of the heap during the drain
+	bytes   float64 // allocated per object
+	allocs  float64 // per object
 }
 
 func (d drained) rate() float64 { return float64(d.objects) / d.took.Seconds() }
 
-// growth is how much more of the heap there was than before.
+// growth returns by how many bytes the heap has grown at most.
 func (d drained) growth() uint64 { return d.peak - min(d.peak, d.before) }
 
-// heapNow is what the heap has, with what is still to be collected.
+// heapNow returns the bytes in the heap, including garbage.
 func heapNow() uint64 {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
 	return heap[0].Value.Uint64()
 }
 
-// drain measures a reading of the list to its end.
+// drain measures the function read, which reads a list to its end.
 func drain(read func() (objects int, err error)) (d drained, err error) {
 	runtime.GC()
 	d.before = heapNow()
@@ -121,7 +121,7 @@ func drains(ctx context.Context, o options) ([]line, error) {
 		if err != nil {
 			return nil, err
 		}
-		server := httptest.NewServer(service(b.answer))
+		server := httptest.NewServer(service(b.response))
 		*s.into, err = drain(func() (int, error) { return s.reader(ctx, b, server.URL) })
 		server.Close()
 		if err == nil && s.into.objects != s.count {

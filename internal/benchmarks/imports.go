@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// built is what a program takes to build, and what comes of it.
+// built is the result of building a program.
 type built struct {
 	time           time.Duration
-	size, stripped int64
+	size, stripped int64 // bytes of the binary
 }
 
-// imports measures what it takes to import a library, over a program that has
-// net/http already: the time of building it where the standard library's part
-// is built, and the bytes of the program.
+// imports measures what importing a library adds to a program that uses
+// net/http: the time to build it, with the standard library in the build cache,
+// and the bytes of the binary.
 func imports(ctx context.Context, o options) ([]line, error) {
 	module, err := output(ctx, "", nil, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/stripekit/stripekit/internal/benchmarks")
 	if err != nil {
@@ -29,8 +29,8 @@ func imports(ctx context.Context, o options) ([]line, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	// Each library is built from a cache that holds net/http and nothing else.
-	// In a hurry it is the user's own cache, and the times mean nothing.
+	// Each library is built with a cache that holds only net/http. With -quick,
+	// the cache is the user's own, and the times mean nothing.
 	cache := filepath.Join(dir, "cache")
 	if !o.quick {
 		if _, err := build(ctx, module, "nethttp", dir, cache); err != nil {
@@ -70,7 +70,7 @@ func imports(ctx context.Context, o options) ([]line, error) {
 	}, nil
 }
 
-// build builds a program, with a build cache of its own where it has one.
+// build builds a program. If cache is not empty, it is the build cache.
 func build(ctx context.Context, module, name, dir, cache string) (b built, err error) {
 	var env []string
 	if cache != "" {

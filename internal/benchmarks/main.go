@@ -1,13 +1,13 @@
-// Command benchmarks measures stripekit beside stripe-go, and both beside what
-// the work takes at the least, and prints a table in Markdown. From the
+// Command benchmarks compares stripekit to stripe-go, and both to a floor, the
+// least that the work takes. It prints a table in Markdown. From the
 // repository's root:
 //
 //	go run ./internal/benchmarks
 //
-// The sides of a row are measured in turns in one process: a round of each,
-// then the next round of each. A figure is the median of the rounds,
-// and a ratio the median of the rounds' ratios. What is allocated over HTTP
-// includes the server's part, which is the same for every side.
+// The sides of a row alternate in one process: one round of each side, then the
+// next round of each side. A figure is the median of the rounds, and a ratio
+// the median of the rounds' ratios. The allocations over HTTP include those of
+// the server, which are the same for every side.
 package main
 
 import (
@@ -22,12 +22,12 @@ import (
 	"strings"
 )
 
-// options say how to measure.
+// options are the flags.
 type options struct {
-	rows   string // that are measured: part of their names
+	rows   string // measure the rows whose names contain this
 	rounds int
-	quick  bool   // do everything once, whatever it takes
-	only   string // the side to run, for a profile
+	quick  bool   // do everything once; the figures mean nothing
+	only   string // the side to run, for a profile; empty: all sides
 }
 
 func main() {
@@ -85,7 +85,7 @@ func run(o options) error {
 	return nil
 }
 
-// processor is the name of the machine's processor, where the system tells.
+// processor returns the name of the machine's processor, if the system has it.
 func processor() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {

@@ -7,43 +7,43 @@ import (
 	"time"
 )
 
-// side is one way to do what a row is about.
+// side is one implementation of the operation of a row.
 type side struct {
-	// run does it n times. It is what is measured.
+	// run does the operation n times. It is what is measured.
 	run func(n int) error
-	// work does it for a test, and returns what came of it.
+	// work does the operation for a test, and returns its result.
 	work func() ([]string, error)
 }
 
-// pair is a row whose sides do the same, and are measured in turns.
+// pair is a row whose sides do the same operation, in alternating rounds.
 type pair struct {
 	ours, theirs, floor side
-	// want is what work returns.
+	// want is the expected result of work.
 	want  []string
 	close func()
 }
 
-// cost is what one operation takes.
+// cost is the cost of one operation.
 type cost struct {
 	time          time.Duration
 	bytes, allocs float64
 }
 
-// roundTime is how long a round of one side lasts at least: long enough for
-// the garbage of a round to be collected within it.
+// roundTime is the approximate duration of a round of one side. It is long
+// enough for the garbage of a round to be collected within it.
 const roundTime = 100 * time.Millisecond
 
-// comparison is what a pair comes to. The ratios are of the sides' times in the
-// same round, and the median of them: on a machine with other work, two rounds
-// side by side say more than the medians of all.
+// comparison is the result of a pair. A ratio is the median of the ratios of
+// two sides in the same round. If the machine has other work, that is more
+// precise than the ratio of the medians.
 type comparison struct {
 	ours, theirs, floor cost
-	faster              float64 // than theirs, so many times
-	overFloor           float64 // so many times its time
+	faster              float64 // theirs / ours, in time
+	overFloor           float64 // ours / floor, in time
 }
 
-// compare measures the sides in turns: one round of each, then the next of
-// each. What happens to the machine happens to all of them.
+// compare measures the sides in alternating rounds, so that other work on the
+// machine affects all of them.
 func compare(p pair, o options) (c comparison, err error) {
 	sides := []side{p.ours, p.theirs, p.floor}
 	if i := slices.Index([]string{"ours", "theirs", "floor"}, o.only); i >= 0 {
@@ -95,7 +95,7 @@ func calibrate(s side, o options) (n int, err error) {
 	}
 }
 
-// measure runs one round, from a heap without garbage.
+// measure runs one round. It starts with a heap without garbage.
 func measure(s side, n int) (cost, error) {
 	if s.run == nil {
 		return cost{}, nil
@@ -114,7 +114,7 @@ func measure(s side, n int) (cost, error) {
 	}, err
 }
 
-// medianCost is the middle of each figure of its own.
+// medianCost returns the median of each figure.
 func medianCost(costs []cost) cost {
 	var times, bytes, allocs []float64
 	for _, c := range costs {
@@ -138,7 +138,7 @@ func (c cost) String() string {
 	return fmt.Sprintf("%d ns", c.time)
 }
 
-// memory says what was allocated.
+// memory formats the bytes and the number of allocations.
 func (c cost) memory() string { return fmt.Sprintf("%s / %.0f", size(c.bytes), c.allocs) }
 
 func size(bytes float64) string {

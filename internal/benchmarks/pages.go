@@ -11,25 +11,25 @@ import (
 	"time"
 )
 
-// template is a charge as the service answers it, a card's with a refund, with
-// what differs from charge to charge left open.
+// template is a charge by card with a refund, as the service returns it. It has
+// placeholders for what differs from charge to charge.
 //
 //go:embed charge.json
 var template string
 
-// layout is how JSON is written.
+// layout is the white space of JSON.
 type layout string
 
 const (
-	indented layout = "indented" // by two spaces, as the service does
-	compact  layout = "compact"  // as many fakes do
+	indented layout = "indented" // by two spaces, as the service sends it
+	compact  layout = "compact"  // as many fakes send it
 )
 
-// pageSize is the number of charges on a page, the most there is.
+// pageSize is the maximum number of charges on a page.
 const pageSize = 100
 
-// idPrefix is what the ids of all charges begin with. The rest is the number of
-// the charge, counted from the oldest.
+// idPrefix is the prefix of the ids of all charges. The rest of an id is the
+// number of the charge, counted from the oldest.
 const (
 	idPrefix = "ch_3B7WZ01zgkW"
 	idDigits = 13
@@ -39,8 +39,7 @@ func chargeID(number int) string { return fmt.Sprintf("%s%0*d", idPrefix, idDigi
 
 func numberOf(id string) (int, error) { return strconv.Atoi(strings.TrimPrefix(id, idPrefix)) }
 
-// ids are the ids of the charges from low up to below high, newest first, as a
-// page has them.
+// ids returns the ids of the charges from low to high, exclusive, newest first.
 func ids(low, high int) []string {
 	var ids []string
 	for number := high - 1; number >= low; number-- {
@@ -49,15 +48,15 @@ func ids(low, high int) []string {
 	return ids
 }
 
-// mold makes charges. They are all of one length, so that one can be turned
-// into another by writing its numbers over.
+// mold makes charges. They all have the same length, so one becomes another by
+// overwriting its digits.
 type mold struct {
 	head, between string
 	tails         map[bool]string // by has_more
-	charge        []byte          // with what comes between two of them
-	ids           []int           // where the digits of the id are
-	references    []int           // where the digits of other ids and texts are
-	seconds       []int           // where the time is
+	charge        []byte          // including the separator
+	ids           []int           // offsets of the digits of the id
+	references    []int           // offsets of the digits of other ids and texts
+	seconds       []int           // offsets of the time
 	pages         sync.Pool
 }
 
@@ -98,7 +97,7 @@ func newMold(l layout) (*mold, error) {
 	return m, nil
 }
 
-// places finds all places of a text.
+// places returns the offsets of all occurrences of a text.
 func places(b []byte, text string) (places []int) {
 	for at := 0; ; at += len(text) {
 		i := bytes.Index(b[at:], []byte(text))
@@ -110,7 +109,7 @@ func places(b []byte, text string) (places []int) {
 	}
 }
 
-// stamp turns the charge at the start of b into another.
+// stamp overwrites the charge at the start of b with another.
 func (m *mold) stamp(b []byte, number int, created int64) {
 	for _, at := range m.ids {
 		digits(b[at:at+idDigits], int64(number))
@@ -131,7 +130,7 @@ func digits(b []byte, number int64) {
 	}
 }
 
-// page appends a page of the charges from low up to below high, newest first.
+// page appends a page of the charges from low to high, exclusive, newest first.
 func (m *mold) page(dst []byte, low, high int, more bool, created func(number int) int64) []byte {
 	dst = append(dst, m.head...)
 	for number := high - 1; number >= low; number-- {
@@ -145,17 +144,17 @@ func (m *mold) page(dst []byte, low, high int, more bool, created func(number in
 	return append(dst, m.tails[more]...)
 }
 
-// list is the answer to a request of such a page. Its memory is used again.
-func (m *mold) list(low, high int, more bool, created func(number int) int64, date time.Time) answer {
+// list returns the response with such a page. Its memory is reused.
+func (m *mold) list(low, high int, more bool, created func(number int) int64, date time.Time) response {
 	page, _ := m.pages.Get().(*[]byte)
 	if page == nil {
 		page = new([]byte)
 	}
 	*page = m.page((*page)[:0], low, high, more, created)
-	return answer{*page, date, sync.OnceFunc(func() { m.pages.Put(page) })}
+	return response{*page, date, sync.OnceFunc(func() { m.pages.Put(page) })}
 }
 
-// one is a charge by itself.
+// one returns a charge by itself.
 func (m *mold) one(number int, created int64) []byte {
 	charge := bytes.Clone(m.charge[:len(m.charge)-len(m.between)])
 	m.stamp(charge, number, created)

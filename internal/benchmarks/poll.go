@@ -15,9 +15,9 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// feed is a list of charges that is polled. The charges of the overlap are fewer
-// than a page: as many as a Poller reads again with each poll of a quiet list. A
-// side has a feed of its own, and requests one page at a time, so that the page
+// feed is a list of charges that is polled. The charges of the overlap are
+// fewer than a page: as many as a Poller reads again with each poll of a quiet
+// list. Each side has its own feed and requests one page at a time, so the page
 // can be changed in place.
 type feed struct {
 	mold    *mold
@@ -28,11 +28,11 @@ type feed struct {
 	created func(number int) int64
 	overlap time.Duration
 
-	grows   int // so many new charges with each response
-	touches bool
-	answers int
-	listed  int          // charges in all responses so far
-	due     atomic.Int32 // so many more with the next
+	grows     int          // number of new charges in each response
+	touches   bool         // a charge changes with each response
+	responses int          // number of responses so far
+	listed    int          // number of charges in all responses so far
+	due       atomic.Int32 // number of additional charges in the next response
 }
 
 const (
@@ -40,11 +40,12 @@ const (
 	known = 75
 	// secondsApart is the time between two charges of a growing feed.
 	secondsApart = 6
-	// margin is how many seconds a Poller reads beyond its overlap.
+	// margin is how many seconds before its overlap a Poller reads.
 	margin = 60
 )
 
-// staying makes feeds of charges that stay as they are, by the real clock.
+// staying returns a constructor of feeds that do not change. Their clock is
+// real.
 func staying(l layout) func() (*feed, error) {
 	return func() (*feed, error) {
 		start := time.Now().Unix() - known - 2
@@ -55,8 +56,8 @@ func staying(l layout) func() (*feed, error) {
 	}
 }
 
-// touched makes feeds like that, but in each response one charge has another
-// text in its metadata.
+// touched returns a constructor of feeds in which the metadata of one charge
+// changes with each response.
 func touched(l layout) func() (*feed, error) {
 	return func() (*feed, error) {
 		f, err := staying(l)()
@@ -67,9 +68,9 @@ func touched(l layout) func() (*feed, error) {
 	}
 }
 
-// growing makes feeds with two new charges in each response. Their clock stands
-// at the newest charge, so that a response is 12 s after the last, and for each
-// new charge an old one leaves the overlap.
+// growing returns a constructor of feeds with two new charges in each response.
+// Their clock is the time of the newest charge. So each response is 12 s after
+// the last, and for each new charge an old one leaves the overlap.
 func growing(l layout) func() (*feed, error) {
 	return func() (*feed, error) {
 		start := time.Now().Unix()
@@ -80,8 +81,8 @@ func growing(l layout) func() (*feed, error) {
 	}
 }
 
-// lag is how far a Poller stays behind the clock of a growing feed, which jumps
-// with each response while no time passes: it believes the jump one response
+// lag returns how far a Poller stays behind the clock of a growing feed. That
+// clock jumps with each response, and the Poller believes a jump one response
 // later.
 func (f *feed) lag() time.Duration { return time.Duration(f.grows*secondsApart) * time.Second }
 
@@ -95,14 +96,14 @@ func newFeed(l layout, f *feed) (*feed, error) {
 	return f, nil
 }
 
-// answer serves a list request by its filters.
-func (f *feed) answer(r *http.Request) answer {
+// response responds to a list request by its filters.
+func (f *feed) response(r *http.Request) response {
 	if isAccount(r) {
-		return answer{body: account, date: f.clock()}
+		return response{body: account, date: f.clock()}
 	}
-	f.answers++
+	f.responses++
 	before := f.newest
-	if f.answers > 1 {
+	if f.responses > 1 {
 		f.newest += f.grows + int(f.due.Swap(0))
 	}
 	low, high, more := requested(r, f.newest+1, func(second int64) int {
@@ -111,17 +112,18 @@ func (f *feed) answer(r *http.Request) answer {
 	if more || high != f.newest+1 {
 		panic("a poll of a quiet list reads more than its newest page: " + r.URL.RawQuery)
 	}
-	f.turn(low, f.newest-before)
+	f.setPage(low, f.newest-before)
 	f.listed += high - low
 	if f.touches {
 		at := len(f.mold.head) + known/2*len(f.mold.charge) + f.mold.references[len(f.mold.references)/2]
-		digits(f.page[at:at+referenceDigits], int64(f.answers))
+		digits(f.page[at:at+referenceDigits], int64(f.responses))
 	}
-	return answer{body: f.page, date: f.clock()}
+	return response{body: f.page, date: f.clock()}
 }
 
-// turn makes the page begin with so many new charges, and end with charge low.
-func (f *feed) turn(low, added int) {
+// setPage adds a number of new charges to the beginning of the page, and makes
+// charge low its last.
+func (f *feed) setPage(low, added int) {
 	switch {
 	case low == f.low && added == 0:
 	case low == f.low+added:
@@ -137,9 +139,9 @@ func (f *feed) turn(low, added int) {
 	f.low = low
 }
 
-// requested are the charges that a request lists of those from 0 up to below
-// count: from low up to below high. from is the first one created in a second or
-// later.
+// requested returns which of the charges from 0 to count, exclusive, a request
+// lists: from low to high, exclusive. from returns the first charge created in
+// a second or later.
 func requested(r *http.Request, count int, from func(second int64) int) (low, high int, more bool) {
 	query := r.URL.Query()
 	limit := pageSize
@@ -173,12 +175,12 @@ func requested(r *http.Request, count int, from func(second int64) int) (low, hi
 	return low, high, more
 }
 
-// gate lets a poller's requests pass as they are called for.
+// gate holds a poller's requests until run or polls lets them pass.
 type gate struct {
 	next    http.RoundTripper
-	left    int           // that may pass; of the request under way
-	arrived chan struct{} // the next request is here
-	open    chan int      // let so many pass
+	left    int           // number of requests that may pass
+	arrived chan struct{} // receives a value when a request waits
+	open    chan int      // receives the number of requests that may pass
 }
 
 func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -201,7 +203,8 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(r)
 }
 
-// poller is a real Poller that polls without rest, as often as it is let.
+// poller is a real Poller that polls without a pause, as often as its gate
+// allows.
 type poller struct {
 	gate   *gate
 	poller *stripekit.Poller[stripekit.Charge]
@@ -209,7 +212,7 @@ type poller struct {
 	cancel context.CancelFunc
 }
 
-// startPoller starts one, and leads it to where it knows the first charges.
+// startPoller starts a poller, and lets it find the first charges.
 func startPoller(f *feed, url string, rt http.RoundTripper) (*poller, error) {
 	g := &gate{next: rt, arrived: make(chan struct{}), open: make(chan int)}
 	client, err := ourClient(url, g)
@@ -238,8 +241,8 @@ func startPoller(f *feed, url string, rt http.RoundTripper) (*poller, error) {
 	return p, err
 }
 
-// await takes and acknowledges events until the poller requests a page, and has
-// delivered all that the pages before have brought.
+// await receives and acknowledges events until the poller requests a page, and
+// has no unacknowledged events from earlier pages.
 func (p *poller) await(found func(id string)) error {
 	timeout := time.NewTimer(time.Minute)
 	defer timeout.Stop()
@@ -260,8 +263,8 @@ func (p *poller) await(found func(id string)) error {
 	return nil
 }
 
-// run lets n polls happen: from the answer to the request that waits until the
-// one that follows the last is there.
+// run lets n polls happen: from the response to the waiting request until the
+// next request waits.
 func (p *poller) run(n int) error {
 	p.gate.open <- n
 	return p.await(func(string) {})
@@ -274,15 +277,15 @@ func (p *poller) polls(n int) (found []string, err error) {
 	return found, err
 }
 
-// stop ends it.
+// stop stops the poller.
 func (p *poller) stop() {
 	p.cancel()
 	for range p.events {
 	}
 }
 
-// naive is what one would poll with, given stripe-go: it lists the overlap and
-// looks each id up.
+// naive is a simple poller with stripe-go: it lists the overlap and looks up
+// each id.
 type naive struct {
 	client  *stripe.Client
 	overlap int64
@@ -290,7 +293,7 @@ type naive struct {
 	seen    map[string]int64
 }
 
-// poll calls found with what is new.
+// poll calls found with each new charge.
 func (p *naive) poll(ctx context.Context, found func(*stripe.Charge)) error {
 	charges := p.client.V1Charges.List(ctx, &stripe.ChargeListParams{
 		ListParams:   stripe.ListParams{Limit: new(int64(pageSize))},
@@ -314,7 +317,7 @@ func (p *naive) poll(ctx context.Context, found func(*stripe.Charge)) error {
 	return nil
 }
 
-// polled makes the sides of a row that polls.
+// polled returns a constructor of the sides of a row that polls.
 func polled(make func() (*feed, error), wire func(service) (wiring, error)) func(options) (pair, error) {
 	return func(options) (pair, error) {
 		var feeds [3]*feed
@@ -324,7 +327,7 @@ func polled(make func() (*feed, error), wire func(service) (wiring, error)) func
 			if feeds[i], err = make(); err != nil {
 				return pair{}, err
 			}
-			if wires[i], err = wire(feeds[i].answer); err != nil {
+			if wires[i], err = wire(feeds[i].response); err != nil {
 				return pair{}, err
 			}
 		}
@@ -344,8 +347,7 @@ func polled(make func() (*feed, error), wire func(service) (wiring, error)) func
 		}
 		floor := plain{&http.Client{Transport: wires[2].ours}, wires[2].url}
 		var buffer into
-		// What a test sees: three polls, and one more with two charges that
-		// were not there before.
+		// A test makes three polls, and one more with two new charges.
 		work := func(f *feed, poll func() ([]string, error)) ([]string, error) {
 			var all []string
 			for i := range 4 {
@@ -377,9 +379,9 @@ func polled(make func() (*feed, error), wire func(service) (wiring, error)) func
 						err = their.poll(ctx, func(c *stripe.Charge) { found = append(found, c.ID) })
 						return found, err
 					})
-					// The mark from which a Poller reads is a second or so off.
+					// The second that a Poller reads from may be off by one.
 					ours, theirs := feeds[0].listed, feeds[1].listed
-					if max(ours-theirs, theirs-ours) > feeds[0].answers && err == nil {
+					if max(ours-theirs, theirs-ours) > feeds[0].responses && err == nil {
 						err = fmt.Errorf("%d charges were listed to stripekit, and %d to stripe-go", ours, theirs)
 					}
 					return found, err
@@ -405,7 +407,7 @@ func polled(make func() (*feed, error), wire func(service) (wiring, error)) func
 	}
 }
 
-// wiring is how a side reaches its service.
+// wiring connects a side to its service.
 type wiring struct {
 	url          string
 	ours, theirs http.RoundTripper
@@ -416,7 +418,8 @@ func inMemory(s service) (wiring, error) {
 	return wiring{url: noNetwork, ours: s, theirs: s, close: func() {}}, nil
 }
 
-// byHTTPS is over loopback, with the settings that each library has by default.
+// byHTTPS returns a wiring over loopback, with the default settings of each
+// library.
 func byHTTPS(s service) (wiring, error) {
 	server, config := serveTLS(s)
 	ours := likeOurs(config)

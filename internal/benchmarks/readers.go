@@ -17,7 +17,7 @@ import (
 // reader reads an archive, and calls found with each charge.
 type reader func(ctx context.Context, url string, found func(id string, created int64) error) error
 
-// client is a client of this library that keeps to the rate.
+// client returns a client of this library that keeps to the rate.
 func (s site) client(url string) (*stripekit.Client, error) {
 	perSecond := float64(s.rate)
 	return ourClient(url, nil, stripekit.WithRateLimit(stripekit.RateLimit{Total: perSecond, Endpoint: perSecond}))
@@ -41,7 +41,7 @@ func readBackfill(s site, cfg stripekit.BackfillConfig) reader {
 	}
 }
 
-// readPoller reads as many charges as the site has.
+// readPoller reads with a Poller until it has all charges of the site.
 func readPoller(s site) reader {
 	return func(ctx context.Context, url string, found func(string, int64) error) error {
 		client, err := s.client(url)
@@ -121,7 +121,7 @@ func readList(s site) reader {
 	}
 }
 
-// readTheirs is stripe-go's iterator.
+// readTheirs reads with stripe-go's iterator.
 func readTheirs(ctx context.Context, url string, found func(string, int64) error) error {
 	list := theirClient(url, nil).V1Charges.List(ctx, &stripe.ChargeListParams{ListParams: stripe.ListParams{Limit: new(int64(pageSize))}})
 	for charge, err := range list.All(ctx) {
@@ -135,7 +135,8 @@ func readTheirs(ctx context.Context, url string, found func(string, int64) error
 	return nil
 }
 
-// readPlain is a loop with net/http, and encoding/json for what it takes to go on.
+// readPlain reads with net/http. It uses encoding/json only for the cursors and
+// the times.
 func readPlain(ctx context.Context, url string, found func(string, int64) error) error {
 	p := plain{&http.Client{Transport: likeOurs(nil)}, url}
 	var body bytes.Buffer

@@ -14,40 +14,41 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// atRest is what waiting pollers take.
+// atRest is the cost of waiting pollers.
 type atRest struct {
-	bytes      float64 // of each, heap and stacks
-	goroutines float64 // of each
-	cpu        float64 // of all of them, in seconds of the processor a second
-	perPoll    time.Duration
+	bytes      float64       // per poller, heap and stacks
+	goroutines float64       // per poller
+	cpu        float64       // of all pollers, in CPU seconds per second
+	perPoll    time.Duration // CPU time
 }
 
-// quiet answers every list with an empty one.
+// quiet returns a service that responds to every list request with an empty
+// page.
 func quiet() (service, error) {
 	m, err := newMold(compact)
 	if err != nil {
 		return nil, err
 	}
 	empty := m.page(nil, 0, 0, false, nil)
-	return func(r *http.Request) answer {
+	return func(r *http.Request) response {
 		if isAccount(r) {
-			return answer{body: account, date: time.Now()}
+			return response{body: account, date: time.Now()}
 		}
-		return answer{body: empty, date: time.Now()}
+		return response{body: empty, date: time.Now()}
 	}, nil
 }
 
-// used is the memory that is in use, heap and stacks.
+// used returns the bytes in use, heap and stacks.
 func used() float64 {
 	runtime.GC()
-	runtime.GC() // what the first has put aside in pools goes with the second
+	runtime.GC() // the second run frees what sync.Pool keeps during the first
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc + m.StackInuse)
 }
 
-// watched measures count pollers that start starts: it waits until each has
-// polled once, and then how much they use in a while.
+// watched measures count pollers that start starts. It waits until each has
+// polled once, and then measures what they use for the given time.
 func watched(ctx context.Context, count int, polls *atomic.Int64, while time.Duration, start func(context.Context) error) (r atRest, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -75,9 +76,10 @@ func watched(ctx context.Context, count int, polls *atomic.Int64, while time.Dur
 	return r, nil
 }
 
-// rests measures 10,000 pollers of quiet lists that poll every 15 s, without a
-// network, 1,000 goroutines that do the same with stripe-go, and 10,000 timers
-// that do it with net/http: much of it is the price of waking up.
+// rests measures pollers of quiet lists without a network: 10,000 pollers that
+// poll every 15 s, 1,000 goroutines that do the same with stripe-go, and 10,000
+// timers that do it with net/http. The timers show how much of the cost is
+// waking up.
 func rests(ctx context.Context, o options) ([]line, error) {
 	count, every, while := 10_000, 15*time.Second, 5*time.Second
 	if o.quick {
@@ -106,8 +108,7 @@ func rests(ctx context.Context, o options) ([]line, error) {
 	memory := func(r atRest) string {
 		return fmt.Sprintf("%s, %.2f goroutines", size(r.bytes), r.goroutines)
 	}
-	// At a tenth of the time between polls a tenth of the pollers makes as many
-	// polls.
+	// A tenth of the pollers at a tenth of the interval makes as many polls.
 	cpu := func(r atRest) string {
 		return fmt.Sprintf("%.1f %% of a core, %s a poll", r.cpu*100, cost{time: r.perPoll})
 	}
@@ -151,7 +152,8 @@ func restPollers(ctx context.Context, s service, count int, every, while time.Du
 	return r, err
 }
 
-// restTickers is how one polls with stripe-go: a goroutine with a ticker.
+// restTickers measures the usual poller with stripe-go: a goroutine with a
+// ticker.
 func restTickers(ctx context.Context, s service, count int, every, while time.Duration) (r atRest, err error) {
 	client := theirClient(noNetwork, s)
 	var polls atomic.Int64
@@ -192,7 +194,7 @@ func restTickers(ctx context.Context, s service, count int, every, while time.Du
 	return r, err
 }
 
-// restTimers is the least: a timer that makes a request of net/http each time.
+// restTimers measures the floor: a timer that makes a request with net/http.
 func restTimers(ctx context.Context, s service, count int, every, while time.Duration) (r atRest, err error) {
 	client := plain{&http.Client{Transport: s}, noNetwork}
 	var polls atomic.Int64
@@ -205,7 +207,7 @@ func restTimers(ctx context.Context, s service, count int, every, while time.Dur
 			timers[i] = time.AfterFunc(every*time.Duration(i)/time.Duration(count), func() {
 				<-set
 				if client.do(ctx, http.MethodGet, "/v1/charges?limit=100&created[gte]=1780000000", nil) != nil {
-					return // it is the end
+					return // the measurement has ended
 				}
 				polls.Add(1)
 				timers[i].Reset(every)

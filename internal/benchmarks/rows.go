@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// row is a thing that is measured.
+// row is one measurement.
 type row struct {
 	name  string
 	title string
 	goal  goal
-	// One of the two: a pair that is measured in turns, or a row that measures
-	// itself.
+	// Either pair or own is set. pair returns sides to be compared; own
+	// measures by itself.
 	pair func(options) (pair, error)
 	own  func(context.Context, options) ([]line, error)
 }
@@ -49,12 +49,12 @@ var rows = []row{
 	{name: "import", own: imports},
 }
 
-// goal is what a row should reach; 0 is no goal.
+// goal is the goal of a row; a field of 0 is no goal.
 type goal struct {
-	faster float64 // so many times the speed of stripe-go
-	bytes  float64 // one part in so many of the bytes that it allocates
-	floor  float64 // at most so many times the floor's time
-	allocs float64 // at most so many allocations
+	faster float64 // the minimum of stripe-go's time / our time
+	bytes  float64 // the minimum of stripe-go's allocated bytes / ours
+	floor  float64 // the maximum of our time / the floor's time
+	allocs float64 // the maximum number of allocations
 }
 
 func (g goal) String() string {
@@ -74,7 +74,7 @@ func (g goal) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// met tells which parts of the goal are missed.
+// met returns "yes", or "no" with the parts of the goal that were missed.
 func (g goal) met(c comparison) string {
 	if g == (goal{}) {
 		return ""

@@ -13,7 +13,8 @@ import (
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
-// timedStore is a FileStore that notes when it was used, and for what.
+// timedStore is a FileStore that records the times of its saves, and the last
+// checkpoint.
 type timedStore struct {
 	*stripekit.FileStore
 
@@ -30,22 +31,22 @@ func (s *timedStore) Save(ctx context.Context, key string, data []byte, revision
 	return s.FileStore.Save(ctx, key, data, revision)
 }
 
-// saving is what checkpoints take.
+// saving is the cost of saving checkpoints.
 type saving struct {
 	objects  int           // in the checkpoint
 	bytes    int           // of the checkpoint
 	interval time.Duration // between two saves
-	cpu      time.Duration // of a save
+	cpu      time.Duration // CPU time of a save
 }
 
 func (s saving) share() float64     { return s.cpu.Seconds() / s.interval.Seconds() }
 func (s saving) perObject() float64 { return float64(s.bytes) / float64(s.objects) }
 
-// saves measures what saving takes of a Poller that has delivered 10 and 100
-// charges a second for its overlap of 10 minutes, and one more that it keeps for
-// clocks that differ. The interval is the one that the Poller chooses while
-// acknowledgements come all the time; the processor's time is that of the same
-// checkpoint, saved in a row.
+// saves measures the cost of saving for a Poller that has delivered 10 or 100
+// charges per second, for its overlap of 10 minutes and the minute that it adds
+// for clock differences. The interval is the one that the Poller chooses under
+// a steady stream of acknowledgements. The CPU time is measured by saving the
+// same checkpoint many times.
 func saves(ctx context.Context, o options) ([]line, error) {
 	var lines []line
 	for _, rate := range []int{10, 100} {
@@ -93,16 +94,16 @@ func measureSaving(ctx context.Context, count, rate int, while time.Duration, o 
 	return s, err
 }
 
-// acknowledgeSteadily has a Poller deliver all charges, and acknowledges the last
-// of them at the rate, for a while. Of the saves, the store notes those of that
-// while.
+// acknowledgeSteadily lets a Poller deliver all charges, and acknowledges the
+// last of them at the rate. Afterwards the store has the times of the saves of
+// that last part.
 func acknowledgeSteadily(ctx context.Context, store *timedStore, count, rate int, while time.Duration) error {
 	b, err := newBacklog(count, rate)
 	if err != nil {
 		return err
 	}
-	b.start += 60 // the newest is of this second
-	client, err := ourClient(noNetwork, service(b.answer))
+	b.start += 60 // the newest charge is from the present second
+	client, err := ourClient(noNetwork, service(b.response))
 	if err != nil {
 		return err
 	}
@@ -149,7 +150,7 @@ func acknowledgeSteadily(ctx context.Context, store *timedStore, count, rate int
 	return err
 }
 
-// saveAgain saves the last checkpoint in a row, as a Poller does.
+// saveAgain saves the last checkpoint many times, as a Poller does.
 func saveAgain(ctx context.Context, store *timedStore, o options) (objects int, cpu time.Duration, err error) {
 	state, err := checkpoint.Decode(slices.Clone(store.data), store.key)
 	if err != nil {

@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// key is a key of no account.
+// key is an API key that belongs to no account.
 const key = "sk_test_benchmark"
 
-// answer is what a service says, and its clock.
-type answer struct {
+// response is a response of a service.
+type response struct {
 	body []byte
-	date time.Time
-	done func() // called when the body has been read; may be nil
+	date time.Time // the service's clock
+	done func()    // called when the body was read; if nil, it is not called
 }
 
-func (a answer) close() {
+func (a response) close() {
 	if a.done != nil {
 		a.done()
 	}
 }
 
-// service answers requests, the same to every side of a row. It is an
-// http.RoundTripper, for rows without a network, and an http.Handler.
-type service func(r *http.Request) answer
+// service responds to requests, in the same way for every side of a row. It is
+// an http.RoundTripper, for rows without a network, and an http.Handler.
+type service func(r *http.Request) response
 
-// header is what comes with an answer.
-func (a answer) header() http.Header {
+// header returns the header of a response.
+func (a response) header() http.Header {
 	return http.Header{
 		"Cache-Control":             {"no-cache, no-store"},
 		"Content-Length":            {strconv.Itoa(len(a.body))},
@@ -46,8 +46,8 @@ func (a answer) header() http.Header {
 	}
 }
 
-// RoundTrip answers without a network. The body is read by copying, as from a
-// connection: its reader offers no short cut.
+// RoundTrip responds without a network. The reader of the body has no WriteTo,
+// so the body is copied as from a connection.
 func (s service) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -63,7 +63,7 @@ func (s service) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// body is that of an answer: a reader without more methods.
+// body is the body of a response. It hides all methods of the reader but Read.
 type body struct {
 	io.Reader
 	close func()
@@ -74,26 +74,26 @@ func (b body) Close() error {
 	return nil
 }
 
-// ServeHTTP answers over a network.
+// ServeHTTP responds over a network.
 func (s service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := s(r)
 	defer a.close()
-	io.Copy(io.Discard, r.Body) // what s has not read
+	io.Copy(io.Discard, r.Body) // the part that s has not read
 	for name, values := range a.header() {
 		w.Header()[name] = values
 	}
-	w.Write(a.body) // an error is the client's to see
+	w.Write(a.body) // if it fails, the client sees an error
 }
 
-// serveTLS serves s by HTTPS on loopback, and returns how its certificate is
-// verified.
+// serveTLS serves s by HTTPS on loopback. It returns the TLS settings of a
+// client that trusts the certificate.
 func serveTLS(s service) (*httptest.Server, *tls.Config) {
 	server := httptest.NewTLSServer(s)
 	return server, server.Client().Transport.(*http.Transport).TLSClientConfig
 }
 
-// likeOurs is a transport with the settings of stripekit's own, for the floor
-// and where a certificate has to be brought along.
+// likeOurs returns a transport with the settings of stripekit's own. It is for
+// the floor, and for rows that need a certificate.
 func likeOurs(config *tls.Config) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -105,8 +105,8 @@ func likeOurs(config *tls.Config) *http.Transport {
 	}
 }
 
-// account is the answer to the question whose key it is.
+// account is the response to the request for the account of the key.
 var account = []byte(`{"id":"acct_1PgafTB7WZ01zgkW","object":"account","country":"US","default_currency":"usd"}`)
 
-// isAccount tells that question from the rest.
+// isAccount reports whether r is the request for the account of the key.
 func isAccount(r *http.Request) bool { return r.URL.Path == "/v1/account" }

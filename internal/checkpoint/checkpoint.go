@@ -1,6 +1,6 @@
-// Package checkpoint encodes the checkpoint of a Poller. One is written up to
-// once a second and holds every object acknowledged within the overlap, so its
-// size counts: an object costs 8 to 10 bytes.
+// Package checkpoint encodes the checkpoint of a Poller. A checkpoint is
+// written up to once a second and holds every object acknowledged within the
+// overlap, so its size matters: an object takes 8 to 10 bytes.
 //
 // The format, version 2, of which every state has exactly one encoding:
 //
@@ -10,7 +10,7 @@
 //	account    length, bytes
 //	claim      length, bytes
 //	seed       16 bytes
-//	started    signed varint: Unix milliseconds; those of the zero time if there is none
+//	started    signed varint: Unix milliseconds; those of the zero time.Time if unset
 //	floor      Unix seconds
 //	holes      their number, then for each:
 //	             From - (To of the previous hole + 1); the first: From
@@ -24,7 +24,8 @@
 //	checksum   CRC-32C of everything before it, 4 bytes, little-endian
 //
 // Numbers without a size are unsigned varints, in as few bytes as possible.
-// From is given in a second where it differs from Second for some object.
+// From is given for all objects of a second if it differs from Second for one
+// of them.
 package checkpoint
 
 import (
@@ -43,14 +44,15 @@ const (
 	magic   = "stripekit"
 	version = 2
 
-	// version1 is what every checkpoint of version 1, which was JSON, begins with.
+	// version1 is the beginning of every checkpoint of version 1, which was
+	// JSON.
 	version1 = `{"version":1,`
 
 	hashSize     = 8
 	checksumSize = 4
 )
 
-// State is what a checkpoint holds.
+// State is the content of a checkpoint.
 type State struct {
 	// Key identifies the list and the flow that the checkpoint belongs to.
 	Key string
@@ -58,9 +60,8 @@ type State struct {
 	Account string
 	// Claim is a random text that identifies the Poller that wrote the checkpoint.
 	Claim string
-	// Started is when a flow that begins at the present was started, by the clock
-	// of this machine. Its resolution is a millisecond. It is zero once Floor is
-	// known.
+	// Started is when a flow from now on was started, by the clock of this
+	// machine, in whole milliseconds. It is zero once Floor is known.
 	Started time.Time
 
 	tail.Snapshot
@@ -85,7 +86,7 @@ func Append(dst []byte, s *State) []byte {
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[start:]))
 }
 
-// sizeHint is the size of the usual encoding of s: an unusual one may be larger.
+// sizeHint returns the usual size of the encoding of s. It may be exceeded.
 func sizeHint(s *State) int {
 	return 100 + len(s.Key) + len(s.Account) + len(s.Claim) + 8*len(s.Holes) + 10*len(s.Seen)
 }
@@ -94,8 +95,9 @@ func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// appendHoles subtracts unsigned: a difference that would be negative becomes a
-// number that is too large for Decode. So do the functions below.
+// appendHoles uses unsigned subtraction, as do the functions below. A
+// difference that would be negative becomes a number that Decode refuses as too
+// large.
 func appendHoles(dst []byte, holes []tail.Span) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(holes)))
 	next := uint64(0) // the lowest second that the hole may begin in
@@ -110,7 +112,7 @@ func appendHoles(dst []byte, holes []tail.Span) []byte {
 
 func appendSeen(dst []byte, seen []tail.Key) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(seen)))
-	next := uint64(0) // the lowest second that the group may be of
+	next := uint64(0) // the lowest second that the group may have
 	for len(seen) > 0 {
 		n := groupLen(seen)
 		second := uint64(seen[0].Second)
@@ -131,9 +133,9 @@ func groupLen(seen []tail.Key) int {
 	return len(seen)
 }
 
-// appendGroup encodes the objects of one second. The mark that From is given
-// shares a varint with their number, so that a lone object with From equal to
-// Second costs 10 bytes and not 11.
+// appendGroup encodes the objects of one second. The flag for From shares a
+// varint with their number, so that a single object with From equal to Second
+// takes 10 bytes and not 11.
 func appendGroup(dst []byte, group []tail.Key) []byte {
 	head := uint64(len(group)) << 1
 	fromGiven := slices.ContainsFunc(group, func(k tail.Key) bool { return k.From != k.Second })
@@ -156,8 +158,8 @@ func checksum(data []byte) uint32 {
 
 // Decode decodes data, which it does not retain. The checkpoint must have the
 // given key. The error says only why data is refused, such as "it is damaged:
-// its checksum does not match": the caller says what it was doing. Data from any
-// source is safe to decode: Decode does not panic, and allocates no more than a
+// its checksum does not match"; the caller adds the context. It is safe to
+// decode untrusted data: Decode does not panic, and allocates no more than a
 // small multiple of the length of data.
 func Decode(data []byte, key string) (*State, error) {
 	body, err := open(data)
@@ -185,8 +187,8 @@ func Decode(data []byte, key string) (*State, error) {
 	return s, nil
 }
 
-// open returns what is between the version and the checksum. The version is
-// checked first, because another version may end in another kind of checksum.
+// open returns the bytes between the version and the checksum. The version is
+// checked first, because another version may have another kind of checksum.
 func open(data []byte) ([]byte, error) {
 	if bytes.HasPrefix(data, []byte(version1)) {
 		return nil, versionError(1)
@@ -298,8 +300,8 @@ func (r *reader) second(base, end uint64, reason string) int64 {
 	return int64(base + distance)
 }
 
-// count reads a number of elements of at least size bytes each. It is at most
-// what the rest has room for, so that the caller may allocate them all.
+// count reads a number of elements of at least size bytes each. It fails if the
+// rest has no room for them, so the caller can allocate them all.
 func (r *reader) count(size int) int {
 	n := r.uvarint()
 	if n > uint64(len(r.rest)/size) {
@@ -378,7 +380,7 @@ func (r *reader) group(seen []tail.Key, second int64) []tail.Key {
 	return seen
 }
 
-// from reads how far before second From is.
+// from reads the distance of From before second, and returns From.
 func (r *reader) from(second int64) int64 {
 	distance := r.uvarint()
 	if distance > uint64(second) {

@@ -19,7 +19,7 @@ import (
 
 const testKey = "test//charges/my flow"
 
-// smallState has one of everything, in few bytes.
+// smallState returns a short state that uses every part of the format.
 func smallState() *State {
 	return &State{
 		Key: testKey, Account: "acct_1", Claim: "claim",
@@ -38,8 +38,8 @@ func smallState() *State {
 	}
 }
 
-// randomState returns a valid state. Half of them are spread over all the
-// seconds there are, and half over an hour.
+// randomState returns a valid state. Half of the states are spread over all
+// possible seconds, and half over an hour.
 func randomState(r *rand.Rand) *State {
 	s := &State{Key: randomText(r), Account: randomText(r), Claim: randomText(r)}
 	for i := range s.Seed {
@@ -101,7 +101,8 @@ func randomHashes(r *rand.Rand) []uint64 {
 	return slices.Compact(hashes)
 }
 
-// seal turns what is between the version and the checksum into a checkpoint.
+// seal returns the checkpoint with the given bytes between version and
+// checksum.
 func seal(body []byte) []byte {
 	data := append([]byte(magic), version)
 	data = append(data, body...)
@@ -252,8 +253,8 @@ func TestEveryChangedByteIsRefused(t *testing.T) {
 	}
 }
 
-// TestEveryTruncationIsRefused cuts the data off, with and without a checksum
-// that matches what is left.
+// TestEveryTruncationIsRefused truncates the data, with the old checksum and
+// with a valid one.
 func TestEveryTruncationIsRefused(t *testing.T) {
 	good := Append(nil, smallState())
 	for n := range good {
@@ -329,8 +330,8 @@ func TestDecodeSaysWhyItRefuses(t *testing.T) {
 	}
 }
 
-// TestDecodeRefusesInvalidSnapshots encodes what no Tail may take over, with a
-// checksum that matches.
+// TestDecodeRefusesInvalidSnapshots encodes snapshots that no Tail may use,
+// with a valid checksum.
 func TestDecodeRefusesInvalidSnapshots(t *testing.T) {
 	const (
 		floor   = "it is damaged: its floor is out of range"
@@ -380,8 +381,8 @@ func TestDecodeRefusesInvalidSnapshots(t *testing.T) {
 	}
 }
 
-// TestDecodeAllocatesInProportionToData is about numbers that promise more
-// elements than the data can hold.
+// TestDecodeAllocatesInProportionToData decodes numbers of elements that are
+// larger than the data can hold.
 func TestDecodeAllocatesInProportionToData(t *testing.T) {
 	const rest = 1 << 16
 	for _, n := range []uint64{rest - 100, 1 << 20, 1 << 24, 1 << 32, 1 << 62, math.MaxInt64, math.MaxUint64} {
@@ -403,8 +404,9 @@ func TestDecodeAllocatesInProportionToData(t *testing.T) {
 	}
 }
 
-// FuzzDecode reads its input as a checkpoint, and again as what is between the
-// version and the checksum, which the fuzzer would not find by itself.
+// FuzzDecode decodes its input as a checkpoint, and again as the bytes between
+// the version and the checksum, because the fuzzer would not find a valid
+// checksum.
 func FuzzDecode(f *testing.F) {
 	f.Add(Append(nil, smallState()))
 	f.Add(unseal(Append(nil, smallState())))

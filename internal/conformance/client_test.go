@@ -25,7 +25,7 @@ func startMock(t *testing.T, description mock.Description) *mock.Server {
 	return server
 }
 
-// newClient makes a client of the library, and the wire that it writes to.
+// newClient returns a client of the library, and its transport.
 func newClient(t *testing.T, key, baseURL string, opts ...stripekit.Option) (*stripekit.Client, *wire) {
 	t.Helper()
 	w := &wire{transport: new(http.Transport)}
@@ -39,7 +39,8 @@ func newClient(t *testing.T, key, baseURL string, opts ...stripekit.Option) (*st
 	return client, w
 }
 
-// wire is a transport that keeps the last request's parameters and its header.
+// wire is a transport that keeps the parameters and the header of the last
+// request.
 type wire struct {
 	transport *http.Transport
 	requests  int
@@ -67,8 +68,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var index = regexp.MustCompile(`\[\d+\]`)
 
-// names are the parameters of the last request: "shipping[address][line1]",
-// "tax_id_data[][type]".
+// names returns the parameters of the last request, such as
+// "shipping[address][line1]" or "tax_id_data[][type]".
 func (w *wire) names() []string {
 	names := map[string]bool{}
 	for name := range w.params {

@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// summary is the fault table, folded for people: a row for each status and
-// body, where the service says nothing of retries; and how many cells of all
-// are as Stripe's rules say.
+// summary is the fault table in short: a row for each status and body without
+// retry headers, and how many of all cells follow Stripe's rules.
 type summary struct {
 	rows           []string
-	ours, theirs   map[string]map[int]bool // attempts seen
+	ours, theirs   map[string]map[int]bool // numbers of attempts seen
 	cells          int
 	right, theirOK int
 }

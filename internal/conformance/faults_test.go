@@ -22,29 +22,31 @@ import (
 	"github.com/stripekit/stripekit/internal/conformance/mock"
 )
 
-// retries is what both clients are set to, so that attempts compare.
+// retries is the maximum number of retries of both clients, so that their
+// attempts are comparable.
 const retries = 3
 
-// fault is what the service answers to every attempt of a call.
+// fault is the response of the service to every attempt of a call.
 type fault struct {
 	status      int
-	kind        string // of the error in the body
+	kind        string // the type of the error in the body
 	body        string // "JSON", "HTML", "empty" or "truncated"
-	shouldRetry string // of Stripe-Should-Retry
+	shouldRetry string // the header Stripe-Should-Retry
 	retryAfter  string // "", "seconds" or "date"
 	method      string
-	network     error // in place of an answer
-	slow        bool  // the body stops in the middle and never goes on
+	network     error // instead of a response
+	slow        bool  // the body stops in the middle and never continues
 }
 
-// retryAfter is what the header asks for where a fault has one.
+// retryAfter is the wait of the Retry-After header, if a fault has one.
 const retryAfter = 2 * time.Second
 
-// wireOf answers with a fault, and notes what the clients sent.
+// wireOf is a transport that responds with a fault, and records what the
+// clients sent.
 type wireOf struct {
 	fault
 	attempts int
-	keys     map[string]bool // Idempotency-Key
+	keys     map[string]bool // values of Idempotency-Key
 }
 
 func (w *wireOf) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -66,7 +68,8 @@ func (w *wireOf) RoundTrip(r *http.Request) (*http.Response, error) {
 	case "seconds":
 		header.Set("Retry-After", "2")
 	case "date":
-		// HTTP dates have no fraction: one second more is never too early.
+		// HTTP dates have no fraction, so the date is rounded up: one second
+		// more is never too early.
 		header.Set("Retry-After", now.Add(retryAfter).UTC().Format(http.TimeFormat))
 	}
 	if w.kind == "rate_limit" {
@@ -99,12 +102,12 @@ func (w *wireOf) bodyOf(ctx context.Context) io.ReadCloser {
 	}
 }
 
-// broken is a connection that is reset in the middle of a body.
+// broken is the body of a connection that is reset in the middle.
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// stuck is a connection on which nothing comes any more.
+// stuck is the body of a connection that receives nothing any more.
 type stuck struct{ ctx context.Context }
 
 func (s stuck) Read([]byte) (int, error) {
@@ -112,10 +115,10 @@ func (s stuck) Read([]byte) (int, error) {
 	return 0, s.ctx.Err()
 }
 
-// result is what a client made of a fault.
+// result is how a client handled a fault.
 type result struct {
 	attempts int
-	keys     int // different idempotency keys, none counted as one
+	keys     int // number of different idempotency keys; a missing key counts as one
 	noKey    bool
 	took     time.Duration
 	err      error
@@ -155,8 +158,8 @@ func callTheirs(ctx context.Context, f fault, timeout time.Duration) result {
 	return result{w.attempts, len(w.keys), w.keys[""], time.Since(start), err}
 }
 
-// answered is every fault that is an answer.
-func answered() (faults []fault) {
+// responses returns every fault that is a response.
+func responses() (faults []fault) {
 	kinds := []fault{
 		{status: 400, kind: "parameter_missing"},
 		{status: 402, kind: "card_declined"},
@@ -181,8 +184,9 @@ func answered() (faults []fault) {
 	return faults
 }
 
-// wanted is how many attempts Stripe's rules ask for: its own word first, else
-// conflicts, rate limits and failures of the service.
+// wanted returns how many attempts Stripe's rules ask for. The header
+// Stripe-Should-Retry takes precedence; otherwise conflicts, rate limits and
+// failures of the service are retried.
 func (f fault) wanted() int {
 	again := f.status == 409 || f.status == 429 || f.status >= 500
 	if f.shouldRetry != "" {
@@ -199,11 +203,11 @@ var kindOf = map[int]error{
 	429: stripekit.ErrRateLimited, 500: stripekit.ErrAPI, 503: stripekit.ErrAPI,
 }
 
-// TestFaultTable puts the same faults before both clients. Every cell of ours
-// is asserted; theirs is measured, for the table in the README.
+// TestFaultTable tests both clients with the same faults. Every cell of ours is
+// asserted; theirs is measured, for the table in the README.
 func TestFaultTable(t *testing.T) {
 	summary := newSummary()
-	for _, f := range answered() {
+	for _, f := range responses() {
 		synctest.Test(t, func(t *testing.T) {
 			name := fmt.Sprintf("%d %s, %s, Should-Retry %q, Retry-After %q, %s", f.status, f.kind, f.body, f.shouldRetry, f.retryAfter, f.method)
 			ours := callOurs(t.Context(), f, time.Minute)
@@ -229,7 +233,7 @@ func TestFaultTable(t *testing.T) {
 	t.Logf("\n%s", summary)
 }
 
-// TestFaultTableOfTheNetwork is about calls that get no whole answer.
+// TestFaultTableOfTheNetwork tests calls without a complete response.
 func TestFaultTableOfTheNetwork(t *testing.T) {
 	const timeout = 10 * time.Second
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
@@ -238,7 +242,7 @@ func TestFaultTableOfTheNetwork(t *testing.T) {
 		name    string
 		fault   fault
 		cause   error
-		unknown bool // whether a POST may have been carried out
+		unknown bool // whether a POST may have been executed
 	}{
 		{"connection refused", fault{network: refused}, syscall.ECONNREFUSED, false},
 		{"reset before the headers", fault{network: reset}, syscall.ECONNRESET, true},
@@ -264,8 +268,8 @@ func TestFaultTableOfTheNetwork(t *testing.T) {
 	t.Logf("\n%s", &out)
 }
 
-// TestCancelledContextEndsTheBackoff cancels in the wait after the first
-// attempt, and measures how long the call goes on.
+// TestCancelledContextEndsTheBackoff cancels during the wait after the first
+// attempt, and measures how long the call continues.
 func TestCancelledContextEndsTheBackoff(t *testing.T) {
 	for _, header := range []string{"", "seconds"} {
 		synctest.Test(t, func(t *testing.T) {

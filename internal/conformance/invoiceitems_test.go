@@ -11,7 +11,7 @@ func invoiceItemOperations() []operation {
 		{
 			name:     "InvoiceItems.Create",
 			params:   invoiceItemCreate(),
-			required: []string{"Amount", "Currency", "Customer"}, // but for the customer in former versions
+			required: []string{"Amount", "Currency", "Customer"}, // Customer is not required in older versions
 			call: with(func(ctx context.Context, c *stripekit.Client, p stripekit.InvoiceItemCreateParams) error {
 				return got(c.InvoiceItems.Create(ctx, p))
 			}),

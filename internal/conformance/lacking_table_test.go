@@ -2,8 +2,8 @@ package conformance_test
 
 import "regexp"
 
-// lackingTable is what Stripe's descriptions have and the library's structs
-// lack, with the reason. Extra sends it all the same.
+// lackingTable has the parameters that Stripe's descriptions have and the
+// library's structs lack, with the reason. They can be sent with Extra.
 var lackingTable = []struct {
 	operations *regexp.Regexp
 	params     *regexp.Regexp
@@ -31,7 +31,8 @@ var lackingTable = []struct {
 	},
 }
 
-// lacking is the reason why an operation lacks a parameter; empty for none.
+// lacking returns the reason why an operation lacks a parameter, "" if it does
+// not.
 func lacking(operation, param string) string {
 	for _, row := range lackingTable {
 		if row.operations.MatchString(operation) && row.params.MatchString(param) {

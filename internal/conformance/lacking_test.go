@@ -21,8 +21,8 @@ import (
 	"github.com/stripekit/stripekit/internal/conformance/mock"
 )
 
-// description is the part of an OpenAPI description that says which parameters
-// an operation has.
+// description is the part of an OpenAPI description that lists the parameters
+// of an operation.
 type description struct {
 	Paths map[string]map[string]struct {
 		Parameters []struct {
@@ -42,7 +42,7 @@ type schema struct {
 	AnyOf      []schema
 }
 
-// names adds what a parameter and its parts are called: "items[][type]".
+// names adds the names of a parameter and its parts, such as "items[][type]".
 func (s schema) names(name string, to map[string]bool) {
 	for part, below := range s.Properties {
 		below.names(name+"["+part+"]", to)
@@ -58,7 +58,7 @@ func (s schema) names(name string, to map[string]bool) {
 	}
 }
 
-// parameters of the operation that a request is of.
+// parameters returns the parameters of the operation that a request belongs to.
 func (d description) parameters(t *testing.T, r *http.Request) map[string]bool {
 	t.Helper()
 	for pattern, methods := range d.Paths {
@@ -83,8 +83,8 @@ func (d description) parameters(t *testing.T, r *http.Request) map[string]bool {
 	return nil
 }
 
-// trimmed writes "[shipping][name]", as a body's schema gives it, without the
-// brackets of the top.
+// trimmed rewrites "[shipping][name]", as in the schema of a body, without the
+// brackets of the first name.
 func trimmed(names map[string]bool) map[string]bool {
 	out := map[string]bool{}
 	for name := range names {
@@ -98,8 +98,8 @@ func trimmed(names map[string]bool) map[string]bool {
 }
 
 // TestLackingParametersAreKnown compares the parameters of each operation with
-// the description's. What the description has and the library lacks stands in
-// lacking, with the reason, and nothing else does.
+// the description's. lackingTable must have exactly the parameters that the
+// library lacks.
 func TestLackingParametersAreKnown(t *testing.T) {
 	newest := parseDescription(t, embedded.OpenAPISpec)
 	legacy, skipped := legacyDescription(t)
@@ -129,9 +129,8 @@ func TestLackingParametersAreKnown(t *testing.T) {
 	t.Logf("%d operations compared, %d reasons for what is lacking", len(operations), len(known))
 }
 
-// covers tells whether a parameter is among those sent, or parts of it are: a
-// second or a range is one parameter, and so are a hash and the "" that unsets
-// it.
+// covers reports whether a parameter, or a part of it, was sent. A second and a
+// range count as one parameter, and so do a hash and the "" that unsets it.
 func covers(sent map[string]bool, name string) bool {
 	for s := range sent {
 		if s == name || strings.HasPrefix(s, name+"[") {
@@ -161,7 +160,7 @@ func legacyDescription(t *testing.T) (d description, skipped bool) {
 
 var metadataKey = regexp.MustCompile(`(metadata\]?)\[[^\]]*\]$`)
 
-// unsent takes requests and sends none of them on.
+// unsent is a transport that sends no request.
 type unsent struct {
 	last  *http.Request
 	names map[string]bool
@@ -188,8 +187,8 @@ func (u *unsent) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, http.ErrServerClosed
 }
 
-// sentNames are the parameters that an operation sends with everything set, in
-// every version.
+// sentNames returns the parameters that an operation sends with everything set,
+// in every version.
 func sentNames(t *testing.T, o operation) (map[string]bool, *http.Request) {
 	t.Helper()
 	u := &unsent{names: map[string]bool{}}
@@ -210,7 +209,7 @@ func sentNames(t *testing.T, o operation) (map[string]bool, *http.Request) {
 	return u.names, u.last
 }
 
-// together are the fields that go into one request.
+// together returns the fields that go into one request.
 func (o operation) together() []string {
 	if o.params == nil {
 		return nil

@@ -17,24 +17,24 @@ import (
 
 // operation is one call of the library.
 type operation struct {
-	name string // of the service and the method
+	name string // the service and the method
 
-	// params are the call's parameters with every field set, nested ones too;
-	// nil for a call without.
+	// params are the call's parameters with every field set, including nested
+	// ones; nil for a call without parameters.
 	params any
-	// required are the fields that no request can be without, in some version.
+	// required are the fields that every request needs in some version.
 	required []string
-	// apart are the fields that are left out where all are sent together.
+	// apart are the fields that cannot be sent together with the others.
 	apart []string
-	// never are the fields of a shared type that this call does not have.
+	// never are the fields of a shared type that do not apply to this call.
 	never []string
-	// former are the fields that only a former version has, and which.
+	// former are the fields that only an older version has, and that version.
 	former map[string]string
 
 	call func(ctx context.Context, c *stripekit.Client, params any) error
 }
 
-// operations is the table of all calls that the services have.
+// operations returns the table of all calls of the services.
 func operations() []operation {
 	return slices.Concat(
 		chargeOperations(), customerOperations(), productOperations(),
@@ -42,8 +42,8 @@ func operations() []operation {
 	)
 }
 
-// versionOf is the version that a field of an operation is sent to, and that
-// of the operation itself for no field.
+// versionOf returns the version that a field of an operation is sent to. If
+// field is empty, it returns the version of the operation.
 func (o operation) versionOf(field string) string {
 	switch {
 	case o.former[field] != "":
@@ -55,7 +55,7 @@ func (o operation) versionOf(field string) string {
 	}
 }
 
-// fieldsOf are the fields of an operation's parameters that a version has.
+// fieldsOf returns the fields of an operation's parameters that a version has.
 func (o operation) fieldsOf(version string) []string {
 	if o.params == nil {
 		return nil
@@ -81,14 +81,14 @@ func address() stripekit.Address {
 	}
 }
 
-// with types the parameters of an operation's call.
+// with adapts a call to untyped parameters.
 func with[P any](call func(context.Context, *stripekit.Client, P) error) func(context.Context, *stripekit.Client, any) error {
 	return func(ctx context.Context, c *stripekit.Client, params any) error {
 		return call(ctx, c, params.(P))
 	}
 }
 
-// got is the error of a call that answers an object.
+// got returns the error of a call that returns an object.
 func got[T any](object *T, err error) error {
 	if err == nil && object == nil {
 		return fmt.Errorf("no %T and no error", object)
@@ -96,7 +96,7 @@ func got[T any](object *T, err error) error {
 	return err
 }
 
-// is wants the object of an id.
+// is checks that a call returns the object with an id.
 func is[T any](want string, object *T, err error, id func() string) error {
 	if err := got(object, err); err != nil {
 		return err
@@ -107,7 +107,7 @@ func is[T any](want string, object *T, err error, id func() string) error {
 	return nil
 }
 
-// deleted is the id of an object that says it is deleted.
+// deleted returns id if the object is marked as deleted.
 func deleted(id string, deleted bool) string {
 	if !deleted {
 		return id + ", not deleted"
@@ -115,7 +115,7 @@ func deleted(id string, deleted bool) string {
 	return id
 }
 
-// some wants at least one object of a list.
+// some checks that a list has at least one object.
 func some[T any](list iter.Seq2[*T, error]) error {
 	for object, err := range list {
 		return got(object, err)
@@ -123,7 +123,7 @@ func some[T any](list iter.Seq2[*T, error]) error {
 	return fmt.Errorf("no %T in the list", *new(T))
 }
 
-// filled wants at least one object on a page.
+// filled checks that a page has at least one object.
 func filled[T any](page *stripekit.Page[T], err error) error {
 	if err == nil && len(page.Data) == 0 {
 		return fmt.Errorf("no object on the page")

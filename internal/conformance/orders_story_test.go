@@ -16,7 +16,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// legacyFake is a stripetest server with two clients on it: ours, and the last
+// legacyFake is a stripetest server with two clients: ours, and the last
 // stripe-go that has orders.
 type legacyFake struct {
 	theirs *client.API
@@ -45,7 +45,8 @@ func newLegacyFake(t *testing.T) *legacyFake {
 	return &legacyFake{theirs: theirs, ours: ours, second: second}
 }
 
-// create orders two SKUs, their shipping and the tax: 2 × 1500 + 500 + 250.
+// create creates an order of two SKUs, with shipping and tax: 2 × 1500 + 500 +
+// 250.
 func (f *legacyFake) create(t *testing.T, customer string) *stripe72.Order {
 	t.Helper()
 	params := &stripe72.OrderParams{
@@ -77,7 +78,8 @@ func (f *legacyFake) customer(t *testing.T) string {
 	return customer.ID
 }
 
-// requireSameOrder wants both clients to read an order alike, and returns it.
+// requireSameOrder checks that both clients read the same order, and returns
+// it.
 func (f *legacyFake) requireSameOrder(t *testing.T, id string) *stripekit.Order {
 	t.Helper()
 	theirs, err := f.theirs.Orders.Get(id, nil)
@@ -183,7 +185,7 @@ func TestOldStripeGoStoryOfManyOrders(t *testing.T) {
 			require.NoError(t, err)
 			paid = append(paid, order.ID)
 		}
-		f.second.Add(int64(n % 3 / 2)) // some share a second
+		f.second.Add(int64(n % 3 / 2)) // some orders share a second
 	}
 	all := f.list(t, &stripe72.OrderListParams{})
 	require.Len(t, all, 7)

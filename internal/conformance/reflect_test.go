@@ -9,7 +9,8 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// serviceMethods are the methods of a client's services, as "Charges.Create".
+// serviceMethods returns the methods of a client's services, such as
+// "Charges.Create".
 func serviceMethods() []string {
 	var names []string
 	for field := range reflect.TypeFor[stripekit.Client]().Fields() {
@@ -18,7 +19,7 @@ func serviceMethods() []string {
 		}
 		for method := range field.Type.Methods() {
 			if method.Name == "Where" {
-				continue // it makes no request
+				continue // the method makes no request
 			}
 			names = append(names, field.Name+"."+method.Name)
 		}
@@ -26,8 +27,8 @@ func serviceMethods() []string {
 	return names
 }
 
-// fields are the parameters of a struct by the names of its fields, those of
-// an embedded struct included.
+// fields returns the parameters of a struct by the names of its fields,
+// including those of an embedded struct.
 func fields(params reflect.Value) map[string]reflect.Value {
 	all := map[string]reflect.Value{}
 	for field, value := range params.Fields() {
@@ -41,7 +42,7 @@ func fields(params reflect.Value) map[string]reflect.Value {
 	return all
 }
 
-// subset is a copy of params with these fields alone.
+// subset returns a copy of params that has only these fields.
 func subset(params any, names ...string) any {
 	from := reflect.ValueOf(params)
 	to := reflect.New(from.Type()).Elem()
@@ -54,8 +55,8 @@ func subset(params any, names ...string) any {
 	return to.Interface()
 }
 
-// unset names the fields of v, nested ones too, that hold nothing. A pointer to
-// a scalar holds something, whatever it is.
+// unset returns the names of the empty fields of v, including nested ones. A
+// pointer to a scalar is not empty.
 func unset(path string, v reflect.Value) []string {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -89,7 +90,7 @@ func unset(path string, v reflect.Value) []string {
 	}
 }
 
-// wireName is the parameter that a field is sent as, where one name is.
+// wireName returns the parameter that a field is sent as, if it has one name.
 func wireName(params any, field string) string {
 	if f, ok := reflect.TypeOf(params).FieldByName(field); ok && f.Tag.Get("form") != "" {
 		return f.Tag.Get("form")

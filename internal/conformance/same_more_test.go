@@ -8,7 +8,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// More of what stripe-go read, as the library's types: see ourCustomer.
+// More objects of stripe-go as the library's types; see ourCustomer.
 
 func ourRefund(r *stripe.Refund) *stripekit.Refund {
 	ours := &stripekit.Refund{
@@ -133,7 +133,7 @@ func ourPricing(ours *stripekit.InvoiceItem, pricing *stripe.InvoiceItemPricing)
 	}
 }
 
-// decimal writes a number as the service does.
+// decimal formats a number as the service does.
 func decimal(n float64) string {
 	return strconv.FormatFloat(n, 'f', -1, 64)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// What the stripe-go of old read, as the library's types: see ourCustomer.
+// Objects of the old stripe-go as the library's types; see ourCustomer.
 
 func ourOrder(o *stripe72.Order) *stripekit.Order {
 	ours := &stripekit.Order{
@@ -65,8 +65,8 @@ func ourOrderShipping(s *stripe72.Shipping) *stripekit.Shipping {
 	return ours
 }
 
-// withoutFulfilled is an order as the stripe-go of old can read it: it looks
-// for "fulfilled" where the service writes "fulfiled".
+// withoutFulfilled returns an order as the old stripe-go can read it: it
+// expects "fulfilled" where the service writes "fulfiled".
 func withoutFulfilled(o *stripekit.Order) *stripekit.Order {
 	plain := *o
 	plain.StatusTransitions.Fulfilled = 0

@@ -6,7 +6,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// What stripe-go read, as the library's types: every field that both have.
+// Objects of stripe-go as the library's types, with every field that both have.
 
 func ourCustomer(c *stripe.Customer) *stripekit.Customer {
 	ours := &stripekit.Customer{
@@ -131,7 +131,7 @@ func ourAddress(a *stripe.Address) stripekit.Address {
 	}
 }
 
-// theirAddress is address as stripe-go's parameters.
+// theirAddress returns address as parameters of stripe-go.
 func theirAddress() *stripe.AddressParams {
 	a := address()
 	return &stripe.AddressParams{

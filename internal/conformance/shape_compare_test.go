@@ -10,24 +10,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// comparison is what was found in the answers of both sides so far. Places are
-// named from the nearest object that says what it is: "charge.outcome.type" in
-// whatever list or expansion the charge is.
+// comparison is what was found in the responses of both sides so far. A place
+// is named from the nearest object that has an object field:
+// "charge.outcome.type" in every list or expansion that has the charge.
 type comparison struct {
-	version, request string                  // that are compared
-	requests         int                     // that were compared so far
-	operations       map[string]bool         // of them
-	versions         map[string]bool         // that were compared
-	seen             map[string]bool         // places of objects that both have, and of lists with elements
-	keys             map[string]bool         // places of keys in them
-	nulls            map[string]bool         // places where one side has such, and the other nothing
-	found            map[difference][]string // the requests that show it
+	version, request string                  // under comparison
+	requests         int                     // number of requests compared so far
+	operations       map[string]bool         // operations compared
+	versions         map[string]bool         // versions compared
+	seen             map[string]bool         // places of objects that both sides have, and of lists with elements
+	keys             map[string]bool         // places of keys in these objects
+	nulls            map[string]bool         // places where one side has the key, and the other nothing
+	found            map[difference][]string // the requests that show a difference
 }
 
-// difference is one between stripetest and stripe-mock.
+// difference is a difference between stripetest and stripe-mock.
 type difference struct {
 	version string
-	what    string // "lacks" or "adds" a key, of stripetest, or is of another "kind"
+	what    string // stripetest "lacks" or "adds" a key, or has a value of another "kind"
 	place   string
 }
 
@@ -39,7 +39,7 @@ func newComparison() *comparison {
 	}
 }
 
-// compare holds stripetest's value against stripe-mock's, at a place.
+// compare compares stripetest's value to stripe-mock's, at a place.
 func (c *comparison) compare(place string, want, got any) {
 	switch want := want.(type) {
 	case map[string]any:
@@ -127,8 +127,8 @@ func kind(v any) string {
 	}
 }
 
-// unseen are the places that were in no request an object, or a list with
-// elements, on both sides.
+// unseen returns the places that were never an object, or a list with elements,
+// on both sides.
 func (c *comparison) unseen() map[string]bool {
 	unseen := map[string]bool{}
 	for place := range c.nulls {
@@ -139,8 +139,8 @@ func (c *comparison) unseen() map[string]bool {
 	return unseen
 }
 
-// requireExceptions wants the differences to be those of the table, and each of
-// the table to be one, in the versions that were compared.
+// requireExceptions checks that the differences are those of the table, and
+// that each of the table has occurred, in the versions that were compared.
 func (c *comparison) requireExceptions(t *testing.T) {
 	t.Helper()
 	excepted := map[difference]bool{}

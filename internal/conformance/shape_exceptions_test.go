@@ -2,8 +2,8 @@ package conformance_test
 
 import "github.com/stripekit/stripekit"
 
-// shapeException is a way in which stripetest's objects differ from
-// stripe-mock's on purpose.
+// shapeException is an intended difference between stripetest's objects and
+// stripe-mock's.
 type shapeException struct {
 	version string
 	what    string // see difference
@@ -19,7 +19,7 @@ func shapeExceptions() []shapeException {
 
 		optional = "optional in the description, and stripe-mock leaves it out"
 		younger  = "added to the service, for all versions, since the description of this one was written"
-		onWire   = "gone from the description, not from what the service answers"
+		onWire   = "gone from the description, not from the service's responses"
 		account  = "what Connect asks of an account: stripetest has the account of a key, which no call changes"
 	)
 	return []shapeException{

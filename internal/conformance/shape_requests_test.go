@@ -9,8 +9,8 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// shapeWorld stores in stripetest what the requests are about, and puts its
-// ids in the place of {charge} and the like.
+// shapeWorld creates in stripetest the objects that the requests need, and
+// replaces placeholders like {charge} by their ids.
 func shapeWorld(t *testing.T, c *plainClient) *strings.Replacer {
 	t.Helper()
 	var ids []string
@@ -39,7 +39,7 @@ func shapeWorld(t *testing.T, c *plainClient) *strings.Replacer {
 	return strings.NewReplacer(ids...)
 }
 
-// The parameters of objects that have everything.
+// The parameters of objects with all fields.
 const (
 	chargeShape   = "description=d&metadata[a]=b&receipt_email=jenny@example.com&shipping[name]=Jenny&shipping[phone]=1&shipping[address][line1]=Weg+1&transfer_group=g&transfer_data[destination]=acct_123&radar_options[session]=rse_123"
 	customerShape = "name=Jenny&email=jenny@example.com&phone=1&description=d&metadata[a]=b&address[line1]=Weg+1&shipping[name]=Jenny&shipping[address][line1]=Weg+1" +
@@ -51,7 +51,7 @@ const (
 		"&metadata[a]=b&shipping[name]=Jenny&shipping[address][line1]=Weg+1"
 )
 
-// shapeRequests are the requests that both are sent, in this order.
+// shapeRequests returns the requests that are sent to both, in this order.
 func shapeRequests() []shapeRequest {
 	return slices.Concat(chargeShapes(), customerShapes(), productShapes(), refundShapes(), invoiceItemShapes(), orderShapes())
 }

@@ -18,24 +18,23 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// TestAnswersHaveTheShapeOfStripeMocks sends every request of the tables to
-// stripetest and to stripe-mock and holds the answers together, by this rule:
+// TestResponsesHaveTheShapeOfStripeMocks sends every request of the tables to
+// stripetest and to stripe-mock and compares the responses by these rules:
 //
-//   - Where both sides hold an object, its keys must be the same, and so on for
-//     what the keys hold. The keys of metadata are the user's own and are left
-//     alone.
-//   - Where both sides hold a list, each element of stripetest's is compared
-//     with the first of stripe-mock's, which repeats itself.
-//   - Where one side holds null or an empty list, there is nothing to compare:
-//     stripe-mock answers from fixtures, not from what was sent. The test logs
-//     what was not compared for this.
-//   - Everything else must be of one kind: a text is not a number, an id is not
-//     the object that it names.
+//   - If both sides have an object, its keys must be the same, and their values
+//     are compared. The keys of metadata are chosen by the user and are not
+//     compared.
+//   - If both sides have a list, each element of stripetest's is compared to the
+//     first of stripe-mock's, because stripe-mock repeats one element.
+//   - If one side has null or an empty list, nothing is compared, because
+//     stripe-mock responds from fixtures. The test logs such values.
+//   - All other values must have the same kind: a text is not a number, an id is
+//     not an object.
 //
-// Objects are named by what they say they are, wherever they are: in a list, in
-// an expansion or alone. shapeExceptions are the differences that are meant; one
-// that no longer occurs is a failure.
-func TestAnswersHaveTheShapeOfStripeMocks(t *testing.T) {
+// Objects are named by their object field, wherever they are: in a list, in an
+// expansion or alone. shapeExceptions are the intended differences. The test
+// fails if one of them no longer occurs.
+func TestResponsesHaveTheShapeOfStripeMocks(t *testing.T) {
 	found := newComparison()
 	for _, version := range []string{stripekit.APIVersion, stripekit.OrdersAPIVersion} {
 		t.Run(version, func(t *testing.T) {
@@ -48,8 +47,9 @@ func TestAnswersHaveTheShapeOfStripeMocks(t *testing.T) {
 	t.Logf("not compared, null or empty on one side: %s", strings.Join(slices.Sorted(maps.Keys(found.unseen())), ", "))
 }
 
-// TestShapesAreOfEveryMethodOfTheServices but one: no refund of stripetest can
-// be canceled, since those of cards succeed at once.
+// TestShapesAreOfEveryMethodOfTheServices checks that every method is tested,
+// except one: no refund of stripetest can be canceled, since refunds of cards
+// succeed at once.
 func TestShapesAreOfEveryMethodOfTheServices(t *testing.T) {
 	table := map[string]bool{"Client.Check": true, "Refunds.Cancel": true}
 	for _, r := range shapeRequests() {
@@ -57,16 +57,16 @@ func TestShapesAreOfEveryMethodOfTheServices(t *testing.T) {
 	}
 	methods := map[string]bool{"Client.Check": true}
 	for _, name := range serviceMethods() {
-		// A list sends what a page does.
+		// List sends the same request as Page.
 		methods[strings.Replace(strings.Replace(name, ".Page", ".List", 1), ".ReturnsPage", ".Returns", 1)] = true
 	}
 	require.Equal(t, methods, table)
 }
 
-// shapeRequest is a request that both are sent. {charge} and the like in its
-// path and parameters are ids of shapeWorld.
+// shapeRequest is a request that is sent to both. Placeholders like {charge} in
+// its path and parameters stand for ids of shapeWorld.
 type shapeRequest struct {
-	name   string // the method of the library that sends it, perhaps ", " and more
+	name   string // the methods of the library that send it, separated by ", "
 	verb   string
 	path   string
 	params string // as a query, a[b]=1
@@ -77,7 +77,7 @@ func (r shapeRequest) method() string {
 	return method
 }
 
-// version is the one that has the request's operation.
+// version returns the API version that has the request's operation.
 func (r shapeRequest) version() string {
 	if strings.HasPrefix(r.name, "Orders.") {
 		return stripekit.OrdersAPIVersion
@@ -109,7 +109,7 @@ func compareShapes(t *testing.T, found *comparison, standard *mock.Server) {
 	}
 }
 
-// plainClient sends requests and decodes answers as they are.
+// plainClient sends requests and decodes responses without the library.
 type plainClient struct {
 	url     string
 	client  *http.Client
@@ -139,7 +139,7 @@ func (c *plainClient) do(t *testing.T, r shapeRequest) map[string]any {
 	raw, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, resp.StatusCode, "%s %s: %s", r.verb, r.path, raw)
-	var answer map[string]any
-	require.NoError(t, json.Unmarshal(raw, &answer))
-	return answer
+	var response map[string]any
+	require.NoError(t, json.Unmarshal(raw, &response))
+	return response
 }

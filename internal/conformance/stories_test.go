@@ -14,7 +14,7 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// The stories are told by stripe-go; each ends with our client reading the same.
+// The stories use stripe-go. Each ends with our client reading the same.
 
 func TestStripeGoStoryOfMoneyThatComesAndGoes(t *testing.T) {
 	f := newFake(t)
@@ -73,7 +73,7 @@ func TestStripeGoStoryOfManyPages(t *testing.T) {
 	for n := range 7 {
 		_, err := f.theirs.V1Products.Create(ctx, &stripe.ProductCreateParams{Name: new(fmt.Sprintf("product %d", n))})
 		require.NoError(t, err)
-		f.second.Add(int64(n % 2)) // some share a second
+		f.second.Add(int64(n % 2)) // some objects share a second
 	}
 	all := theirList(t, f.theirs.V1Products.List(ctx, nil).All(ctx), ourProduct)
 	require.Len(t, all, 7)
@@ -173,7 +173,7 @@ func TestStripeGoStoryOfExpansion(t *testing.T) {
 	})
 }
 
-// withoutCard is a customer whose default source is an id.
+// withoutCard returns a customer whose default source is an id.
 func withoutCard(c *stripekit.Customer) *stripekit.Customer {
 	plain := *c
 	plain.DefaultSource.Object = nil
@@ -223,12 +223,12 @@ func TestStripeGoStoryOfOneKeyTwice(t *testing.T) {
 	requireSameFailure(t, want, theirs, ours)
 	require.ErrorIs(t, ours, stripekit.ErrIdempotency)
 
-	var answer stripekit.Response
+	var response stripekit.Response
 	replayed, err := f.ours.Charges.Create(ctx, stripekit.ChargeCreateParams{
 		Amount: 1000, Currency: "usd", Source: new("tok_visa"),
-	}, stripekit.WithIdempotencyKey("a key"), stripekit.CaptureResponse(&answer))
+	}, stripekit.WithIdempotencyKey("a key"), stripekit.CaptureResponse(&response))
 	requireSame(t, ourCharge(first), replayed, err)
-	require.True(t, answer.IdempotentReplayed, "another client with the same parameters")
+	require.True(t, response.IdempotentReplayed, "another client with the same parameters")
 	requireSameList(t, []*stripekit.Charge{ourCharge(first)}, f.ours.Charges.List(ctx, stripekit.ChargeListParams{}))
 }
 
@@ -349,7 +349,7 @@ func TestStripeGoStoryOfAnInvoiceItem(t *testing.T) {
 	requireSameList(t, items[:1], f.ours.InvoiceItems.List(ctx, stripekit.InvoiceItemListParams{}))
 }
 
-// requireSame wants our client to have read what stripe-go did.
+// requireSame checks that our client has read the same as stripe-go.
 func requireSame[T any](t *testing.T, want, got *T, err error) {
 	t.Helper()
 	require.NoError(t, err)
@@ -380,7 +380,7 @@ func collect[T any](list iter.Seq2[*T, error]) ([]*T, error) {
 	return all, nil
 }
 
-// theirList reads a list of stripe-go's to its end, as the library's type.
+// theirList reads a list of stripe-go to its end, as the library's type.
 func theirList[From, To any](t *testing.T, list stripe.Seq2[*From, error], as func(*From) *To) []*To {
 	t.Helper()
 	read, err := collect(iter.Seq2[*From, error](list))

@@ -16,8 +16,8 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// fake is a stripetest server with two clients on it, Stripe's and ours, and a
-// clock that stands still.
+// fake is a stripetest server with two clients, Stripe's and ours, and a clock
+// that stands still.
 type fake struct {
 	theirs *stripe.Client
 	ours   *stripekit.Client
@@ -89,7 +89,7 @@ func TestStripeGoAndOursReadTheSameCustomer(t *testing.T) {
 func TestStripeGoReadsWhatOursCreated(t *testing.T) {
 	f := newFake(t)
 	params := customerCreate()
-	params.PaymentMethod, params.TestClock, params.Extra = nil, nil, nil // objects that the fake does not have, and expansion
+	params.PaymentMethod, params.TestClock, params.Extra = nil, nil, nil // the fake does not have these objects, and no expansion
 	customer, err := f.ours.Customers.Create(t.Context(), params)
 	require.NoError(t, err)
 	theirCustomer, err := f.theirs.V1Customers.Retrieve(t.Context(), customer.ID, nil)
@@ -149,7 +149,7 @@ func TestStripeGoAndOursReadTheSameCharge(t *testing.T) {
 	require.Empty(t, cmp.Diff(want, read))
 }
 
-// failure is what both clients say of an error, but for ids.
+// failure is an error as both clients report it, without ids.
 type failure struct {
 	Status                                  int
 	Type, Code, DeclineCode, Param, Message string
@@ -188,7 +188,7 @@ func TestStripeGoAndOursSeeTheSameDecline(t *testing.T) {
 			require.Empty(t, cmp.Diff(want, ours))
 			require.NotEqual(t, theirError.ChargeID, ourError.ChargeID)
 
-			for _, id := range []string{theirError.ChargeID, ourError.ChargeID} { // both failed charges are kept
+			for _, id := range []string{theirError.ChargeID, ourError.ChargeID} { // both failed charges are stored
 				theirCharge, err := f.theirs.V1Charges.Retrieve(t.Context(), id, nil)
 				require.NoError(t, err)
 				charge, err := f.ours.Charges.Get(t.Context(), id)
@@ -233,8 +233,8 @@ func requireSameFailure(t *testing.T, want failure, theirs, ours error) {
 	require.Empty(t, cmp.Diff(want, our))
 }
 
-// TestStripeGoAndOursPageAlike pages over lists whose objects share seconds,
-// with pages that end in the middle of one.
+// TestStripeGoAndOursPageAlike pages through lists whose objects share seconds.
+// Some pages end within a second.
 func TestStripeGoAndOursPageAlike(t *testing.T) {
 	f := newFake(t)
 	var ids []string // newest first
@@ -264,7 +264,7 @@ func TestStripeGoAndOursPageAlike(t *testing.T) {
 		require.Equal(t, ids[6:], theirIDs(t, f, middle), "limit %d", limit)
 		require.Equal(t, ids[6:], ourIDs(t, f, middle), "limit %d", limit)
 
-		for _, cursor := range []int{len(ids) - 1, 6, 1} { // upward, oldest first
+		for _, cursor := range []int{len(ids) - 1, 6, 1} { // upward, the oldest first
 			newer := slices.Clone(ids[:cursor])
 			slices.Reverse(newer)
 			up := stripekit.ListParams{Limit: limit, EndingBefore: ids[cursor]}

@@ -15,14 +15,14 @@ import (
 	"github.com/stripekit/stripekit/internal/conformance/mock"
 )
 
-// parameterVersions are the versions that parameters are tried in: the newest,
-// and the last ones that have what is gone from it.
+// parameterVersions are the versions that parameters are tested with: the
+// newest, and the last ones that have what it has no more.
 var parameterVersions = []string{stripekit.APIVersion, stripekit.OrdersAPIVersion, "2019-09-09", "2017-08-15"}
 
 // TestStripeMockAcceptsEveryParameter makes every call with each field of its
 // parameters alone, and with all of them together.
 func TestStripeMockAcceptsEveryParameter(t *testing.T) {
-	tried := map[string]int{} // fields, by operation
+	tried := map[string]int{} // number of fields, by operation
 	skipped := false
 	for _, version := range parameterVersions {
 		t.Run(version, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestStripeMockAcceptsEveryParameter(t *testing.T) {
 	}
 }
 
-// acceptFields makes one call for each field and one for all together, and
+// acceptFields makes one call for each field and one for all together. It
 // returns how many parameters these were on the wire.
 func acceptFields(t *testing.T, server *mock.Server, o operation, fields []string) int {
 	t.Helper()
@@ -88,8 +88,8 @@ func acceptFields(t *testing.T, server *mock.Server, o operation, fields []strin
 	return len(accepted)
 }
 
-// startVersion serves a version, or skips the test where its description is
-// not there.
+// startVersion serves a version, or skips the test if its description is
+// missing.
 func startVersion(t *testing.T, version, what string) *mock.Server {
 	t.Helper()
 	if version == stripekit.APIVersion {
@@ -103,12 +103,12 @@ func startVersion(t *testing.T, version, what string) *mock.Server {
 	return startMock(t, description)
 }
 
-// requireSent wants a field's parameter in the last request, so that a field
-// that is never sent is not taken for one that was accepted.
+// requireSent checks that the last request has a field's parameter. A field
+// that is never sent must not count as accepted.
 func requireSent(t *testing.T, name string, params any, field string, w *wire) {
 	t.Helper()
 	names := []string{name}
-	if name == "*" { // Extra: its keys are the names
+	if name == "*" { // for Extra, the keys are the names
 		extra := fields(reflect.ValueOf(params))[field].Interface().(stripekit.Extra)
 		names = slices.Collect(maps.Keys(extra))
 	}
@@ -120,8 +120,8 @@ func requireSent(t *testing.T, name string, params any, field string, w *wire) {
 	}
 }
 
-// TestStripeMockRefusesUnknownParameters shows that being accepted means
-// something, for every operation that has parameters.
+// TestStripeMockRefusesUnknownParameters shows that acceptance is meaningful,
+// for every operation that has parameters.
 func TestStripeMockRefusesUnknownParameters(t *testing.T) {
 	for _, version := range parameterVersions[:2] {
 		t.Run(version, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestStripeMockRefusesUnknownNestedParameters(t *testing.T) {
 	})
 	require.ErrorIs(t, err, stripekit.ErrInvalidRequest)
 
-	// The fields of Shipping that are of charges alone.
+	// The fields of Shipping that only charges have.
 	for _, shipping := range []stripekit.Shipping{{Carrier: "DHL"}, {TrackingNumber: "1"}} {
 		shipping.Name, shipping.Address = "Jenny", address()
 		_, err = client.Customers.Create(t.Context(), stripekit.CustomerCreateParams{Shipping: &shipping})
@@ -242,12 +242,12 @@ func TestStripeMockTakesTheKeyAsBasicUserName(t *testing.T) {
 		require.Equal(t, stripekit.APIVersion, wire.header.Get("Stripe-Version"))
 	}
 
-	client, _ := newClient(t, "sk_live_123", server.URL) // stripe-mock has test mode only
+	client, _ := newClient(t, "sk_live_123", server.URL) // stripe-mock has only test mode
 	_, err := client.Check(t.Context())
 	require.ErrorIs(t, err, stripekit.ErrAuthentication)
 }
 
-func TestStripeMockAnswersAnyCall(t *testing.T) {
+func TestStripeMockRespondsToAnyCall(t *testing.T) {
 	server := startMock(t, mock.Description{})
 	client, _ := newClient(t, mock.Key, server.URL)
 	var out struct {
@@ -265,8 +265,8 @@ func TestStripeMockAnswersAnyCall(t *testing.T) {
 	require.ErrorIs(t, client.Call(t.Context(), "GET", "/v1/nonsense", nil, &out), stripekit.ErrNotFound)
 }
 
-// TestFormerVersionsAreAcceptedAndRead makes the calls that a connector pinned
-// to a former version makes.
+// TestFormerVersionsAreAcceptedAndRead makes the calls of a connector that is
+// pinned to an older version.
 func TestFormerVersionsAreAcceptedAndRead(t *testing.T) {
 	for _, version := range parameterVersions[1:] {
 		t.Run(version, func(t *testing.T) {
@@ -295,8 +295,8 @@ func TestFormerVersionsAreAcceptedAndRead(t *testing.T) {
 	}
 }
 
-// inVersion tells whether a former version has an operation, and answers it as
-// later ones do.
+// inVersion reports whether an older version has an operation with the same
+// response as later versions.
 func inVersion(o operation, version string) bool {
 	switch {
 	case strings.HasSuffix(o.name, ".Search"):
@@ -304,7 +304,7 @@ func inVersion(o operation, version string) bool {
 	case o.name == "Refunds.Cancel":
 		return version >= "2020-08-27"
 	case strings.HasSuffix(o.name, ".Delete"):
-		return version >= "2019-09-09" // before, stripe-mock answers the object as if it was still there
+		return version >= "2019-09-09" // in older versions, stripe-mock responds with the object instead of a deletion
 	default:
 		return true
 	}

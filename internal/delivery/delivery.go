@@ -1,6 +1,6 @@
-// Package delivery keeps events from when they are found until they are done:
-// in which order they are offered, how often, and how many may be on their way.
-// It is pure logic.
+// Package delivery keeps events from when they are found until they are
+// acknowledged. It decides in which order they are offered, how often, and how
+// many the reader may have at a time. It starts no goroutines and does no I/O.
 package delivery
 
 import (
@@ -16,21 +16,21 @@ import (
 //	                ↘    ↙
 //	               givenUp, or Ack from anywhere
 //
-// An event is out while the reader has it. A Nack makes it wait until its
-// redelivery is due. The reader may be quicker with its Ack or Nack than the
-// caller of Take, who learns later that the event was taken: so each of the
-// three implies the first.
+// An event is out while the reader has it. After a Nack, it waits until its
+// redelivery is due. The Ack, Nack or GiveUp of the reader may come before the
+// call of Take for the same attempt, so each of the three implies Take.
 type Queue[E any] struct {
 	max     int
 	last    uint64
 	events  map[uint64]*entry[E]
-	queued  []*entry[E] // from the oldest; those that are not queued any more are skipped
+	queued  []*entry[E] // the oldest first; Next skips those in another state
 	waiting waiting[E]
-	taken   int    // events that the reader has had and that are not done
-	total   uint64 // events that the reader has had
+	taken   int    // events that the reader has received and not acknowledged
+	total   uint64 // events that the reader has received
 }
 
-// New makes a queue of which the reader has max events at a time.
+// New returns a queue that lets the reader have at most limit unacknowledged
+// events.
 func New[E any](limit int) *Queue[E] { return &Queue[E]{max: limit} }
 
 type state uint8
@@ -45,14 +45,14 @@ const (
 type entry[E any] struct {
 	seq     uint64
 	event   E
-	attempt int // the next or present one, from 1
+	attempt int // the number of the next or current attempt, from 1
 	state   state
-	taken   bool
-	due     time.Time // of the redelivery
-	index   int       // in waiting
+	taken   bool      // the reader has received it at least once
+	due     time.Time // when the redelivery is due
+	index   int       // in Queue.waiting
 }
 
-// Offer is an event to be handed over.
+// Offer is an event to be delivered.
 type Offer[E any] struct {
 	Seq     uint64
 	Attempt int
@@ -71,8 +71,8 @@ func (q *Queue[E]) Add(event E) (seq uint64) {
 	return e.seq
 }
 
-// Next is what to offer now: a redelivery that is due, or the oldest event that
-// was not offered yet, while the reader has less than the maximum.
+// Next returns the event to offer now: a redelivery that is due, or the oldest
+// queued event if the reader has fewer events than its limit.
 func (q *Queue[E]) Next(now time.Time) (o Offer[E], ok bool) {
 	if len(q.waiting) > 0 && !q.waiting[0].due.After(now) {
 		return q.waiting[0].offer(), true
@@ -92,7 +92,7 @@ func (q *Queue[E]) Next(now time.Time) (o Offer[E], ok bool) {
 
 func (e *entry[E]) offer() Offer[E] { return Offer[E]{Seq: e.seq, Attempt: e.attempt, Event: e.event} }
 
-// Due is when the next redelivery is due.
+// Due returns when the next redelivery is due, false if there is none.
 func (q *Queue[E]) Due() (at time.Time, ok bool) {
 	if len(q.waiting) == 0 {
 		return at, false
@@ -100,14 +100,15 @@ func (q *Queue[E]) Due() (at time.Time, ok bool) {
 	return q.waiting[0].due, true
 }
 
-// Take notes that the reader has taken an offer.
+// Take records that the reader has received an offer.
 func (q *Queue[E]) Take(seq uint64, attempt int) {
 	if e := q.at(seq, attempt); e != nil && e.state != isGivenUp {
 		q.move(e, isOut)
 	}
 }
 
-// Ack ends an event. It reports whether that is news.
+// Ack acknowledges and removes an event. It reports whether the event was still
+// there.
 func (q *Queue[E]) Ack(seq uint64) (event E, ok bool) {
 	e := q.events[seq]
 	if e == nil {
@@ -119,8 +120,8 @@ func (q *Queue[E]) Ack(seq uint64) (event E, ok bool) {
 	return e.event, true
 }
 
-// Nack has an event delivered again, not before due. It reports whether the
-// attempt was the present one.
+// Nack schedules the redelivery of an event, not before due. It reports whether
+// the attempt was the current one.
 func (q *Queue[E]) Nack(seq uint64, attempt int, due time.Time) bool {
 	e := q.at(seq, attempt)
 	if e == nil || e.state == isGivenUp {
@@ -130,8 +131,8 @@ func (q *Queue[E]) Nack(seq uint64, attempt int, due time.Time) bool {
 	return true
 }
 
-// GiveUp takes an event out of delivery until Ack or Keep decides. It reports
-// whether the attempt was the present one.
+// GiveUp suspends the delivery of an event until Ack or Keep is called. It
+// reports whether the attempt was the current one.
 func (q *Queue[E]) GiveUp(seq uint64, attempt int) bool {
 	e := q.at(seq, attempt)
 	if e == nil || e.state == isGivenUp {
@@ -141,14 +142,14 @@ func (q *Queue[E]) GiveUp(seq uint64, attempt int) bool {
 	return true
 }
 
-// Keep has an event that was given up delivered again after all, not before due.
+// Keep schedules the redelivery of an event that was given up, not before due.
 func (q *Queue[E]) Keep(seq uint64, due time.Time) {
 	if e := q.events[seq]; e != nil && e.state == isGivenUp {
 		q.wait(e, due)
 	}
 }
 
-// at is the event, if it is in this attempt.
+// at returns the entry of an event if attempt is its current one, else nil.
 func (q *Queue[E]) at(seq uint64, attempt int) *entry[E] {
 	e := q.events[seq]
 	if e == nil || e.attempt != attempt {
@@ -164,7 +165,7 @@ func (q *Queue[E]) wait(e *entry[E], due time.Time) {
 	heap.Push(&q.waiting, e)
 }
 
-// move changes the state of an event that the reader has had.
+// move changes the state of an event that the reader has received.
 func (q *Queue[E]) move(e *entry[E], to state) {
 	if e.state == isWaiting {
 		heap.Remove(&q.waiting, e.index)
@@ -177,7 +178,7 @@ func (q *Queue[E]) move(e *entry[E], to state) {
 	}
 }
 
-// Event is an event that is not done.
+// Event returns an unacknowledged event, false if there is none of that number.
 func (q *Queue[E]) Event(seq uint64) (event E, ok bool) {
 	e := q.events[seq]
 	if e == nil {
@@ -186,7 +187,7 @@ func (q *Queue[E]) Event(seq uint64) (event E, ok bool) {
 	return e.event, true
 }
 
-// All iterates over the events that are not done, in no order.
+// All iterates over the unacknowledged events, in no particular order.
 func (q *Queue[E]) All() iter.Seq2[uint64, E] {
 	return func(yield func(uint64, E) bool) {
 		for seq, e := range q.events {
@@ -197,16 +198,17 @@ func (q *Queue[E]) All() iter.Seq2[uint64, E] {
 	}
 }
 
-// Len is the number of events that are not done.
+// Len returns the number of unacknowledged events.
 func (q *Queue[E]) Len() int { return len(q.events) }
 
-// Full reports whether as many events are not done as the reader may have.
+// Full reports whether there are as many unacknowledged events as the reader
+// may have.
 func (q *Queue[E]) Full() bool { return len(q.events) >= q.max }
 
-// Delivered is the number of events that the reader has had so far.
+// Delivered returns the number of events that the reader has received so far.
 func (q *Queue[E]) Delivered() uint64 { return q.total }
 
-// waiting is a heap by due time.
+// waiting is a heap, ordered by due time.
 type waiting[E any] []*entry[E]
 
 func (w waiting[E]) Len() int           { return len(w) }

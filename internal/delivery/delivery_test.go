@@ -12,10 +12,10 @@ import (
 
 var epoch = time.Unix(1_700_000_000, 0)
 
-// at is a moment, in seconds.
+// at returns a time, in seconds after epoch.
 func at(second int) time.Time { return epoch.Add(time.Duration(second) * time.Second) }
 
-// next returns what the queue offers at a second, as "event/attempt", and "" for
+// next returns what the queue offers at a second, as "event/attempt", or "" if
 // nothing.
 func next(q *Queue[string], second int) string {
 	o, ok := q.Next(at(second))
@@ -28,8 +28,8 @@ func next(q *Queue[string], second int) string {
 func TestQueueOffersInOrder(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limit int
-		do    func(t *testing.T, q *Queue[string]) // on a queue with the events a, b and c, numbered 1, 2 and 3
-		want  []string                             // what is taken from then on, in each second from 0 on, if anything
+		do    func(t *testing.T, q *Queue[string]) // called with a queue of the events a, b and c, numbered 1, 2 and 3
+		want  []string                             // the offers taken afterwards, one for each second from 0 on; "" for none
 	}{
 		"in the order of Add": {10, func(*testing.T, *Queue[string]) {}, []string{"a/1", "b/1", "c/1", ""}},
 		"a redelivery before what is queued": {10, func(_ *testing.T, q *Queue[string]) {
@@ -61,7 +61,7 @@ func TestQueueOffersInOrder(t *testing.T) {
 		}, []string{"", ""}},
 		"a Nack before Take": {10, func(_ *testing.T, q *Queue[string]) {
 			require.True(t, q.Nack(1, 1, at(1)))
-			q.Take(1, 1) // of the attempt that was refused
+			q.Take(1, 1) // the attempt that was refused
 		}, []string{"b/1", "a/2", "c/1", ""}},
 		"two Nacks before Take": {10, func(_ *testing.T, q *Queue[string]) {
 			require.True(t, q.Nack(1, 1, at(0)))
@@ -94,7 +94,7 @@ func TestQueueOffersInOrder(t *testing.T) {
 			q.Take(1, 1)
 			q.GiveUp(1, 1)
 			q.Keep(1, at(1))
-			q.Keep(1, at(0)) // it is not given up any more
+			q.Keep(1, at(0)) // the event is not given up any more
 		}, []string{"b/1", "a/2", "c/1", ""}},
 		"Keep of what was acknowledged meanwhile": {10, func(_ *testing.T, q *Queue[string]) {
 			q.Take(1, 1)
@@ -162,7 +162,7 @@ type modelEvent struct {
 	seq     uint64
 	attempt int
 	state   state
-	had     bool // the reader has had it
+	had     bool // the reader has received it
 	due     time.Time
 }
 
@@ -175,7 +175,8 @@ func (m *model) find(seq uint64) *modelEvent {
 	return nil
 }
 
-// present returns an event, if it is in this attempt and not given up.
+// present returns an event if the attempt is its current one and it is not
+// given up.
 func (m *model) present(seq uint64, attempt int) *modelEvent {
 	if e := m.find(seq); e != nil && e.attempt == attempt && e.state != isGivenUp {
 		return e
@@ -199,8 +200,8 @@ func (m *model) count(is func(*modelEvent) bool) (n int) {
 	return n
 }
 
-// offers returns the events that may be offered: those of the earliest due time,
-// or the oldest that is queued.
+// offers returns the events that may be offered: those with the earliest due
+// time, or the oldest that is queued.
 func (m *model) offers(now time.Time) (seqs []uint64) {
 	due, ok := m.due()
 	if ok && !due.After(now) {
@@ -247,7 +248,7 @@ func (m *model) wait(e *modelEvent, due time.Time) {
 	e.attempt++
 }
 
-// same checks that the queue and the model are the same from outside.
+// same checks that the queue and the model return the same.
 func (m *model) same(t *testing.T, q *Queue[uint64], now time.Time) {
 	require.Equal(t, len(m.events), q.Len())
 	require.Equal(t, len(m.events) >= m.limit, q.Full())
@@ -273,10 +274,10 @@ func (m *model) same(t *testing.T, q *Queue[uint64], now time.Time) {
 	require.Len(t, all, len(m.events))
 }
 
-// step does one random thing to both.
+// step does one random operation on both.
 func (m *model) step(t *testing.T, q *Queue[uint64], r *rand.Rand, now time.Time) {
 	seq, attempt := uint64(1), 1
-	if len(m.events) > 0 { // most often of the attempt that is under way
+	if len(m.events) > 0 { // most often for the current attempt
 		e := m.events[r.IntN(len(m.events))]
 		seq, attempt = e.seq, e.attempt-r.IntN(5)/4
 	}
@@ -297,7 +298,7 @@ func (m *model) step(t *testing.T, q *Queue[uint64], r *rand.Rand, now time.Time
 		e.state = isOut
 	case 5:
 		if e != nil && e.state == isWaiting {
-			return // nobody has this attempt
+			return // no event has this attempt
 		}
 		q.Take(seq, attempt)
 		if e != nil {
@@ -348,8 +349,8 @@ func TestQueueIsTheSameAsANaiveOne(t *testing.T) {
 }
 
 // A Nack and the redelivery of the event cost about the same, however many
-// others wait: with a list that is searched, a million would cost 1,000 times as
-// much as a thousand.
+// others wait. If the list were searched, a million waiting events would cost
+// 1,000 times as much as a thousand.
 func BenchmarkNack(b *testing.B) {
 	for _, waiting := range []int{1_000, 10_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {

@@ -2,8 +2,8 @@ package delivery
 
 import "time"
 
-// Receipt is told how the attempts at an event end. An attempt is ended by one of
-// these; what comes after that is ignored.
+// Receipt is called when an attempt to process an event ends. Only the first
+// call for an attempt counts; later ones are ignored.
 type Receipt interface {
 	Ack(seq uint64)
 	Nack(seq uint64, attempt int, after time.Duration, reason error)

@@ -16,20 +16,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// saver is a user of a store: it saves and deletes, each until that succeeds or
-// nothing works any more, and knows what may be stored.
+// saver is a user of a store. It saves and deletes, repeating each until it
+// succeeds or the disk is dead, and knows what may be stored.
 type saver struct {
 	t        *testing.T
 	d        *disk
 	store    *Store
 	revision uint64
-	may      []string // the last acknowledged, and what was tried since; "" is nothing
-	vary     bool     // another try has other data
+	may      []string // the last acknowledged data, and what was tried since; "" if deleted
+	vary     bool     // a repeated Save has other data
 }
 
 var saverDir = filepath.Join(diskRoot, "srv", "checkpoints")
 
-// run opens the store and saves each of these in turn; it deletes for "".
+// run opens the store and saves the given data one after another; for "" it
+// deletes.
 func (u *saver) run(saves ...string) {
 	u.may = []string{""}
 	for u.store == nil && !u.d.dead {
@@ -70,7 +71,8 @@ func (u *saver) try(data string, try int) error {
 	return nil
 }
 
-// requireConflict: a Save with the revision that was deleted is refused.
+// requireConflict checks that a Save with the revision that was deleted is
+// refused.
 func (u *saver) requireConflict(deleted uint64) {
 	_, err := u.store.Save(u.t.Context(), fileTestKey, []byte("stale"), deleted)
 	require.Error(u.t, err)
@@ -79,11 +81,11 @@ func (u *saver) requireConflict(deleted uint64) {
 	}
 }
 
-// requireFailure: what failed did not for any other reason than the disk, and
-// the checkpoint is one of those it may be.
+// requireFailure checks that an operation failed only because of the disk, and
+// that the checkpoint is one of those that may be stored.
 func (u *saver) requireFailure(err error) {
 	if u.d.dead {
-		return // the error may be a consequence of it
+		return // the error may be a consequence of the crash
 	}
 	require.ErrorIs(u.t, err, errDiskFault)
 	data, _, err := u.store.Load(u.t.Context(), fileTestKey)
@@ -94,8 +96,8 @@ func (u *saver) requireFailure(err error) {
 	require.Contains(u.t, u.may, string(data))
 }
 
-// requireAfterCrash: whatever the crash left, one of what may be stored is, and
-// can be replaced.
+// requireAfterCrash checks that after a crash the checkpoint is one of those
+// that may be stored, and that it can be replaced.
 func (u *saver) requireAfterCrash() {
 	u.d.crashes(func(found *disk) {
 		story := fmt.Sprintf("step %d fails (halfway: %v), crash at %d of\n%s",
@@ -185,7 +187,7 @@ func TestStoreDeleteIsDurableWhenItReturns(t *testing.T) {
 			deleteOne := func(s *Store) error { return s.Delete(t.Context(), fileTestKey) }
 			if op != "no fault" {
 				d.failNextOf(t, one, op+" "+filepath.Dir(one.file(fileTestKey).path), deleteOne)
-				d.halfway = op == "remove" // so the second Delete finds no file, and the folder not flushed
+				d.halfway = op == "remove" // so the second Delete finds no file, in a folder that is not flushed
 				require.ErrorIs(t, deleteOne(one), errDiskFault)
 			}
 			require.NoError(t, deleteOne(one))
@@ -208,7 +210,8 @@ func TestStoreDeleteEndsTheDoubt(t *testing.T) {
 	_, err = one.Save(t.Context(), fileTestKey, []byte("b"), first)
 	require.ErrorIs(t, err, errDiskFault)
 
-	// A Delete that did nothing leaves the doubt: the retry is still taken.
+	// A Delete that did nothing leaves the revision in doubt: the retry is
+	// still accepted.
 	path := one.file(fileTestKey).path
 	d.failNextOf(t, one, "remove "+path, func(s *Store) error { return s.Delete(t.Context(), fileTestKey) })
 	d.halfway = false
@@ -234,8 +237,8 @@ func TestStoreDeleteEndsTheDoubt(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// failNext makes the next operation of this kind fail, once it has done its work,
-// in a Save.
+// failNext makes the next operation of a kind in a Save fail, after it was
+// carried out.
 func (d *disk) failNext(t *testing.T, s *Store, op string, revision uint64) {
 	t.Helper()
 	d.failNextOf(t, s, op+" ", func(s *Store) error {
@@ -244,8 +247,8 @@ func (d *disk) failNext(t *testing.T, s *Store, op string, revision uint64) {
 	})
 }
 
-// failNextOf makes the last step of an act fail that begins with these words, once
-// it has done its work: the step is found on a copy of the disk.
+// failNextOf makes the last step of act that begins with words fail, after it
+// was carried out. It finds the step by running act on a copy of the disk.
 func (d *disk) failNextOf(t *testing.T, s *Store, words string, act func(*Store) error) {
 	t.Helper()
 	probe := &disk{names: map[string]*node{}, past: map[string][]*node{}, locked: map[string]bool{}}
@@ -310,7 +313,8 @@ func TestStoreRefusesRetryAfterAnotherSaved(t *testing.T) {
 	_, err = one.Save(t.Context(), fileTestKey, []byte("a"), 0)
 	require.ErrorIs(t, err, ErrConflict)
 
-	// In place, in doubt, and then loaded and replaced by the other.
+	// The file is in place and its revision in doubt. Then the other store
+	// loads and replaces it.
 	d.failNext(t, one, "syncDir", first)
 	_, err = one.Save(t.Context(), fileTestKey, []byte("b"), first)
 	require.ErrorIs(t, err, errDiskFault)
@@ -322,7 +326,7 @@ func TestStoreRefusesRetryAfterAnotherSaved(t *testing.T) {
 	require.ErrorIs(t, err, ErrConflict)
 }
 
-// guarded is a disk on which the folders of others cannot be flushed.
+// guarded is a disk on which folders of other users cannot be flushed.
 type guarded struct{ *disk }
 
 func (g guarded) syncDir(path string) error {
@@ -354,7 +358,7 @@ func TestStoreWaitsForTheLockAsLongAsTheContext(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		var all sync.WaitGroup
-		for range 3 { // one waits for the lock, the others for their turn
+		for range 3 { // one waits for the lock, the others for the slot
 			all.Go(func() {
 				if _, err := one.Save(ctx, fileTestKey, nil, 0); !errors.Is(err, context.DeadlineExceeded) {
 					t.Error("not ended by the context:", err)

@@ -11,19 +11,19 @@ import (
 )
 
 // disk is a file system that keeps, at a crash, only what was flushed for sure.
-// What was not may be there, in part or not at all: see crash.
+// What was not flushed may be there, in part, or not at all; see crashes.
 type disk struct {
 	mu     sync.Mutex
 	names  map[string]*node   // what the running system sees
-	past   map[string][]*node // what a name stood for since its folder was flushed, oldest first
+	past   map[string][]*node // the files that a name has stood for since its folder was flushed, oldest first
 	locked map[string]bool
-	tries  int // of tryLock
+	tries  int // calls of tryLock
 
 	steps   int
 	log     []string
-	failAt  int  // this step returns an error,
-	halfway bool // when it has done its work, or half of it
-	crashAt int  // from this step on nothing works
+	failAt  int  // this step returns an error
+	halfway bool // the failing step is carried out, completely or in part
+	crashAt int  // from this step on, every step fails
 	dead    bool
 }
 
@@ -45,8 +45,8 @@ func newDisk() *disk {
 	return &disk{names: map[string]*node{diskRoot: {dir: true}}, past: map[string][]*node{}, locked: map[string]bool{}}
 }
 
-// step counts an operation, and returns if it takes place, and its error. The
-// caller holds mu.
+// step counts an operation. It returns whether the operation takes place, and
+// its error. The caller holds mu.
 func (d *disk) step(op, path string) (do bool, err error) {
 	d.steps++
 	d.log = append(d.log, op+" "+path)
@@ -192,7 +192,7 @@ func (d *disk) tryLock(path string) (io.Closer, error) {
 	return closer(func() error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		delete(d.locked, path) // by the system, whatever close returns
+		delete(d.locked, path) // the system unlocks, whatever close returns
 		_, err := d.step("unlock", path)
 		return err
 	}), nil
@@ -239,9 +239,10 @@ func (f *diskFile) Close() error {
 	return err
 }
 
-// crashes calls visit with every disk that may be found after a crash: each name
-// not flushed stands for anything it stood for since it was, and each content not
-// flushed is what was, nothing, half, zeros or all.
+// crashes calls visit with every disk that may be found after a crash. A name
+// that was not flushed stands for any file that it has stood for since its last
+// flush. Content that was not flushed is the old content, nothing, half, zeros
+// or all.
 func (d *disk) crashes(visit func(*disk)) {
 	var picks, limits []int
 	for {
@@ -265,7 +266,7 @@ func (d *disk) crashes(visit func(*disk)) {
 
 func (d *disk) crash(pick func(n int) int) *disk {
 	found := newDisk()
-	paths := slices.Sorted(func(yield func(string) bool) { // what is above comes first
+	paths := slices.Sorted(func(yield func(string) bool) { // a folder comes before what is in it
 		for path := range d.names {
 			if d.past[path] == nil && !yield(path) {
 				return
@@ -280,7 +281,7 @@ func (d *disk) crash(pick func(n int) int) *disk {
 	contents := map[*node][]byte{}
 	for _, path := range paths {
 		n := d.names[path]
-		// A lock file is empty whatever becomes of it.
+		// A lock file is empty after any crash.
 		if past := d.past[path]; past != nil && !strings.HasSuffix(path, lockSuffix) {
 			n = past[pick(len(past))]
 		}

@@ -7,20 +7,21 @@ import (
 	"os"
 )
 
-// fileSystem is what a Store needs of the operating system.
+// fileSystem holds the operations that a Store needs from the operating system.
 type fileSystem interface {
-	// mkdir makes a folder, and returns fs.ErrExist where there is one.
+	// mkdir creates a folder. It returns fs.ErrExist if there is one.
 	mkdir(path string) error
 	list(dir string) ([]string, error)
 	read(path string) ([]byte, error)
-	// create makes a file that must not exist.
+	// create creates a file, which must not exist.
 	create(path string) (flushFile, error)
 	rename(from, to string) error
 	remove(path string) error
-	// syncDir flushes the names in a folder, where the system can.
+	// syncDir flushes the names in a folder, if the system can do that.
 	syncDir(path string) error
-	// tryLock locks a file, made if missing, against all others until it is
-	// closed or the process dies. It returns errLocked at once if it is taken.
+	// tryLock locks a file, which it creates if it is missing. The lock
+	// excludes all others until it is closed or the process dies. If another
+	// holds it, tryLock returns errLocked at once.
 	tryLock(path string) (io.Closer, error)
 }
 
@@ -31,12 +32,12 @@ type flushFile interface {
 
 var errLocked = errors.New("locked by another")
 
-// osFiles is the operating system's fileSystem. What differs between systems is
-// in files of their own.
+// osFiles is the fileSystem of the operating system. The methods that differ
+// between systems are in the other files of the package.
 type osFiles struct{}
 
 func (osFiles) mkdir(path string) error {
-	// Asked first, as a folder nobody may make can be there all the same.
+	// Look first: the folder may exist even if this process may not create it.
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fs.ErrExist
 	}

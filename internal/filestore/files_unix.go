@@ -16,8 +16,8 @@ func (osFiles) tryLock(path string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// flock belongs to this opening of the file, so it keeps two stores of one
-	// process apart too, which the locks of fcntl do not.
+	// A flock belongs to this open file, so it also excludes another store in
+	// the same process. A lock of fcntl would not.
 	for {
 		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != syscall.EINTR {
@@ -43,8 +43,8 @@ func (osFiles) syncDir(path string) error {
 	if closed := folder.Close(); err == nil {
 		err = closed
 	}
-	// Some file systems have no such thing, or nothing to flush, and say so in
-	// these words.
+	// These errors mean that the file system cannot flush a folder, or that
+	// there is nothing to flush.
 	for _, none := range []error{syscall.EINVAL, syscall.EROFS, errors.ErrUnsupported} {
 		if errors.Is(err, none) {
 			return nil

@@ -8,10 +8,11 @@ import (
 
 func systemFiles() (fileSystem, error) { return osFiles{}, nil }
 
-// errSharingViolation is ERROR_SHARING_VIOLATION: another has the file open.
+// errSharingViolation is ERROR_SHARING_VIOLATION: another process or store has
+// the file open.
 const errSharingViolation = syscall.Errno(32)
 
-// tryLock opens the file for itself alone.
+// tryLock opens the file exclusively.
 func (osFiles) tryLock(path string) (io.Closer, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
@@ -29,5 +30,5 @@ func (osFiles) tryLock(path string) (io.Closer, error) {
 	return os.NewFile(uintptr(handle), path), nil
 }
 
-// syncDir does nothing: Windows has no flush of a folder.
+// syncDir does nothing, because Windows cannot flush a folder.
 func (osFiles) syncDir(string) error { return nil }

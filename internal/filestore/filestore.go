@@ -1,5 +1,5 @@
-// Package filestore keeps checkpoints as files in a folder: locked, replaced as a
-// whole, and flushed to the disk.
+// Package filestore keeps checkpoints as files in a folder. A file is locked
+// while it is used, replaced as a whole, and flushed to the disk.
 package filestore
 
 import (
@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// The errors of a Store. stripekit has names of its own for them.
+// The errors of a Store. The stripekit package exports them under its own
+// names.
 var (
 	ErrConflict = errors.New("checkpoint was changed by another poller")
 	ErrInvalid  = errors.New("checkpoint cannot be used")
@@ -25,7 +26,7 @@ var (
 // Store keeps checkpoints in a folder. See stripekit.FileStore.
 type Store struct {
 	dir    string
-	writer string // marks the files this store wrote
+	writer string // random text that marks the files written by this store
 	files  fileSystem
 
 	mu   sync.Mutex
@@ -43,21 +44,21 @@ type keyFile struct {
 	//	2. flushing the folder fails, Save returns an error
 	//	3. the caller tries again, with the revision it knows: 5
 	//
-	// To refuse that as a conflict would end the only poller there is. So what
-	// this store wrote and never acknowledged counts as the revision before it.
+	// A conflict in step 3 would end the only poller there is. So a file whose
+	// Save returned an error counts as having the revision before it.
 	doubt bool
-	base  uint64 // the revision given in step 1
+	base  uint64 // the revision passed in step 1
 }
 
 const (
 	fileSuffix = ".checkpoint"
-	tempSuffix = ".tmp"  // what Save is writing
-	lockSuffix = ".lock" // empty, stays
+	tempSuffix = ".tmp"  // the file that Save is writing
+	lockSuffix = ".lock" // an empty file that is never removed
 
 	maxLockWait = 32 * time.Millisecond // between two tries
 )
 
-// New returns a store of the folder dir, which it makes if it is missing.
+// New returns a store in the folder dir, which it creates if it is missing.
 func New(dir string) (*Store, error) {
 	files, err := systemFiles()
 	if err != nil {
@@ -84,9 +85,10 @@ func open(dir string, files fileSystem) (*Store, error) {
 	return s, nil
 }
 
-// makeFolder makes the folder and what is missing above it, and flushes the
-// names all the way up: a checkpoint is not durable in a folder that may vanish,
-// and one that exists may have been made by a process that died right then.
+// makeFolder creates the folder and its missing parents, and flushes all
+// parents up to the root. A checkpoint is not durable in a folder that may
+// vanish, and a folder that exists may have been created by a process that died
+// before flushing.
 func (s *Store) makeFolder(dir string) error {
 	made, err := s.mkdirAll(dir)
 	if err != nil {
@@ -94,7 +96,8 @@ func (s *Store) makeFolder(dir string) error {
 	}
 	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
 		err := s.files.syncDir(parent)
-		// What is another's, and stood there before, is not ours to flush.
+		// A parent that existed before, and that we may not open, is not ours
+		// to flush.
 		if err != nil && (made > 0 || !errors.Is(err, fs.ErrPermission)) {
 			return err
 		}
@@ -103,7 +106,8 @@ func (s *Store) makeFolder(dir string) error {
 	return nil
 }
 
-// mkdirAll returns how many folders it has made, the last of them dir.
+// mkdirAll creates dir and its missing parents. It returns how many folders it
+// has created.
 func (s *Store) mkdirAll(dir string) (made int, err error) {
 	err = s.files.mkdir(dir)
 	if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
@@ -121,14 +125,14 @@ func (s *Store) mkdirAll(dir string) (made int, err error) {
 	return made, err
 }
 
-// sweep finds out if the folder can be used, and removes what crashed processes
-// have left of their Saves.
+// sweep checks that the folder can be used, and removes the temporary files
+// that crashed processes have left.
 func (s *Store) sweep() error {
 	held, err := s.files.tryLock(filepath.Join(s.dir, "stripekit"+lockSuffix))
 	switch {
 	case err == nil:
 		defer func() { _ = held.Close() }()
-	case !errors.Is(err, errLocked): // else another store starts too
+	case !errors.Is(err, errLocked): // errLocked: another store is starting too
 		return err
 	}
 	names, err := s.files.list(s.dir)
@@ -142,17 +146,19 @@ func (s *Store) sweep() error {
 		path := filepath.Join(s.dir, strings.TrimSuffix(name, tempSuffix))
 		held, err := s.files.tryLock(path + lockSuffix)
 		if err != nil {
-			continue // it is being written
+			continue // a Save is writing the file
 		}
-		_ = s.files.remove(path + tempSuffix) // it harms nobody
+		_ = s.files.remove(path + tempSuffix) // a file that cannot be removed does no harm
 		_ = held.Close()
 	}
 	return nil
 }
 
-// Load returns the data last saved under a key and its revision.
+// Load returns the data last saved under a key, and its revision. The revision
+// is 0 if there is none.
 func (s *Store) Load(ctx context.Context, key string) (data []byte, revision uint64, err error) {
-	// Without the lock, Windows could not replace the file while it is read.
+	// The lock is needed because Windows cannot replace a file while it is
+	// read.
 	f, unlock, err := s.lock(ctx, key)
 	if err != nil {
 		return nil, 0, err
@@ -162,7 +168,8 @@ func (s *Store) Load(ctx context.Context, key string) (data []byte, revision uin
 	return c.data, c.revision, err
 }
 
-// Save replaces the data if the revision stored is still the one given.
+// Save replaces the data and returns the new revision, if revision is the
+// stored one. Otherwise it returns ErrConflict.
 func (s *Store) Save(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
 	f, unlock, err := s.lock(ctx, key)
 	if err != nil {
@@ -194,16 +201,17 @@ func (s *Store) Save(ctx context.Context, key string, data []byte, revision uint
 	return next.revision, nil
 }
 
-// revisionAfter returns the revision of what replaces the one stored: always a
-// new number, because somebody may have loaded the one in doubt. The first of a
-// file is random. Were it 1, a deletion could go unnoticed:
+// revisionAfter returns the revision that follows the stored one. It is always
+// a new number, because somebody may have loaded a revision in doubt. The first
+// revision of a file is random. If it were 1, a deletion could go unnoticed:
 //
 //  1. poller A saves revision 1
 //  2. the checkpoint is deleted, and the file with it
 //  3. poller B begins anew, and saves revision 1 as well
 //  4. A saves again, with the revision it knows: 1, and B's work is lost
 //
-// The space above the range is for more saves than any file will see.
+// The numbers above the range of first revisions suffice for any number of
+// saves.
 func revisionAfter(stored uint64) uint64 {
 	const firsts = 1 << 62
 	if stored == 0 {
@@ -219,22 +227,23 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	defer unlock()
-	_ = s.files.remove(f.path + tempSuffix) // what a crash left: it holds data too
+	_ = s.files.remove(f.path + tempSuffix) // a crash may have left it: it holds data too
 	if err := s.files.remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("checkpoint file %s: not deleted: %w", f.path, err)
 	}
-	f.doubt = false // not before: while the file stays, so does the doubt about it
-	// Also where there is no file: an earlier Delete may have failed right here.
+	f.doubt = false // only now: while the file exists, its revision stays in doubt
+	// Flush even if there was no file: an earlier Delete may have failed right
+	// here.
 	if err := s.files.syncDir(s.dir); err != nil {
 		return fmt.Errorf("checkpoint file %s: deleted, but it may come back: flushing the folder: %w", f.path, err)
 	}
 	return nil
 }
 
-// writeTemp writes and flushes the temporary file. There is one name for each
-// key, which the lock guards, so that crashes leave at most one behind.
+// writeTemp writes and flushes the temporary file. Each key has one name for
+// it, guarded by the lock, so crashes leave at most one file per key.
 func (s *Store) writeTemp(path string, content []byte) error {
-	_ = s.files.remove(path) // what a crash left; if it cannot be removed, create says so
+	_ = s.files.remove(path) // a crash may have left it; if it cannot be removed, create fails
 	file, err := s.files.create(path)
 	if err != nil {
 		return err
@@ -252,7 +261,7 @@ func (s *Store) writeTemp(path string, content []byte) error {
 	return err
 }
 
-// read reads the file. The caller has locked it.
+// read reads the file. The caller holds the lock.
 func (s *Store) read(f *keyFile, key string) (fileCheckpoint, error) {
 	content, err := s.files.read(f.path)
 	switch {
@@ -268,8 +277,8 @@ func (s *Store) read(f *keyFile, key string) (fileCheckpoint, error) {
 	return c, nil
 }
 
-// lock waits for the file of key: first among the goroutines of this store, then
-// among stores and processes. unlock must be called.
+// lock locks the file of a key: first against the goroutines of this store,
+// then against other stores and processes. The caller must call unlock.
 func (s *Store) lock(ctx context.Context, key string) (f *keyFile, unlock func(), err error) {
 	f = s.file(key)
 	if err := ctx.Err(); err != nil {
@@ -286,13 +295,13 @@ func (s *Store) lock(ctx context.Context, key string) (f *keyFile, unlock func()
 		return nil, nil, fmt.Errorf("checkpoint file %s: waiting for the lock: %w", f.path, err)
 	}
 	return f, func() {
-		_ = held.Close() // the system lets go of the lock even then
+		_ = held.Close() // the system releases the lock even if this fails
 		<-f.slot
 	}, nil
 }
 
-// waitLock tries until it has the lock: no system waits for one and heeds a
-// context.
+// waitLock tries until it has the lock. It polls because a blocking lock of the
+// operating system could not be cancelled by ctx.
 func (s *Store) waitLock(ctx context.Context, path string) (io.Closer, error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, maxLockWait) {
 		held, err := s.files.tryLock(path)

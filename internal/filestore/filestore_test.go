@@ -257,8 +257,8 @@ func FuzzStoreReads(f *testing.F) {
 	})
 }
 
-// TestStoreOneOfManyWins has two stores, which the file lock keeps apart,
-// and many goroutines, which the store does.
+// TestStoreOneOfManyWins uses two stores, which the file lock excludes from
+// each other, and many goroutines, which the store excludes.
 func TestStoreOneOfManyWins(t *testing.T) {
 	const each, rounds = 64, 3
 	dir := t.TempDir()
@@ -301,8 +301,8 @@ func TestStoreOneOfManyWins(t *testing.T) {
 	}
 }
 
-// TestStoreTwoProcessesLoseNoUpdate runs itself in two processes that count
-// together.
+// TestStoreTwoProcessesLoseNoUpdate runs itself in two processes that increment
+// the same number.
 func TestStoreTwoProcessesLoseNoUpdate(t *testing.T) {
 	const variable, each = "STRIPEKIT_TEST_COUNT_IN", 40
 	if dir := os.Getenv(variable); dir != "" {
@@ -331,7 +331,7 @@ func TestStoreTwoProcessesLoseNoUpdate(t *testing.T) {
 	require.Equal(t, strconv.Itoa(each*len(processes)), string(data))
 }
 
-// countTogether adds one to a number, again where another was faster.
+// countTogether increments a number, and retries after a conflict.
 func countTogether(t *testing.T, dir string, times int) {
 	s, err := New(dir)
 	require.NoError(t, err)

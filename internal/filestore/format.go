@@ -11,20 +11,20 @@ import (
 
 const (
 	fileMagic   = "stripekit-checkpoint"
-	fileVersion = 1 // a change that an older reader would misread raises it
+	fileVersion = 1 // to be increased by a change that an older reader would misread
 )
 
-// fileCheckpoint is what a file holds.
+// fileCheckpoint is the content of a file.
 type fileCheckpoint struct {
-	revision uint64 // 0: there is no file
+	revision uint64 // 0 if there is no file
 	writer   string
 	data     []byte
 }
 
-// fileName returns the name of a key's file. What can be read of the key comes
-// first; the hash distinguishes what reads the same, in upper and lower case too.
-// No dot comes before the suffix and no name is without a hash, so that none is
-// a device of Windows (con, nul.txt).
+// fileName returns the name of a key's file: a readable part of the key and a
+// hash of it. The hash distinguishes keys with the same readable part, such as
+// keys that differ in upper and lower case. As each name has a hash, and no dot
+// before the suffix, none is the name of a Windows device (con, nul.txt).
 func fileName(key string) string {
 	const readable = 48
 	var name strings.Builder
@@ -44,9 +44,9 @@ func fileName(key string) string {
 	return strings.TrimPrefix(name.String(), "-")
 }
 
-// encodeFile returns what stands in the file of key: one line, then the data.
-// The checksum is over the line, the key and the data, so that a file under
-// another's name is found out too.
+// encodeFile returns the content of the file of a key: one line, then the data.
+// The checksum covers the line, the key and the data, so it also detects a file
+// that has the name of another key.
 func encodeFile(key string, c fileCheckpoint) []byte {
 	head := fmt.Sprintf("%s %d revision=%d writer=%s", fileMagic, fileVersion, c.revision, c.writer)
 	sum := sha256.New()
@@ -55,8 +55,8 @@ func encodeFile(key string, c fileCheckpoint) []byte {
 	return append(fmt.Appendf(nil, "%s sha256=%x\n", head, sum.Sum(nil)), c.data...)
 }
 
-// decodeFile reads what encodeFile wrote, byte for byte; all else is an
-// ErrInvalid.
+// decodeFile decodes the content of a file. It returns ErrInvalid unless the
+// content is exactly what encodeFile writes.
 func decodeFile(key string, content []byte) (fileCheckpoint, error) {
 	refuse := func(reason string) (fileCheckpoint, error) {
 		return fileCheckpoint{}, fmt.Errorf("%w: %s", ErrInvalid, reason)

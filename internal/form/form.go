@@ -1,9 +1,9 @@
-// Package form encodes parameter structs the way Stripe reads them:
+// Package form encodes parameter structs as Stripe expects them:
 // a=1&b[c]=2&d[0][e]=3.
 //
-// The rule for what is sent is the one of the exported API: a plain zero value
-// and a nil pointer, slice or map are left out; a pointer, slice or map that is
-// set but holds nothing is sent as "key=", which Stripe reads as unset.
+// As documented for the exported API, a plain zero value and a nil pointer,
+// slice or map are not sent. A pointer, slice or map that is set but empty is
+// sent as "key=", which makes Stripe unset the value.
 package form
 
 import (
@@ -17,8 +17,8 @@ import (
 	"sync"
 )
 
-// Inline, as a field's tag, merges a map's entries or a struct's fields into
-// the level of the field itself.
+// Inline is the field tag that merges the entries of a map, or the fields of a
+// struct, into the level of the field itself.
 const Inline = "*"
 
 // ErrType is wrapped by the error for a value that has no form encoding.
@@ -53,7 +53,7 @@ func Append(dst []byte, params any) ([]byte, error) {
 	return append(dst, e.out...), nil
 }
 
-// AppendPair appends one key and its value. The key is taken as it is.
+// AppendPair appends one key and its value. The key is not escaped.
 func AppendPair(dst []byte, key, value string) []byte {
 	if len(dst) > 0 {
 		dst = append(dst, '&')
@@ -63,17 +63,16 @@ func AppendPair(dst []byte, key, value string) []byte {
 	return appendEscaped(dst, value)
 }
 
-// encoder is the state of one Append: what is written, the key being written
-// and the names of a map, all of them reused.
+// encoder is the state of one Append. Its buffers are reused.
 type encoder struct {
 	out   []byte
-	key   []byte
-	names []string
+	key   []byte   // the key being written
+	names []string // the keys of a map
 }
 
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
-// A plan is what encoding needs to know of a struct type, found once.
+// plan lists the fields of a struct type that are encoded. It is computed once.
 type plan []field
 
 type field struct {
@@ -82,7 +81,8 @@ type field struct {
 	inline bool
 }
 
-// plans caches the plan of each type: types are few and never go away.
+// plans caches the plan of each type. It needs no bound: a program has few
+// types.
 var plans sync.Map
 
 func planOf(t reflect.Type) plan {
@@ -136,8 +136,8 @@ func (e *encoder) under(name string, v reflect.Value) error {
 	return err
 }
 
-// enter goes one level down: name at the top, [name] deeper. It returns the
-// length of the key to come back to.
+// enter goes one level down: it appends name at the top, and [name] below. It
+// returns the length of the key before that.
 func (e *encoder) enter(name string) int {
 	n := len(e.key)
 	if n == 0 {
@@ -150,9 +150,9 @@ func (e *encoder) enter(name string) int {
 	return n
 }
 
-// enterEscaped is enter for a name that comes from the user. At the top level
-// its brackets are structure, as in "radar_options[session]"; deeper down they
-// would change the structure, and are escaped.
+// enterEscaped is like enter, for a name that comes from the user. At the top
+// level, brackets are structure, as in "radar_options[session]". Below it, they
+// would change the structure, so they are escaped.
 func (e *encoder) enterEscaped(name string) int {
 	n := len(e.key)
 	if n > 0 {
@@ -201,7 +201,8 @@ func (e *encoder) value(v reflect.Value) error {
 	return nil
 }
 
-// composite encodes what has parts, and "key=" where no part wrote anything.
+// composite encodes a struct, map, slice or array. If no part of it was
+// written, it writes "key=".
 func (e *encoder) composite(v reflect.Value) error {
 	before := len(e.out)
 	var err error
@@ -231,8 +232,8 @@ func (e *encoder) item(i int, v reflect.Value) error {
 	return err
 }
 
-// entries encodes a map in the order of its keys, so that equal params make
-// equal bodies: an idempotent retry depends on it.
+// entries encodes a map in the order of its keys. Equal params must have equal
+// bodies, because an idempotent retry depends on it.
 func (e *encoder) entries(v reflect.Value) error {
 	if v.Kind() != reflect.Map || v.Type().Key().Kind() != reflect.String {
 		return fmt.Errorf("%w: %s at %q", ErrType, v.Type(), e.key)
@@ -241,7 +242,8 @@ func (e *encoder) entries(v reflect.Value) error {
 		return nil
 	}
 	if t := v.Type(); t.Key() == text && t.Elem() == text {
-		// Of a copy that has no address the conversion allocates nothing.
+		// The copy is not addressable. For such a value, Convert does not
+		// allocate.
 		e.texts(reflect.ValueOf(v.Interface()).Convert(texts).Interface().(map[string]string))
 		return nil
 	}
@@ -258,7 +260,8 @@ func (e *encoder) entries(v reflect.Value) error {
 	return nil
 }
 
-// texts is entries for metadata, which nearly every request has.
+// texts is the fast path of entries for metadata, which nearly every request
+// has.
 func (e *encoder) texts(m map[string]string) {
 	e.names = slices.AppendSeq(e.names[:0], maps.Keys(m))
 	slices.Sort(e.names)
@@ -308,7 +311,7 @@ func appendEscaped(dst []byte, s string) []byte {
 	return append(dst, s[done:]...)
 }
 
-// plain are the bytes that stand for themselves.
+// plain holds the bytes that need no escape.
 var plain = func() (plain [256]bool) {
 	for c := range len(plain) {
 		plain[c] = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_.~", rune(c))

@@ -119,7 +119,8 @@ func TestAppendAllocatesOnlyTheBody(t *testing.T) {
 	require.Zero(t, allocs)
 }
 
-// FuzzAppend: whatever the values hold, net/url reads the same ones back.
+// FuzzAppend checks that net/url decodes the same values, whatever they
+// contain.
 func FuzzAppend(f *testing.F) {
 	f.Add("plain", "key", "value", int64(1))
 	f.Add("a&b=c[d]%", "k]&x[", "\x00\xff", int64(-9))

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// ErrPage is wrapped by the errors for a page that no list has. To go on behind
-// it would lead nowhere, or back to where the reader has been.
+// ErrPage is wrapped by the errors for a page that a well-formed list cannot
+// contain. Reading on from such a page could loop or skip objects.
 var ErrPage = errors.New("the list cannot be read to its end")
 
-// Check refuses a page that cannot be read on from.
+// Check returns an error if the list cannot be read on from the page.
 func (p *Page) Check() error {
 	for _, head := range p.Heads {
 		if head.ID == "" {
@@ -22,11 +22,11 @@ func (p *Page) Check() error {
 	return nil
 }
 
-// Cursors are the cursors that a reader of a list has used.
+// Cursors is the set of cursors that a reader of a list has used.
 type Cursors map[string]bool
 
-// Add adds a cursor. It refuses one that is there already: the pages behind it
-// would come again and again.
+// Add adds a cursor. It returns an error if the cursor was used before, because
+// the same pages would then repeat forever.
 func (c Cursors) Add(cursor string) error {
 	if c[cursor] {
 		return fmt.Errorf("%w: a page repeats an earlier one", ErrPage)

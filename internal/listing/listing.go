@@ -1,26 +1,26 @@
-// Package listing knows the protocol of the service's lists: what is asked for,
-// how an answer is read, what no list may answer, and how a long one is read by
-// several requests at once. Lists are newest first, a page at a time. It makes
-// no requests.
+// Package listing implements the protocol of the service's lists: how a query
+// is encoded, how a page is parsed, which pages are invalid, and how a long
+// list is read by several requests at once. A list is newest first, one page at
+// a time. The package makes no requests.
 package listing
 
-// PageSize is the most that the service answers on one page.
+// PageSize is the maximum number of objects that the service returns on a page.
 const PageSize = 100
 
-// Head is what a reader of a list needs to know of an object. Created is in
-// seconds, 0 where the object does not tell.
+// Head holds the fields of an object that a reader of a list needs. Created is
+// in Unix seconds, 0 if the object has no such field.
 type Head struct {
 	ID      string
 	Created int64
 }
 
-// Query is what to ask a list for. The bounds are on created; 0 and "" are none.
-// A cursor and a bound are never set together: the service is reported to answer
-// that with too few objects.
+// Query holds the parameters of a list request. The bounds are on created; 0
+// and "" are not sent. A cursor and a bound are never set together: the service
+// is reported to return too few objects for such a request.
 type Query struct {
 	Limit   int
 	GTE, LT int64  // GTE <= created < LT
-	After   string // an id: the objects that follow it, the older ones
-	Before  string // an id: those right before it, the newer ones
-	Page    string // of a search: the NextPage of the page before
+	After   string // an id: list the older objects that follow it
+	Before  string // an id: list the newer objects right before it
+	Page    string // searches only: the NextPage of the previous page
 }

@@ -12,35 +12,35 @@ import (
 )
 
 // Page is a page of a list, newest first, or of a search. Heads, Times and Raw
-// have an element for each of its objects.
+// have one element for each object.
 type Page struct {
 	Heads   []Head
-	Times   []int64  // of the field that Scan was told, in seconds; 0 for none
-	Raw     [][]byte // as JSON, in the body that was scanned
+	Times   []int64  // the timeField of Scan, in Unix seconds; 0 if missing
+	Raw     [][]byte // the JSON of each object, as slices of the scanned body
 	HasMore bool
-	// NextPage is the cursor of a search for its next page.
+	// NextPage is the cursor for the next page of a search.
 	NextPage string
 }
 
-// Lenient is how the service's responses are read. Bytes that are not UTF-8 are
-// replaced and a repeated name is taken once more, as encoding/json does: a
-// response is not refused for what is inside a text.
+// Lenient holds the options for decoding the service's responses. As in
+// encoding/json, invalid UTF-8 is replaced, and the last of repeated names
+// wins: a response is not refused for what is inside a text.
 var Lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 
-// ErrNoData is about a body that is JSON, but no page.
-var ErrNoData = errors.New("the answer has no data")
+// ErrNoData is returned for a body that is JSON but not a page.
+var ErrNoData = errors.New("the response has no data")
 
-// scanner reads a page in one pass. Of each object it looks at the id and the
-// time, which stand near the beginning, and skips the rest.
+// scanner reads a page in one pass. It reads the id and the time of each
+// object, which are usually near its beginning, and skips the rest.
 type scanner struct {
 	page reader
-	head reader // of one object, as far as its id and time
+	head reader // of one object, up to its id and time
 }
 
-// reader is a decoder of bytes that can be used again.
+// reader is a reusable decoder of a byte slice.
 type reader struct {
 	jsontext.Decoder
-	bytes bytes.Buffer // which a Decoder reads in place
+	bytes bytes.Buffer // a Decoder reads a bytes.Buffer without copying it
 }
 
 func (r *reader) reset(b []byte) {
@@ -48,7 +48,7 @@ func (r *reader) reset(b []byte) {
 	r.Reset(&r.bytes, Lenient)
 }
 
-// enter reads the beginning of an object.
+// enter reads the opening brace of an object.
 func (r *reader) enter() error {
 	token, err := r.ReadToken()
 	if err == nil && token.Kind() != '{' {
@@ -57,8 +57,8 @@ func (r *reader) enter() error {
 	return err
 }
 
-// member reads the name of the next member of an object. It is valid until the
-// next read, and nil at the object's end.
+// member reads the name of the next member of an object. The name is valid
+// until the next read. It is nil at the end of the object.
 func (r *reader) member() ([]byte, error) {
 	if r.PeekKind() == '}' {
 		_, err := r.ReadToken()
@@ -76,15 +76,15 @@ func (r *reader) member() ([]byte, error) {
 
 var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
-// What can be wrong with a page that is JSON.
+// The errors for a page that is valid JSON.
 var (
 	errNoObject = errors.New("something else stands where an object should")
 	errTrailing = errors.New("there is more behind the end of the page")
 )
 
-// Scan reads where the objects of a page are, and the head and the time of each.
-// timeField names the field of the time. A null among the objects is one without
-// an id.
+// Scan finds the objects of a page, and reads the head and the time of each.
+// timeField is the name of the field that holds the time. A null among the
+// objects becomes an object without an id.
 func Scan(body []byte, timeField string) (*Page, error) {
 	sc := scanners.Get().(*scanner)
 	defer scanners.Put(sc)
@@ -150,7 +150,8 @@ func (sc *scanner) scanObjects(body []byte, timeField string, p *Page) error {
 	return err
 }
 
-// scanHead reads an object as far as its id, its created second and its time.
+// scanHead reads an object until it has the id, the created second and the
+// time.
 func scanHead(r *reader, timeField string) (head Head, at int64, err error) {
 	if r.PeekKind() == 'n' {
 		return head, 0, nil
@@ -193,7 +194,7 @@ func scanHead(r *reader, timeField string) (head Head, at int64, err error) {
 	return head, at, nil
 }
 
-// second reads a value that should be a number of seconds; 0 where it is none.
+// second reads a number of Unix seconds. It returns 0 for any other value.
 func (r *reader) second() (int64, error) {
 	value, err := r.ReadValue()
 	if err != nil {
@@ -206,7 +207,7 @@ func (r *reader) second() (int64, error) {
 	return second, nil
 }
 
-// text reads a value that should be a string; empty where it is none.
+// text reads a string. It returns "" for any other value.
 func (r *reader) text() (text string, err error) {
 	if r.PeekKind() != '"' {
 		return "", r.SkipValue()
@@ -215,5 +216,5 @@ func (r *reader) text() (text string, err error) {
 	return text, err
 }
 
-// maxSecond is the end of the year 9999.
+// maxSecond is the last second of the year 9999.
 const maxSecond = 253402300799

@@ -17,7 +17,7 @@ type plainHead struct {
 	Date    jsontext.Value `json:"date"`
 }
 
-// plainPage reads a page in the plain way, whole.
+// plainPage reads a page in the simple way, as a whole.
 func plainPage(body []byte, opts json.Options) (p Page, err error) {
 	var page struct {
 		Data     []jsontext.Value `json:"data"`
@@ -58,7 +58,7 @@ func plainSecond(v jsontext.Value) int64 {
 	return 0
 }
 
-// FuzzPage holds the one-pass reading of a page against the plain one.
+// FuzzPage compares the one-pass reading of a page to the simple one.
 func FuzzPage(f *testing.F) {
 	files, err := filepath.Glob("../../testdata/fixtures/*/*page.json")
 	require.NoError(f, err)

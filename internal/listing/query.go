@@ -6,7 +6,7 @@ import (
 	"github.com/stripekit/stripekit/internal/form"
 )
 
-// Append appends the parameters of q, form-encoded, to b.
+// Append appends the form-encoded parameters of q to b.
 func (q Query) Append(b []byte) []byte {
 	for _, number := range []struct {
 		key   string

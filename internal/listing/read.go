@@ -10,61 +10,62 @@ import (
 	"sync"
 )
 
-// Answer is a page as a Reader takes it.
-type Answer[T any] struct {
+// Response is a page as a fetch returns it to a Reader.
+type Response[T any] struct {
 	Heads []Head
-	More  bool
-	// Objects are those of Heads[from:to]. It is called once at the most, beside
-	// other requests and calls.
+	More  bool // has_more
+	// Objects returns the objects of Heads[from:to]. It is called at most once,
+	// and concurrently with other requests and calls.
 	Objects func(from, to int) []T
 }
 
-// ErrLost is returned by a fetch whose cursor is an object that is not there any
-// more.
+// ErrLost is returned by a fetch if the object that its cursor names was
+// deleted.
 var ErrLost = errors.New("the object of the cursor is gone")
 
-// errStuck is about pages that contradict each other.
+// errStuck is returned if no request is left to make but the range is
+// incomplete, because the pages contradict each other.
 var errStuck = fmt.Errorf("%w: its pages do not fit together", ErrPage)
 
-// Reader reads Windows by requests that are made side by side.
+// Reader reads Windows with concurrent requests.
 type Reader[T any] struct {
-	fetch   func(context.Context, Query) (Answer[T], error)
+	fetch   func(context.Context, Query) (Response[T], error)
 	ctx     context.Context
 	running *sync.WaitGroup
-	pace    Pace          // nil for none
-	changed chan struct{} // something may be there to hand on
+	pace    Pace          // nil: no limit ahead
+	changed chan struct{} // receives a value when a request has ended
 
 	mu       sync.Mutex
 	windows  *Windows
-	ahead    int // pages, of the pace
-	flying   int // requests that were begun and whose runs are not ready
-	waiting  int // runs that are ready and were not handed on
-	returned int // runs
+	ahead    int // pages; see Pace
+	inFlight int // requests that have started and whose runs are not ready
+	waiting  int // runs that are ready and were not delivered
+	returned int // runs delivered
 	err      error
 }
 
-// Pace says how far a Reader may be ahead when it has handed on so many runs:
-// lanes is how many requests may be under way, and ahead is how many pages may be
-// under way or wait to be handed on. At 0 ahead, a page is requested once it is
-// waited for. Neither may decrease.
+// Pace returns how far a Reader may read ahead after it has delivered the given
+// number of runs. lanes is the maximum number of requests under way, and ahead
+// the maximum number of pages that are under way or wait for delivery. If ahead
+// is 0, a page is requested only when the caller waits for it. Neither may
+// decrease.
 type Pace func(returned int) (lanes, ahead int)
 
-// NewReader makes a Reader, to be used once. The Windows are its own from then
-// on.
-func NewReader[T any](w *Windows, fetch func(context.Context, Query) (Answer[T], error)) *Reader[T] {
+// NewReader returns a Reader, which can be used once. It takes ownership of w.
+func NewReader[T any](w *Windows, fetch func(context.Context, Query) (Response[T], error)) *Reader[T] {
 	return &Reader[T]{windows: w, fetch: fetch, ahead: math.MaxInt, changed: make(chan struct{}, 1)}
 }
 
-// Do has a look at the Windows, or changes them.
+// Do calls f with the Windows while it holds the Reader's lock.
 func (r *Reader[T]) Do(f func(*Windows)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f(r.windows)
 }
 
-// All hands on what is new on a page at a time. An error of fetch is the last,
-// after what comes before it in order. When it returns, no fetch is under way any
-// more.
+// All yields the new objects of one page at a time. An error of fetch is
+// yielded last, after the objects that are ready and next in order. When the
+// iteration ends, no fetch is under way any more.
 func (r *Reader[T]) All(ctx context.Context) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
 		var cancel context.CancelFunc
@@ -81,15 +82,15 @@ func (r *Reader[T]) All(ctx context.Context) iter.Seq2[[]T, error] {
 	}
 }
 
-// Pull returns a function that returns what All hands on, and io.EOF at the end.
-// After an error of fetch it returns first what is under way, as far as it comes
-// next. The fetches that are under way end with ctx, and are counted in running.
+// Pull returns a function that returns what All yields, and io.EOF at the end.
+// After an error of fetch, it first returns those pages under way that are next
+// in order. The fetches end with ctx, and are counted in running.
 func (r *Reader[T]) Pull(ctx context.Context, running *sync.WaitGroup, pace Pace) (next func() ([]T, error)) {
 	r.ctx, r.running, r.pace = ctx, running, pace
 	return r.next
 }
 
-// next is what comes next, when it is there.
+// next waits for the objects that are next in order, and returns them.
 func (r *Reader[T]) next() ([]T, error) {
 	for {
 		objects, ok, err := r.step()
@@ -103,8 +104,8 @@ func (r *Reader[T]) next() ([]T, error) {
 	}
 }
 
-// step is what comes next if it is there. It makes the requests that may be made
-// now.
+// step returns the objects that are next in order; ok is false if they are not
+// ready. It starts the requests that may be made now.
 func (r *Reader[T]) step() (objects []T, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,36 +121,37 @@ func (r *Reader[T]) step() (objects []T, ok bool, err error) {
 	switch {
 	case ok:
 		return run.Value.([]T), true, nil
-	case r.err != nil && (r.flying == 0 || r.pace == nil || r.ctx.Err() != nil):
+	case r.err != nil && (r.inFlight == 0 || r.pace == nil || r.ctx.Err() != nil):
 		return nil, false, r.err
 	case r.err == nil && r.windows.Done():
 		return nil, false, io.EOF
-	case r.flying == 0:
+	case r.inFlight == 0:
 		return nil, false, errStuck
 	}
 	return nil, false, nil
 }
 
-// start makes the requests that may be made now. The caller holds mu. If next
-// waits and no request is under way, one is made however far the Reader is ahead:
-// it is for what comes next.
+// start starts the requests that may be made now. The caller holds mu. If next
+// waits and no request is under way, start makes one however far the Reader is
+// ahead: that request is for the page that next waits for.
 func (r *Reader[T]) start(waits bool) {
 	if r.err != nil {
 		return
 	}
 	r.keepPace()
-	for r.flying+r.waiting < r.ahead || waits && r.flying == 0 {
+	for r.inFlight+r.waiting < r.ahead || waits && r.inFlight == 0 {
 		request, ok := r.windows.Next()
 		if !ok {
 			return
 		}
-		r.flying++
+		r.inFlight++
 		r.running.Go(func() { r.request(request) })
 	}
 }
 
-// keepPace has the Windows plan for what the Reader may be ahead. Without an order
-// no page waits for another, and the Buffer does not count.
+// keepPace sets the lanes and the buffer of the Windows to what the Pace
+// allows. Without an order no page waits for another, so the buffer stays as it
+// is.
 func (r *Reader[T]) keepPace() {
 	if r.pace == nil {
 		return
@@ -162,19 +164,20 @@ func (r *Reader[T]) keepPace() {
 	}
 }
 
-// aheadPlan is how many pages more the Windows plan for than may be ahead: with
-// less, the gaps that they make at the beginning are too small to be worth it.
+// aheadPlan is how many pages the Windows plan for beyond those that may be
+// ahead. With fewer, the gaps that they make at the beginning are too small to
+// pay off.
 const aheadPlan = 8
 
 func (r *Reader[T]) request(request *Request) {
-	answer, err := r.fetch(r.ctx, request.Query)
-	run := r.answered(request, answer, err)
+	response, err := r.fetch(r.ctx, request.Query)
+	run := r.responded(request, response, err)
 	var objects []T
 	if run != nil {
-		objects = answer.Objects(run.From, run.To)
+		objects = response.Objects(run.From, run.To)
 	}
 	r.mu.Lock()
-	r.flying--
+	r.inFlight--
 	if run != nil {
 		run.Value = objects
 		r.windows.Ready(run)
@@ -187,9 +190,9 @@ func (r *Reader[T]) request(request *Request) {
 	}
 }
 
-// answered takes an answer and makes the next requests before anything is done
-// with its objects.
-func (r *Reader[T]) answered(request *Request, answer Answer[T], err error) (run *Run) {
+// responded processes a response, and starts the next requests before the
+// objects of this one are decoded.
+func (r *Reader[T]) responded(request *Request, response Response[T], err error) (run *Run) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -198,7 +201,7 @@ func (r *Reader[T]) answered(request *Request, answer Answer[T], err error) (run
 	case err != nil:
 		r.windows.Drop(request)
 	default:
-		run, err = r.windows.Read(request, answer.Heads, answer.More)
+		run, err = r.windows.Read(request, response.Heads, response.More)
 	}
 	if err != nil && !errors.Is(err, ErrLost) && r.err == nil {
 		r.err = err

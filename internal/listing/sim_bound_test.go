@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// boundOf is how many requests a reading of an unchanging list of at least ten
-// pages may take.
+// boundOf returns how many requests the reading of an unchanging list of at
+// least ten pages may make.
 func boundOf(s *server, c Config) int {
 	pages := (s.count(c.Low, c.High) + PageSize - 1) / PageSize
 	high := c.High
@@ -26,9 +26,9 @@ var orders = []struct {
 	order Order
 }{{"oldest first", OldestFirst}, {"newest first", NewestFirst}, {"any order", AnyOrder}}
 
-// TestWindowsBoundRequests reads lists of every shape within the bound, in every
-// order and with few or many lanes. It is a sample of all that, unless
-// STRIPEKIT_HISTORIES is set.
+// TestWindowsBoundRequests reads lists of every shape within the bound, in
+// every order and with few or many lanes. It tries a sample of the
+// combinations, unless STRIPEKIT_HISTORIES is set.
 func TestWindowsBoundRequests(t *testing.T) {
 	worst := 0.0
 	for i, shape := range shapes {
@@ -56,7 +56,7 @@ func TestWindowsBoundRequests(t *testing.T) {
 	t.Logf("%.3f of the bound at the most", worst)
 }
 
-// checkBound reads a list and returns the share of the bound that it took.
+// checkBound reads a list and returns the share of the bound that was used.
 func checkBound(t *testing.T, name string, s *server, c Config, latency func() float64) float64 {
 	t.Helper()
 	s.forget()
@@ -72,15 +72,15 @@ func checkBound(t *testing.T, name string, s *server, c Config, latency func() f
 	return float64(clock.requests) / float64(bound)
 }
 
-// forget makes a list as if it had not been read.
+// forget resets what the oracle knows of the list.
 func (s *server) forget() {
 	for _, o := range s.all {
 		o.offered, o.popped = false, false
 	}
 }
 
-// A consumer that is slower than the requests fills the buffer. What was read
-// for it is not read again.
+// A consumer that is slower than the requests lets the buffer fill up. Objects
+// that were read are not read again.
 func TestWindowsBoundRequestsForASlowConsumer(t *testing.T) {
 	for i, shape := range shapes {
 		r := rand.New(rand.NewPCG(uint64(i), 7))
@@ -99,7 +99,7 @@ func TestWindowsBoundRequestsForASlowConsumer(t *testing.T) {
 	}
 }
 
-// A list of one page takes one request where nothing is known of it.
+// A list of one page takes one request, even if nothing is known of it.
 func TestWindowsReadAShortListInOneRequest(t *testing.T) {
 	for _, n := range []int{0, 1, 99, 100} {
 		for _, o := range orders {

@@ -8,21 +8,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clock drives Windows in virtual time, as a driver does that makes as many
-// requests as it may, behind a limiter of requests a second.
+// clock drives Windows in virtual time, like a driver that makes as many
+// requests as it may, behind a rate limiter.
 type clock struct {
 	*driver
 	arrivals arrivals
 	latency  func() float64 // of a request, in seconds
-	rate     float64        // requests a second; 0 for no limit
-	consume  float64        // seconds that the consumer takes for an object
+	rate     float64        // requests per second; 0 for no limit
+	consume  float64        // seconds that the consumer needs for an object
 
 	now   float64 // in seconds
 	slot  float64 // when the limiter lets the next request through
-	free  float64 // when the consumer is done with what it has
-	first float64 // when the first object was handed on
+	free  float64 // when the consumer has processed what it has
+	first float64 // when the first object was delivered
 
-	// What was requested and handed on until the end of each second.
+	// The totals of requests and of delivered objects at the end of each
+	// second.
 	timeline []moment
 }
 
@@ -34,21 +35,21 @@ func newClock(t require.TestingT, s *server, c Config) *clock {
 
 func fixed(seconds float64) func() float64 { return func() float64 { return seconds } }
 
-// varying is a latency with a long tail.
+// varying returns a latency with a long tail.
 func varying(r *rand.Rand) func() float64 {
 	return func() float64 { return 0.05 + 0.05*r.ExpFloat64() }
 }
 
-// run reads to the end, in at most the number of requests.
+// run reads to the end, with at most limit requests.
 func (c *clock) run(s *server, limit int) {
 	for {
-		for c.begin() || c.hand() {
+		for c.begin() || c.deliver() {
 		}
 		if c.windows.Done() {
 			break
 		}
 		if c.requests > limit {
-			require.Fail(c.t, "too many requests", "%d, %d objects handed on", c.requests, c.popped)
+			require.Fail(c.t, "too many requests", "%d, %d objects delivered", c.requests, c.popped)
 		}
 		c.wait()
 	}
@@ -56,7 +57,7 @@ func (c *clock) run(s *server, limit int) {
 	c.finish(s.objects)
 }
 
-// begin begins a request, which the limiter may delay.
+// begin starts a request, which the limiter may delay.
 func (c *clock) begin() bool {
 	f := c.next()
 	if f == nil {
@@ -72,8 +73,8 @@ func (c *clock) begin() bool {
 	return true
 }
 
-// hand gives the consumer a run, if it has time.
-func (c *clock) hand() bool {
+// deliver delivers a run to the consumer, if it is free.
+func (c *clock) deliver() bool {
 	before := c.popped
 	if c.free > c.now || !c.pop() {
 		return false
@@ -83,7 +84,7 @@ func (c *clock) hand() bool {
 	return true
 }
 
-// wait lets time pass until a response arrives or the consumer has time.
+// wait advances the time until a response arrives or the consumer is free.
 func (c *clock) wait() {
 	at := math.Inf(1)
 	if len(c.arrivals) > 0 {
@@ -107,7 +108,7 @@ func (c *clock) wait() {
 func (c *clock) receive(f *flight) {
 	for i := range c.flights {
 		if c.flights[i] == f {
-			require.NoError(c.t, c.answer(i), "%+v", f.request.Query)
+			require.NoError(c.t, c.response(i), "%+v", f.request.Query)
 			break
 		}
 	}
@@ -116,7 +117,8 @@ func (c *clock) receive(f *flight) {
 	}
 }
 
-// arrivals is a heap of requests under way, by when their responses arrive.
+// arrivals is a heap of requests under way, ordered by the arrival of their
+// responses.
 type arrivals []*flight
 
 func (a arrivals) Len() int { return len(a) }

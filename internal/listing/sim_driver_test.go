@@ -7,26 +7,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What Windows promise, and a reader checks, whoever drives it:
+// A reader checks the guarantees of Windows, with any driver:
 //
-//   - Every object that was in the range all the time is handed on.
-//   - No object is handed on twice, and none that is outside the range.
-//   - The created seconds of what is handed on never decrease, or increase.
-//   - What was not handed on is within what is Unread.
+//   - Every object that was in the range all the time is delivered.
+//   - No object is delivered twice, and none that is outside the range.
+//   - In an order, the created seconds of delivered objects never decrease, or
+//     never increase.
+//   - Objects that were not delivered are within the spans of Unread.
 //   - No more requests are under way than Lanes, and no more objects are held
 //     than Buffer.
-//   - It ends, and says so only when everything was read and handed on.
+//   - The reading ends, and Done is true only when everything was read and
+//     delivered.
 
-// flight is a request under way. Its page is taken at some moment between Next
+// flight is a request under way. Its page is chosen at some moment between Next
 // and Read.
 type flight struct {
 	request *Request
 	page    *response
 	arrives float64 // in seconds of virtual time
-	order   int     // in which the requests were made
+	order   int     // position in the order in which the requests were made
 }
 
-// reader drives Windows and checks what they promise.
+// driver drives Windows and checks their guarantees.
 type driver struct {
 	t       require.TestingT
 	trace   func(format string, args ...any)
@@ -36,13 +38,13 @@ type driver struct {
 
 	flights []*flight
 	unready []*Run
-	held    int // objects that Read returned and Pop did not
+	held    int // objects that Read has returned and Pop has not
 	last    int64
 	begun   bool
 
-	requests, answers, lost, dropped, popped, maxHeld, maxFlights int
-	lenient                                                       bool // the server is hostile
-	changes                                                       bool // the list changes
+	requests, responses, lost, dropped, popped, maxHeld, maxFlights int
+	lenient                                                         bool // the server is hostile
+	changes                                                         bool // the list changes
 }
 
 func newDriver(t require.TestingT, from lister, c Config) *driver {
@@ -52,7 +54,7 @@ func newDriver(t require.TestingT, from lister, c Config) *driver {
 	}
 }
 
-// next begins a request, if there is one.
+// next starts a request, if there is one.
 func (r *driver) next() *flight {
 	request, ok := r.windows.Next()
 	if !ok {
@@ -84,14 +86,15 @@ func (r *driver) count() {
 	}
 }
 
-// setLanes changes how many requests may be under way. Those that are go on.
+// setLanes changes the maximum number of requests under way. Those under way go
+// on.
 func (r *driver) setLanes(n int) {
 	r.trace("%d lanes", n)
 	r.config.Lanes = n
 	r.windows.SetLanes(n)
 }
 
-// see takes the page that the service has at this moment.
+// see chooses the page that the service has at this moment.
 func (r *driver) see(f *flight) {
 	if f.page == nil {
 		f.page = r.lister.list(r.t, f.request.Query)
@@ -106,11 +109,11 @@ func (r *driver) land(i int) *flight {
 	return f
 }
 
-// answer gives the Windows the response to the request at an index.
-func (r *driver) answer(i int) error {
+// response passes the response to the request at an index to the Windows.
+func (r *driver) response(i int) error {
 	f := r.land(i)
 	r.see(f)
-	r.answers++
+	r.responses++
 	if f.page.lost {
 		r.lost++
 		r.trace("%d: lost", f.order)
@@ -165,7 +168,7 @@ func (r *driver) ready(i int) {
 	r.windows.Ready(run)
 }
 
-// pop takes a run, if there is one, and checks its objects.
+// pop receives a run, if there is one, and checks its objects.
 func (r *driver) pop() bool {
 	run, ok := r.windows.Pop()
 	if !ok {
@@ -186,22 +189,22 @@ func (r *driver) pop() bool {
 		if r.config.Order == OldestFirst {
 			i = len(entries) - 1 - i
 		}
-		r.take(entries[i])
+		r.check(entries[i])
 	}
 	r.held -= len(entries)
 	run.Value = nil
 	return true
 }
 
-// take checks an object that is handed on.
-func (r *driver) take(e entry) {
+// check checks an object that is delivered.
+func (r *driver) check(e entry) {
 	o, c, created := e.object, r.config, e.head.Created
 	fail := func(what string) { require.Fail(r.t, what, "%+v; after second %d", *o, r.last) }
 	if o.popped {
-		fail("handed on twice")
+		fail("delivered twice")
 	}
 	if !o.offered {
-		fail("handed on, but not read")
+		fail("delivered, but not read")
 	}
 	o.popped = true
 	r.popped++
@@ -220,7 +223,7 @@ func (r *driver) take(e entry) {
 	r.begun, r.last = true, created
 }
 
-// finish checks what is true once the Windows are done, and that they stay so.
+// finish checks that the Windows are done, and stay so.
 func (r *driver) finish(objects []*object) {
 	c := r.config
 	if len(r.flights) > 0 || r.held > 0 {
@@ -246,7 +249,7 @@ func (r *driver) finish(objects []*object) {
 	}
 }
 
-// checkSpans checks what the Windows tell of themselves.
+// checkSpans checks what the Windows report about themselves.
 func (r *driver) checkSpans(objects []*object) {
 	if r.windows.Held() != r.held {
 		require.Fail(r.t, "Held", "%d, and it is %d", r.windows.Held(), r.held)
@@ -281,7 +284,7 @@ func (r *driver) checkSpans(objects []*object) {
 		}
 		at := sort.Search(n, func(i int) bool { return o.created < spans[i].High })
 		if at == n || o.created < spans[at].Low {
-			require.Fail(r.t, "not handed on, nor unread", "%+v: %v", *o, spans)
+			require.Fail(r.t, "neither delivered nor unread", "%+v: %v", *o, spans)
 		}
 	}
 	if at := r.windows.Newest(); !r.changes && at != 0 && at != newest {
@@ -289,8 +292,8 @@ func (r *driver) checkSpans(objects []*object) {
 	}
 }
 
-// stuck fails where nothing is left to be done before the end.
+// stuck fails the test: nothing is left to do before the end.
 func (r *driver) stuck() {
 	require.Fail(r.t, "no request, none under way, nothing to pop, and not done",
-		"%d requests, %d objects held, %d handed on", r.requests, r.held, r.popped)
+		"%d requests, %d objects held, %d delivered", r.requests, r.held, r.popped)
 }

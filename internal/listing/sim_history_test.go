@@ -11,13 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// totals is what happened in many histories.
+// totals counts what happened in many histories.
 type totals struct {
-	objects, pages, requests, answers, lost, dropped, handed int
-	added, removed, refused, nonsense                        int
+	objects, pages, requests, responses, lost, dropped, delivered int
+	added, removed, refused, nonsense                             int
 }
 
-// seeded makes a failure say which history it is of.
+// seeded adds the seed of the history to a failure.
 type seeded struct {
 	*testing.T
 	seed uint64
@@ -28,12 +28,12 @@ func (s seeded) Errorf(format string, args ...any) {
 	s.T.Errorf("STRIPEKIT_HISTORY=%d: %s", s.seed, fmt.Sprintf(format, args...))
 }
 
-// The order in which the responses to requests under way arrive.
+// The orders in which the responses to requests under way arrive.
 const (
 	anyArrival = iota
 	firstComesFirst
 	lastComesFirst
-	oneComesLast // the oldest request waits as long as there is another
+	oneComesLast // the oldest request waits while there is another
 )
 
 // history drives Windows through a random reading of a list that changes.
@@ -45,19 +45,19 @@ type history struct {
 
 	arrival int
 	drops   float64 // chances
-	early   float64 // that a page is taken long before it arrives
-	idle    float64 // that Next is not called until nothing else is to be done
+	early   float64 // chance that a page is chosen long before it arrives
+	idle    float64 // chance that Next is not called until nothing else is left to do
 	pops    float64
 	readies float64
-	lanes   float64 // that the number of lanes changes
-	errors  int     // of a hostile server, after which it is asked again
-	changes int     // of the list, that are to come
-	change  float64 // chance for one, each step
+	lanes   float64 // chance that the number of lanes changes
+	errors  int     // of a hostile server, after which the request is retried
+	changes int     // changes of the list that are left
+	change  float64 // chance of a change, in each step
 	changed int
 	added   int
 	removed int
 	atStart int     // objects
-	nearby  float64 // chance that a change is where the reading is
+	nearby  float64 // chance that a change is near the reading
 	looks   float64 // chance that Unread is checked
 }
 
@@ -65,12 +65,12 @@ func oneOf[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
 func (h *history) chance(p float64) bool { return h.rand.Float64() < p }
 
-// newHistory chooses everything that stays the same through a history.
+// newHistory chooses everything that stays the same during a history.
 func newHistory(t require.TestingT, seed uint64) *history {
 	return newHistoryOf(t, seed, 0)
 }
 
-// newHistoryOf is a history with a Buffer; 0 for any.
+// newHistoryOf returns a history with the given Buffer; 0 for any.
 func newHistoryOf(t require.TestingT, seed uint64, buffer int) *history {
 	r := rand.New(rand.NewPCG(seed, 5+uint64(buffer)))
 	h := &history{rand: r, seed: seed}
@@ -94,7 +94,8 @@ func newHistoryOf(t require.TestingT, seed uint64, buffer int) *history {
 	return h
 }
 
-// anyList is the created seconds of a list of any shape, now and then a long one.
+// anyList returns the created seconds of a list of any shape, occasionally a
+// long one.
 func anyList(r *rand.Rand) []int64 {
 	n := oneOf(r, r.IntN(4), 99+r.IntN(3), 200+r.IntN(2), r.IntN(1000), r.IntN(3000), 6000)
 	if r.IntN(40) == 0 {
@@ -133,8 +134,8 @@ func (h *history) chooseChanges() {
 	h.nearby = oneOf(r, 0, 0.3, 0.9)
 }
 
-// limit is the number of responses after which a reading counts as endless. It
-// is far above what is good; see sim_bound_test.go for that.
+// limit returns the number of responses after which a reading counts as
+// endless. It is far above what is good; see sim_bound_test.go for that.
 func (h *history) limit() int {
 	pages := len(h.server.all)/PageSize + 1
 	if h.lenient {
@@ -143,7 +144,7 @@ func (h *history) limit() int {
 	return 4*pages + 250 + 4*16 + (PageSize+20)*h.changed
 }
 
-// run is the whole history.
+// run runs the whole history.
 func (h *history) run() error {
 	for !h.windows.Done() {
 		if err := h.step(); err != nil {
@@ -151,15 +152,15 @@ func (h *history) run() error {
 				return err
 			}
 		}
-		if h.answers > h.limit() {
-			require.Fail(h.t, "too many requests", "%d, %d lost, %d objects handed on of %d", h.requests, h.lost, h.popped, len(h.server.all))
+		if h.responses > h.limit() {
+			require.Fail(h.t, "too many requests", "%d, %d lost, %d of %d objects delivered", h.requests, h.lost, h.popped, len(h.server.all))
 		}
 	}
 	h.finish(h.server.all)
 	return nil
 }
 
-// step is one thing that happens.
+// step does one random thing.
 func (h *history) step() error {
 	if h.chance(h.looks) {
 		h.checkSpans(h.server.all)
@@ -191,7 +192,7 @@ func (h *history) step() error {
 	return nil
 }
 
-// arrive is the response to a request, or what came instead.
+// arrive delivers the response to a request, or an error in its place.
 func (h *history) arrive() error {
 	i := h.rand.IntN(len(h.flights))
 	if h.chance(h.early) {
@@ -211,10 +212,11 @@ func (h *history) arrive() error {
 		h.drop(i)
 		return nil
 	}
-	return h.answer(i)
+	return h.response(i)
 }
 
-// anyButFirst is the index of any flight but that of the oldest request.
+// anyButFirst returns the index of any flight except that of the oldest
+// request.
 func (h *history) anyButFirst() int {
 	oldest := 0
 	for i, f := range h.flights {
@@ -228,8 +230,8 @@ func (h *history) anyButFirst() int {
 	return (oldest + 1 + h.rand.IntN(len(h.flights)-1)) % len(h.flights)
 }
 
-// reuse is a change after which an object at the top of the list has the id of one
-// that was deleted.
+// reuse is a change after which an object at the top of the list has the id of
+// a deleted one.
 const reuse = -1
 
 // changeList adds objects or deletes some.
@@ -270,8 +272,8 @@ func (h *history) changeList() {
 	h.trace("%d objects, %d before", len(s.objects), before)
 }
 
-// addLate adds objects with the created second of an object, or with any that
-// was there before.
+// addLate adds objects with the created second of an object, or with any second
+// that was there before.
 func (h *history) addLate(at int) {
 	r, s := h.rand, h.server
 	n := oneOf(r, 1, 1, 3, 120)
@@ -284,7 +286,7 @@ func (h *history) addLate(at int) {
 	}
 }
 
-// removeRead deletes what was read around an index, so that there is no cursor.
+// removeRead deletes what was read around an index, so that no cursor is left.
 func (h *history) removeRead(at int) {
 	s := h.server
 	for i := min(at+500, len(s.objects)-1); i >= max(0, at-500); i-- {
@@ -296,8 +298,8 @@ func (h *history) removeRead(at int) {
 
 func (h *history) anywhere() int { return h.rand.IntN(max(1, len(h.server.objects))) }
 
-// nearReading is the index of an object that is a cursor of a request under
-// way, or at an end of the page of one, or was read last.
+// nearReading returns the index of an object that is a cursor of a request
+// under way, or at an end of its page, or was read last.
 func (h *history) nearReading() int {
 	s := h.server
 	for range 10 {
@@ -332,16 +334,16 @@ func (h *history) add(sum *totals) {
 	sum.objects += len(h.server.all)
 	sum.pages += (h.atStart + PageSize - 1) / PageSize
 	sum.requests += h.requests
-	sum.answers += h.answers
+	sum.responses += h.responses
 	sum.lost += h.lost
 	sum.dropped += h.dropped
-	sum.handed += h.popped
+	sum.delivered += h.popped
 	sum.added += h.added
 	sum.removed += h.removed
 }
 
-// histories calls run with the seeds of n histories, or of as many or the one
-// that the environment says: STRIPEKIT_HISTORIES and STRIPEKIT_HISTORY.
+// histories calls run with the seeds of n histories. The environment can set
+// the number, STRIPEKIT_HISTORIES, or a single seed, STRIPEKIT_HISTORY.
 func histories(t *testing.T, n int, run func(t seeded, only bool)) {
 	first := 0
 	if s := os.Getenv("STRIPEKIT_HISTORIES"); s != "" {
@@ -376,10 +378,10 @@ func histories(t *testing.T, n int, run func(t seeded, only bool)) {
 	}
 }
 
-// mostFailures is how many histories fail before the rest is not tried.
+// mostFailures is how many histories may fail before the rest is skipped.
 const mostFailures = 20
 
-// TestWindowsHistories reads many lists that change, in random ways.
+// TestWindowsHistories reads many lists that change, at random.
 func TestWindowsHistories(t *testing.T) {
 	var sum totals
 	histories(t, 1200, func(t seeded, only bool) {
@@ -394,8 +396,8 @@ func TestWindowsHistories(t *testing.T) {
 	t.Logf("%+v", sum)
 }
 
-// TestWindowsHistoriesOfTheLeastBuffer reads where a page that has to wait may
-// leave no room for the one that it waits for.
+// TestWindowsHistoriesOfTheLeastBuffer reads with a Buffer in which a page that
+// has to wait may leave no room for the page that it waits for.
 func TestWindowsHistoriesOfTheLeastBuffer(t *testing.T) {
 	histories(t, 300, func(t seeded, only bool) {
 		h := newHistoryOf(t, t.seed, 4*PageSize+int(t.seed%3)*50)

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lie is a way in which a response is wrong.
+// lie is a kind of wrong response.
 type lie struct {
 	name string
 	tell func(h *hostile, q Query, p *response) *response
@@ -46,14 +46,14 @@ type hostile struct {
 	*server
 	t       require.TestingT
 	lies    []lie
-	share   float64 // of the responses that are lies
+	share   float64 // share of the responses that are lies
 	given   []*response
 	altered map[Head]*object
-	made    int // objects of endless pages
+	made    int // objects made for endless pages
 	told    int
 }
 
-// madeMost is how many objects endless pages are made of; then these come again.
+// madeMost is how many objects endless pages are made of; then they repeat.
 const madeMost = 5000
 
 func (h *hostile) list(t require.TestingT, q Query) *response {
@@ -66,7 +66,7 @@ func (h *hostile) list(t require.TestingT, q Query) *response {
 	return p
 }
 
-// copied is a page that can be given to a reader beside another.
+// copied returns a copy of a page, so that both can be used.
 func (p *response) copied() *response {
 	return &response{entries: slices.Clone(p.entries), more: p.more, lost: p.lost}
 }
@@ -96,8 +96,8 @@ func (h *hostile) swapped(_ Query, p *response) *response {
 	return p
 }
 
-// alter changes a head. With another id or second it is another object, as far as
-// anybody can see who does not remember all ids.
+// alter changes a head. With another id or second it is another object to a
+// reader that does not remember all ids.
 func (h *hostile) alter(e *entry, change func(*Head)) {
 	change(&e.head)
 	o := h.altered[e.head]
@@ -155,8 +155,8 @@ func (h *hostile) endAgain(_ Query, p *response) *response {
 	return p
 }
 
-// endless answers every query with a full page, of objects that come again
-// after some thousand.
+// endless returns a full page for every query, of objects that repeat after
+// some thousand.
 func (h *hostile) endless(q Query, _ *response) *response {
 	low, high := max(q.GTE, 1), q.LT
 	if high == 0 {
@@ -168,7 +168,7 @@ func (h *hostile) endless(q Query, _ *response) *response {
 	return h.fabricated(low, high)
 }
 
-// endlessSecond never leaves the newest second of what it is asked for.
+// endlessSecond never leaves the newest second of the range that is requested.
 func (h *hostile) endlessSecond(q Query, _ *response) *response {
 	second := h.now
 	if q.LT != 0 {
@@ -211,7 +211,7 @@ func (h *hostile) uncursored(q Query, p *response) *response {
 	return p
 }
 
-// withCursor has the object of the cursor on the page, too.
+// withCursor puts the object of the cursor on the page too.
 func (h *hostile) withCursor(q Query, p *response) *response {
 	if o := h.byID(q.After + q.Before); o != nil {
 		e := entry{Head{ID: o.id, Created: o.created}, o}
@@ -227,7 +227,7 @@ func (h *hostile) withCursor(q Query, p *response) *response {
 	return p
 }
 
-// newHostile is a history whose server lies.
+// newHostile returns a history whose server lies.
 func newHostile(t require.TestingT, seed uint64) (*history, *hostile) {
 	h := newHistory(t, seed)
 	s := &hostile{server: h.server, t: t, altered: map[Head]*object{}}
@@ -240,8 +240,8 @@ func newHostile(t require.TestingT, seed uint64) (*history, *hostile) {
 	return h, s
 }
 
-// TestWindowsHistoriesOfAHostileServer reads lists of a server that lies: it
-// ends, or is refused, and no object is handed on twice.
+// TestWindowsHistoriesOfAHostileServer reads lists of a server that lies. The
+// reading ends or is refused, and no object is delivered twice.
 func TestWindowsHistoriesOfAHostileServer(t *testing.T) {
 	var sum totals
 	refused := map[string]int{}

@@ -12,20 +12,20 @@ const (
 	today = 1_764_000_000
 )
 
-// kind is how uneven a list is.
+// kind says how uneven a list is.
 type kind uint8
 
 const (
 	steady kind = iota
 	uneven
-	oneSecond // nearly everything is in a single second, or in two
+	oneSecond // nearly everything is in one second, or in two
 )
 
-// shape is a way in which the objects of a list are distributed over time.
+// shape is a distribution of the objects of a list over time.
 type shape struct {
 	name  string
 	kind  kind
-	least int // objects from which on it is itself; fewer are allowed
+	least int // the minimum number of objects for the shape to show; fewer are allowed
 	make  func(r *rand.Rand, n int) []int64
 }
 
@@ -63,7 +63,8 @@ var shapes = []shape{
 	{"first and last second", oneSecond, 0, firstAndLast},
 }
 
-// poisson has random gaps, so that there is a mean of rate objects a second.
+// poisson returns a list with random gaps and an average of rate objects per
+// second.
 func poisson(rate float64) func(*rand.Rand, int) []int64 {
 	return func(r *rand.Rand, n int) []int64 {
 		return backwards(n, func() float64 { return r.ExpFloat64() / rate })
@@ -92,7 +93,7 @@ func backwards(n int, gap func() float64) []int64 {
 	return seconds
 }
 
-// within has n objects in the span from a second on.
+// within returns n objects in the span that begins with a second.
 func within(r *rand.Rand, n int, from, span int64) []int64 {
 	seconds := make([]int64, n)
 	for i := range seconds {
@@ -122,12 +123,12 @@ func steadyThenImport(r *rand.Rand, n int) []int64 {
 	return append(within(r, n/2, today-5*year, 5*year), within(r, n-n/2, today-600, 300)...)
 }
 
-// growth doubles every four months.
+// growth returns a list whose rate doubles every four months.
 func growth(r *rand.Rand, n int) []int64 {
 	return backwardsFrom(n, func() float64 { return r.ExpFloat64() * year / 3 / math.Ln2 })
 }
 
-// backwardsFrom has n objects, each some time ago.
+// backwardsFrom returns n objects, each ago() seconds old.
 func backwardsFrom(n int, ago func() float64) []int64 {
 	seconds := make([]int64, n)
 	for i := range seconds {
@@ -140,7 +141,7 @@ func inOneSecond(_ *rand.Rand, n int) []int64 {
 	return slices.Repeat([]int64{today - 3*year}, n)
 }
 
-// bursts are seconds of up to 3,000 objects in a steady flow.
+// bursts returns a steady flow with seconds of up to 3,000 objects.
 func bursts(r *rand.Rand, n int) []int64 {
 	const span = 90 * day
 	seconds := within(r, n/2, today-span, span)
@@ -155,7 +156,7 @@ func emptyYears(r *rand.Rand, n int) []int64 {
 	return append(within(r, n/2, today-14*year, 60*day), within(r, n-n/2, today-60*day, 60*day)...)
 }
 
-// diurnal has its objects around two in the afternoon.
+// diurnal returns objects around two in the afternoon of each day.
 func diurnal(r *rand.Rand, n int) []int64 {
 	days := int64(max(1, min(1000, n/1000)))
 	seconds := make([]int64, n)
@@ -179,7 +180,7 @@ func everyOtherHour(r *rand.Rand, n int) []int64 {
 }
 
 // clusters divides the objects unevenly between the halves of a span of years,
-// and so on.
+// and recursively between their halves.
 func clusters(r *rand.Rand, n int) []int64 {
 	seconds := make([]int64, 0, n)
 	var divide func(n int, from, span int64)
@@ -200,7 +201,7 @@ func clusters(r *rand.Rand, n int) []int64 {
 	return seconds
 }
 
-// firstAndLast has nearly everything in the first and in the last second.
+// firstAndLast returns nearly all objects in the first and in the last second.
 func firstAndLast(r *rand.Rand, n int) []int64 {
 	const span = 2 * year
 	seconds := within(r, n/20, today-span, span)
@@ -210,8 +211,8 @@ func firstAndLast(r *rand.Rand, n int) []int64 {
 	return seconds
 }
 
-// fullSeconds has a few seconds of about one page or several, next to each other
-// or not.
+// fullSeconds returns a few seconds of about one page or several, adjacent or
+// not.
 func fullSeconds(r *rand.Rand, n int) []int64 {
 	var seconds []int64
 	at := int64(today - year)
@@ -223,7 +224,7 @@ func fullSeconds(r *rand.Rand, n int) []int64 {
 	return seconds
 }
 
-// mixture has some of several shapes.
+// mixture returns a mixture of several shapes.
 func mixture(r *rand.Rand, n int) []int64 {
 	var seconds []int64
 	for _, part := range []int{n / 3, n / 3, n - n/3*2} {
@@ -236,7 +237,7 @@ func mixture(r *rand.Rand, n int) []int64 {
 	return seconds
 }
 
-// reach is a way in which Low and High are set.
+// reach is a way to set Low and High.
 type reach struct {
 	name  string
 	bound func(r *rand.Rand, seconds []int64) (low, high int64)
@@ -255,7 +256,7 @@ var reaches = []reach{
 	}},
 }
 
-// boundsOf are Low and High of a list that can be empty.
+// boundsOf returns Low and High for a list, which can be empty.
 func boundsOf(r *rand.Rand, in reach, seconds []int64) (low, high int64) {
 	if len(seconds) == 0 {
 		seconds = []int64{today - day, today}

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWindowsAreBounded reads long lists and looks at all that the Windows keep
-// meanwhile, in whatever fields.
+// TestWindowsAreBounded reads long lists and checks the size of all that the
+// Windows keep, in any field.
 func TestWindowsAreBounded(t *testing.T) {
 	for i, shape := range shapes {
 		r := rand.New(rand.NewPCG(uint64(i), 11))
@@ -33,8 +33,8 @@ func TestWindowsAreBounded(t *testing.T) {
 	}
 }
 
-// mostKept is for a Buffer of 4,000 objects. Of a second that is read by cursors
-// every id may be kept.
+// mostKept is for a Buffer of 4,000 objects. For a second that is read by
+// cursors, every id may be kept.
 var mostKept = map[kind]int{steady: 12_000, uneven: 24_000, oneSecond: 150_000}
 
 type visited struct {
@@ -42,8 +42,8 @@ type visited struct {
 	of reflect.Type
 }
 
-// kept is the number of elements of all slices, maps and structs that can be
-// reached from v. What the driver has put into a Run is not of the Windows.
+// kept returns the number of elements of all slices, maps and structs that can
+// be reached from v, except those that the driver has put into a Run.
 func kept(v reflect.Value, seen map[visited]bool) int {
 	n := 0
 	switch v.Kind() {

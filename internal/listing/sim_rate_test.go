@@ -11,27 +11,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rateGoal is the share that is to be read of as many objects as full pages at
-// the limit of requests would have.
+// rateGoal is the share of the possible rate that should be reached. The
+// possible rate is that of full pages at the limit of requests.
 type rateGoal struct {
-	rate                   float64 // requests a second
+	rate                   float64 // requests per second
 	lanes, objects, buffer int
 	goals                  map[kind]float64
 }
 
-// A goal of 0 is none: a single second is read from its two ends.
+// A goal of 0 is no goal: a single second is read only from its two ends.
 var rateGoals = []rateGoal{
 	{rate: 25, lanes: 5, objects: 60_000, buffer: 10_000, goals: map[kind]float64{steady: 0.95, uneven: 0.95, oneSecond: 0}},
 	{rate: 100, lanes: 14, objects: 200_000, buffer: 40_000, goals: map[kind]float64{steady: 0.88, uneven: 0.80, oneSecond: 0}},
 }
 
-// leastRates are what is reached everywhere, the oldest objects first.
+// leastRates is what every shape reaches, in the order OldestFirst.
 var leastRates = map[kind]float64{steady: 0.86, uneven: 0.60}
 
-// TestWindowsRate reads long lists behind a limiter, with 100 ms a request, for
-// a fast consumer. With -v it prints how much of the possible rate that is, for
+// TestWindowsRate reads long lists behind a limiter, with 100 ms per request,
+// for a fast consumer. With -v, it prints the share of the possible rate, for
 // the other orders, a range of years and longer lists too, and which goals are
-// missed. STRIPEKIT_OBJECTS is another length of the lists.
+// missed. STRIPEKIT_OBJECTS sets another length of the lists.
 func TestWindowsRate(t *testing.T) {
 	for _, g := range rateGoals {
 		t.Logf("%.0f requests/s, %d lanes: share of %.0f objects/s; first object; requests a page; held; under way",
@@ -81,7 +81,8 @@ func reachOf(name string) reach {
 	panic("no reach of this name")
 }
 
-// read reads the list and returns the share of the possible rate.
+// read reads the list and returns the share of the possible rate that was
+// reached.
 func (g rateGoal) read(t *testing.T, s *server, order Order, in reach, seconds []int64) (share float64, cells string) {
 	s.forget()
 	low, high := boundsOf(nil, in, seconds)

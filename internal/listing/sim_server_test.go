@@ -14,27 +14,27 @@ import (
 // object is an object that the simulated service has or had.
 type object struct {
 	id      string
-	created int64  // in seconds, by which the list is ordered and filtered
+	created int64  // in seconds; the list is ordered and filtered by it
 	rank    uint64 // order within a second
 	serial  int    // index in server.all
 
-	heir *object // that has its id since it was deleted
+	heir *object // the object that has got its id after it was deleted
 
-	// What the oracle knows of it.
-	stays   bool // it was there before the reading and was not deleted since
+	// The state of the oracle.
+	stays   bool // it existed before the reading and was not deleted since
 	gone    bool // it was deleted
 	offered bool // it was in a Run that Read returned
 	popped  bool // it was in a Run that Pop returned
 }
 
-// entry is one object of a page. A hostile server changes the head.
+// entry is one object on a page. A hostile server changes the head.
 type entry struct {
 	head   Head
 	object *object
 }
 
-// page is a response to a query. Lost is the response to a cursor that the list
-// does not have.
+// response is the response to a query. lost is set if the list does not have
+// the cursor.
 type response struct {
 	entries []entry
 	more    bool
@@ -49,24 +49,24 @@ func (p *response) heads() []Head {
 	return heads
 }
 
-// lister answers queries.
+// lister responds to queries.
 type lister interface {
 	list(t require.TestingT, q Query) *response
 }
 
 // server is a model of one of Stripe's lists. It is written from what is known
-// about the API, without regard to how Windows read.
+// about the API, independently of how Windows read.
 type server struct {
 	rand    *rand.Rand
-	objects []*object // that are in the list, the newest first
-	all     []*object // by serial
+	objects []*object // the objects in the list, the newest first
+	all     []*object // all objects, by serial
 	now     int64     // newest created second so far
 
-	moreBefore int // what has_more says of a page before a cursor
+	moreBefore int // what has_more means on a page before a cursor
 }
 
-// What has_more can speak of, since that is not documented. A page without
-// objects has no more in any case.
+// The possible meanings of has_more on such a page, which are not documented.
+// On a page without objects it is always false.
 const (
 	moreNewer = iota
 	moreOlder
@@ -74,7 +74,7 @@ const (
 	moreAlways
 )
 
-// newServer is a list of objects with the given created seconds.
+// newServer returns a list of objects with the given created seconds.
 func newServer(r *rand.Rand, seconds []int64) *server {
 	s := &server{rand: r, objects: make([]*object, len(seconds)), now: 1}
 	slab := make([]object, len(seconds))
@@ -92,15 +92,15 @@ func newestFirst(a, b *object) int {
 	return cmp.Or(cmp.Compare(b.created, a.created), cmp.Compare(b.rank, a.rank))
 }
 
-// IDs are not ordered by time. Multiplication by an odd number makes them so,
-// and can be undone, which spares a map of a million strings.
+// IDs are not ordered by time. Multiplication by an odd number scrambles them.
+// It can be undone, which saves a map of a million strings.
 const scramble, unscramble = 2654435761, 244002641
 
 func objectID(serial int) string {
 	return "ch_" + strconv.FormatUint(uint64(uint32(serial)*scramble), 36)
 }
 
-// byID is the object that has or had an id, or nil.
+// byID returns the object that has or had an id, or nil.
 func (s *server) byID(id string) *object {
 	n, err := strconv.ParseUint(strings.TrimPrefix(id, "ch_"), 36, 32)
 	serial := int(uint32(n) * unscramble)
@@ -114,13 +114,14 @@ func (s *server) byID(id string) *object {
 	return o
 }
 
-// index is where an object stands, or would stand.
+// index returns where an object is in the list, or would be.
 func (s *server) index(o *object) int {
 	at, _ := slices.BinarySearchFunc(s.objects, o, newestFirst)
 	return at
 }
 
-// below is the index of the first object that was created before the second.
+// below returns the index of the first object that was created before the
+// second.
 func (s *server) below(second int64) int {
 	at, _ := slices.BinarySearchFunc(s.objects, second, func(o *object, second int64) int {
 		if o.created >= second {
@@ -131,7 +132,7 @@ func (s *server) below(second int64) int {
 	return at
 }
 
-// count is the number of objects in the list with low <= created < high.
+// count returns the number of objects in the list with low <= created < high.
 func (s *server) count(low, high int64) int {
 	n := len(s.objects)
 	if low != 0 {
@@ -143,8 +144,8 @@ func (s *server) count(low, high int64) int {
 	return max(n, 0)
 }
 
-// list answers a query, after it has checked that the service would do so with
-// all that there is.
+// list responds to a query, after checking that the service allows the
+// combination of parameters.
 func (s *server) list(t require.TestingT, q Query) *response {
 	checkQuery(t, q)
 	from, to := 0, len(s.objects)
@@ -171,7 +172,8 @@ func (s *server) list(t require.TestingT, q Query) *response {
 	return s.page(from, end, end < to)
 }
 
-// hasMoreBefore is for the page of the objects from one index up to another.
+// hasMoreBefore returns has_more for the page of the objects between two
+// indices.
 func (s *server) hasMoreBefore(from, to int) bool {
 	switch s.moreBefore {
 	case moreNever:
@@ -222,7 +224,7 @@ func (s *server) replace(at int, created int64) {
 	heir.id, old.heir = old.id, heir
 }
 
-// remove deletes objects that follow each other in the list.
+// remove deletes consecutive objects of the list.
 func (s *server) remove(from, to int) {
 	for _, o := range s.objects[from:to] {
 		o.gone, o.stays = true, false
@@ -230,7 +232,7 @@ func (s *server) remove(from, to int) {
 	s.objects = slices.Delete(s.objects, from, to)
 }
 
-func TestServerAnswersAsTheServiceDoes(t *testing.T) {
+func TestServerRespondsAsTheServiceDoes(t *testing.T) {
 	seconds := make([]int64, 0, 500)
 	for i := range int64(500) {
 		seconds = append(seconds, 1000+i/50) // ten seconds of fifty objects

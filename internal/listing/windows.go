@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Order is the order in which Windows hand objects on. Within a second with more
-// objects than fit into the Buffer there is none.
+// Order is the order in which Windows delivers objects. Within a second that has
+// more objects than the Buffer holds, there is no order.
 type Order uint8
 
 const (
@@ -17,91 +17,92 @@ const (
 	AnyOrder
 )
 
-// Config is what Windows are made of.
+// Config holds the settings of Windows.
 type Config struct {
 	Order     Order
-	Low, High int64 // Low <= created < High; 0 is no bound
-	// Lanes is how many requests may be under way, at least 1.
+	Low, High int64 // Low <= created < High, in Unix seconds; 0 is no bound
+	// Lanes is the maximum number of requests under way, at least 1.
 	Lanes int
-	// Buffer is how many objects are held at the most, a full page for each
-	// request under way: at least 4 * PageSize.
+	// Buffer is the maximum number of objects held in memory, counting a full
+	// page for each request under way. It is at least 4 * PageSize.
 	Buffer int
-	// Reused is set if an id can be that of an object which was deleted, and so a
-	// cursor can have moved up the list.
+	// Reused is set if the id of a deleted object can be used for a new one. A
+	// cursor can then move up the list.
 	Reused bool
 }
 
-// Windows read a range of created seconds by several requests at once, and hand
-// its objects on in order, each once.
+// Windows reads a range of created seconds with several requests at once, and
+// delivers its objects in order, each once.
 //
-// What is read are blocks, between which there are gaps. A block grows at both
-// ends, by cursors; that never costs more than the list has pages. Where a gap is
-// worth it, a probe begins a new block within: a page by filters, before a second
-// that is guessed. What a gap costs is that its last page is not full, and that a
-// guess may miss; so they are made within an allowance, a share of the pages read
-// so far, whatever the list is like.
+// The parts that were read are blocks, and between them are gaps. A block grows
+// at both ends, by cursors; that alone never costs more requests than the list
+// has pages. Where a gap is large enough, a probe starts a new block inside it:
+// the probe requests a page by filters, before a second that is guessed. A gap
+// costs requests, because its last page is not full and because a guess may
+// miss. So gaps are limited to a share of the pages read so far, whatever the
+// list is like.
 //
-// Windows make no requests. They are not safe for concurrent use.
+// Windows makes no requests. It is not safe for concurrent use.
 type Windows struct {
-	c      Config
-	seed   maphash.Seed
-	blocks []*block // the oldest first; the range begins with the first and ends with the last
-	loose  []*Run   // to hand on in any order
-	probes []*Request
-	flying int
-	held   int
-	search search
+	c        Config
+	seed     maphash.Seed
+	blocks   []*block // the oldest first; the first starts at Low, the last ends at High
+	loose    []*Run   // runs not delivered, if there is no order
+	probes   []*Request
+	inFlight int // requests under way
+	held     int // objects read and not delivered
+	search   search
 
-	answered int // requests
-	searched int // of them, for the oldest object
-	closed   int // gaps
-	taken    int // objects
-	idle     int // answers since one told something
+	responses int // responses read
+	searched  int // responses to requests of the search
+	closed    int // gaps closed
+	read      int // new objects read
+	idle      int // responses since the last that brought progress
 }
 
-// Request is a request to be made.
+// Request is a request that the caller has to make.
 type Request struct {
 	Query  Query
-	edge   *edge // that moves by it; nil for a probe
+	edge   *edge // the edge that the response moves; nil for a probe
 	search bool
 	done   bool
 }
 
-// Run is what is new on a page: the objects From up to To. It is handed on once
-// it is Ready.
+// Run is a range of new objects on a page: From, inclusive, to To, exclusive.
+// It can be delivered once Ready was called with it.
 type Run struct {
 	From, To int
-	Value    any // of the caller
+	Value    any // for the caller's use
 	ready    bool
-	low      int64 // the created seconds that it spans
-	high     int64
+	low      int64 // created second of its oldest object
+	high     int64 // created second of its newest object
 }
 
 // block is a part of the list without gaps.
 type block struct {
 	bottom, top *edge
-	runs        []*Run // not handed on, the oldest first
+	runs        []*Run // not delivered, the oldest first
 	marks       []mark
-	read        int     // objects of the gap above it
-	expected    float64 // objects there when the gap was made
+	read        int     // objects read of the gap above the block
+	expected    float64 // estimate for that gap when it was made
 }
 
-// edge is an end of a block. Of the seconds beyond it on the block's side
-// everything is read; of its own, the objects in ids.
+// edge is an end of a block. On the block's side of its second, everything was
+// read; within its second, the objects in ids were read.
 type edge struct {
 	block   *block // nil once the edge has met another
 	up      bool
 	second  int64
 	ids     map[uint64]struct{}
-	cursors []string // objects of the block, the outermost last; none: it has to be found by filters
+	cursors []string // ids of the block's objects, the outermost last; if empty, read by filters
 	busy    bool
-	quiet   int64          // for how many seconds nothing follows, if that is long; of a top only
-	lost    int            // cursors in a row
-	known   map[string]int // cursors behind pages of known objects, since the edge moved
+	quiet   int64          // seconds above the block without objects, 0 unless that is long; top edges only
+	lost    int            // cursors lost in a row
+	known   map[string]int // how often each cursor ended a page of known objects, since the edge moved
 }
 
-// maxIdle is how many answers in a row may tell nothing, and maxStalls how often an
-// edge may come to the same known object.
+// maxIdle is how many responses in a row may bring no progress, and maxStalls
+// how often an edge may reach the same known object.
 const (
 	maxIdle   = 50
 	maxStalls = 5
@@ -109,7 +110,7 @@ const (
 
 var errRepeats = fmt.Errorf("%w: pages repeat earlier ones", ErrPage)
 
-// NewWindows makes Windows.
+// NewWindows returns Windows that have read nothing.
 func NewWindows(c Config) *Windows {
 	w := &Windows{c: c, seed: maphash.MakeSeed()}
 	if c.High == 0 {
@@ -127,19 +128,19 @@ func NewWindows(c Config) *Windows {
 	return w
 }
 
-// NoBound is a second behind all others.
+// NoBound is a second later than all others.
 const NoBound = 1 << 40
 
-// SetLanes changes how many requests may be under way.
+// SetLanes changes the maximum number of requests under way.
 func (w *Windows) SetLanes(n int) { w.c.Lanes = n }
 
-// SetBuffer changes how many objects are held at the most.
+// SetBuffer changes the maximum number of objects held.
 func (w *Windows) SetBuffer(n int) { w.c.Buffer = n }
 
-// Next is what to request now; false if there is nothing: since as many are
-// under way as may be, since there is no room, or since everything was read.
+// Next returns the request to make now. It returns false if all lanes are busy,
+// the buffer is full, or there is nothing left to request for now.
 func (w *Windows) Next() (*Request, bool) {
-	if w.flying >= w.c.Lanes || w.room() < PageSize || w.complete() {
+	if w.inFlight >= w.c.Lanes || w.room() < PageSize || w.complete() {
 		return nil, false
 	}
 	r := w.plan()
@@ -147,7 +148,7 @@ func (w *Windows) Next() (*Request, bool) {
 		return nil, false
 	}
 	r.Query.Limit = PageSize
-	w.flying++
+	w.inFlight++
 	if r.edge != nil {
 		r.edge.busy = true
 	} else {
@@ -156,30 +157,30 @@ func (w *Windows) Next() (*Request, bool) {
 	return r, true
 }
 
-// room is for how many objects there is room.
-func (w *Windows) room() int { return w.c.Buffer - w.held - w.flying*PageSize }
+// room returns how many more objects the buffer has room for.
+func (w *Windows) room() int { return w.c.Buffer - w.held - w.inFlight*PageSize }
 
 func (w *Windows) complete() bool { return len(w.blocks) == 1 }
 
-// Done reports whether everything was read and handed on.
-func (w *Windows) Done() bool { return w.complete() && w.held == 0 && w.flying == 0 }
+// Done reports whether everything was read and delivered.
+func (w *Windows) Done() bool { return w.complete() && w.held == 0 && w.inFlight == 0 }
 
-// Drop is told in place of Read where the request has no answer. It may come
-// again.
+// Drop is called instead of Read for a request that got no response. Next may
+// return the same query again.
 func (w *Windows) Drop(r *Request) {
 	if r.done {
 		return
 	}
 	r.done = true
-	w.flying--
+	w.inFlight--
 	if r.edge != nil {
 		r.edge.busy = false
 	}
 	w.probes = slices.DeleteFunc(w.probes, func(p *Request) bool { return p == r })
 }
 
-// Lost is told in place of Read where the object of the query's cursor is not
-// there any more.
+// Lost is called instead of Read if the object that the query's cursor names
+// was deleted.
 func (w *Windows) Lost(r *Request) {
 	w.Drop(r)
 	if r.edge != nil {
@@ -187,21 +188,22 @@ func (w *Windows) Lost(r *Request) {
 	}
 }
 
-// lose gives up cursors: one after the other, and soon many at once, since objects
-// are deleted in both ways.
+// lose gives up cursors, twice as many with each call in a row: objects may
+// have been deleted one by one or many at once.
 func (e *edge) lose() {
 	e.cursors = e.cursors[:max(len(e.cursors)-1<<min(e.lost, 10), 0)]
 	e.lost++
 }
 
-// Read takes the answer to a request. The Run is what of it is new, nil if
-// nothing is. After an error the request may come again.
+// Read processes the response to a request. The Run is the part of the page
+// that is new, nil if nothing is. After an error, Next may return the same
+// query again.
 func (w *Windows) Read(r *Request, heads []Head, more bool) (*Run, error) {
 	w.Drop(r)
 	if err := check(r.Query, heads, more); err != nil {
 		return nil, err
 	}
-	w.answered++
+	w.responses++
 	if r.search {
 		w.searched++
 	}
@@ -218,7 +220,7 @@ func (w *Windows) Read(r *Request, heads []Head, more bool) (*Run, error) {
 	case r.edge == nil:
 		return w.readProbe(r, p), nil
 	case r.edge.block == nil:
-		return nil, nil // met meanwhile
+		return nil, nil // the edge has met another in the meantime
 	case r.edge.up:
 		return w.readUp(r.edge, p)
 	default:
@@ -226,19 +228,19 @@ func (w *Windows) Read(r *Request, heads []Head, more bool) (*Run, error) {
 	}
 }
 
-// take makes a Run of what is new on a page.
-func (w *Windows) take(heads []Head, from, to int) *Run {
+// newRun returns a Run of the objects from up to to, nil if there are none.
+func (w *Windows) newRun(heads []Head, from, to int) *Run {
 	if from == to {
 		return nil
 	}
 	w.idle = 0
 	w.held += to - from
-	w.taken += to - from
+	w.read += to - from
 	return &Run{From: from, To: to, low: heads[to-1].Created, high: heads[from].Created}
 }
 
-// keep has a run handed on where there is no order to keep.
-func (w *Windows) keep(run *Run) *Run {
+// queue queues a run for delivery in any order if there is no order to keep.
+func (w *Windows) queue(run *Run) *Run {
 	if w.c.Order != AnyOrder {
 		return run
 	}
@@ -254,7 +256,8 @@ func (w *Windows) keep(run *Run) *Run {
 // Span is a range of created seconds: Low <= created < High.
 type Span struct{ Low, High int64 }
 
-// Unread is what was not handed on: in order, without overlaps, to the second.
+// Unread returns the seconds that were not completely delivered, as ascending
+// spans that do not overlap.
 func (w *Windows) Unread() []Span {
 	var spans []Span
 	add := func(low, high int64) { spans = append(spans, Span{low, min(high+1, w.c.High)}) }
@@ -272,8 +275,8 @@ func (w *Windows) Unread() []Span {
 	return Union(spans)
 }
 
-// Low is the second before which everything was handed on, if the oldest objects
-// come first.
+// Low returns the second before which everything was delivered. It is meant for
+// the order OldestFirst.
 func (w *Windows) Low() int64 {
 	first := w.blocks[0]
 	switch {
@@ -285,7 +288,7 @@ func (w *Windows) Low() int64 {
 	return first.top.second
 }
 
-// Union sorts spans, and makes one of those that overlap or touch.
+// Union sorts spans, drops empty ones, and merges those that overlap or touch.
 func Union(spans []Span) []Span {
 	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.Low, b.Low) })
 	var union []Span
@@ -302,18 +305,18 @@ func Union(spans []Span) []Span {
 	return union
 }
 
-// Newest is the created second of the newest object of the range when the reading
-// began, 0 if it is not known.
+// Newest returns the created second of the newest object of the range when the
+// reading began, 0 if it is not known.
 func (w *Windows) Newest() int64 { return w.search.newest }
 
-// Held is how many objects were read and not handed on.
+// Held returns how many objects were read and not delivered.
 func (w *Windows) Held() int { return w.held }
 
-// Ready lets a Run be handed on.
+// Ready marks a Run as ready for delivery.
 func (w *Windows) Ready(r *Run) { r.ready = true }
 
-// Pop is the next Run that can be handed on. If the oldest objects come first,
-// they are from its To down to its From.
+// Pop removes and returns the next Run in order, false if it is not ready. In
+// the order OldestFirst, its objects are to be read from To down to From.
 func (w *Windows) Pop() (*Run, bool) {
 	runs, i := w.next()
 	if runs == nil || !(*runs)[i].ready {
@@ -325,8 +328,9 @@ func (w *Windows) Pop() (*Run, bool) {
 	return run, true
 }
 
-// next is the Run that comes next, as far as that is known: where a gap is all in
-// one second, and no room is left, the block behind it does not wait.
+// next returns where the next Run is, nil if that is not known. If a gap lies
+// within a single second and the buffer is full, the block behind the gap does
+// not wait for it.
 func (w *Windows) next() (runs *[]*Run, i int) {
 	last, full := len(w.blocks)-1, w.room() < 2*PageSize
 	switch {

@@ -6,13 +6,14 @@ import (
 	"slices"
 )
 
-// mark says how much of time some objects span.
+// mark is the span of created seconds that a number of objects cover.
 type mark struct {
 	low, high int64
 	objects   int
 }
 
-// marksOf are the marks of a run, the oldest first: two if it goes over a pause.
+// marksOf returns the marks of a run, the oldest first. There are two if more
+// than half of its span is a single pause.
 func marksOf(heads []Head) []mark {
 	low, high := heads[len(heads)-1].Created, heads[0].Created
 	at, longest := 0, int64(0)
@@ -30,7 +31,7 @@ func marksOf(heads []Head) []mark {
 // maxMarks is how many marks a block keeps.
 const maxMarks = 64
 
-// trim forgets the marks farthest from where the reading goes.
+// trim drops the marks of a block that are farthest from where it grows.
 func (w *Windows) trim(b *block) {
 	if extra := len(b.marks) - maxMarks; extra > maxMarks {
 		if w.c.Order == OldestFirst {
@@ -41,9 +42,9 @@ func (w *Windows) trim(b *block) {
 	}
 }
 
-// pace is how many seconds so many objects take beyond an edge, for ever if
-// there is nothing to tell by. One page may be of a single busy minute: the fewer
-// pages the block has, the more counts what is known of the list before it.
+// pace estimates how many seconds the given number of objects span beyond an
+// edge, NoBound if nothing is known. One page may be from a single busy minute:
+// the fewer pages the block has, the more weight the front of the reading has.
 func (w *Windows) pace(e *edge, objects int) float64 {
 	front := w.front()
 	if e.quiet > 0 {
@@ -66,8 +67,9 @@ func (w *Windows) pace(e *edge, objects int) float64 {
 	return max(1, float64(objects)*(here.seconds+last.seconds)/(here.objects+last.objects))
 }
 
-// typical is the median of the time that so many objects have taken, at least a
-// second: where there was a pause before them, if pause is not 0.
+// typical returns the median of the seconds that the given number of objects
+// span, at least 1. If pause is not 0, it counts only objects that followed a
+// pause of at least that many seconds.
 func typical(marks []mark, objects int, pause int64) float64 {
 	var spans []float64
 	j, count := 0, 0
@@ -95,7 +97,8 @@ func typical(marks []mark, objects int, pause int64) float64 {
 	return max(spans[len(spans)/2], 1)
 }
 
-// afterPause are the marks behind a pause that is longer than all else.
+// afterPause returns the marks after a pause that is more than half of the
+// whole span, and all marks if there is no such pause.
 func afterPause(marks []mark) []mark {
 	from, longest := 0, int64(0)
 	for i := 1; i < len(marks); i++ {
@@ -109,8 +112,7 @@ func afterPause(marks []mark) []mark {
 	return marks
 }
 
-// rate is how many objects a second there are near an end of a block; 0 where
-// nothing was read.
+// rate returns the objects per second of the marks, 0 if there are none.
 func rate(marks []mark) float64 {
 	objects := 0
 	for _, m := range marks {
@@ -122,15 +124,16 @@ func rate(marks []mark) float64 {
 	return float64(objects) / float64(marks[len(marks)-1].high-marks[0].low+1)
 }
 
-// nearMarks is how many pages at the end of a block tell what is behind it.
+// nearMarks is how many marks at an end of a block the rate there is taken
+// from.
 const nearMarks = 3
 
 func (b *block) rateBelow() float64 { return rate(b.marks[:min(nearMarks, len(b.marks))]) }
 
 func (b *block) rateAbove() float64 { return rate(b.marks[max(0, len(b.marks)-nearMarks):]) }
 
-// quietBefore is the time from the last object of the block to a second, 0 if that
-// is not much longer than between its objects.
+// quietBefore returns the seconds from the last object of the block to a
+// second, 0 if that is not much longer than between its objects.
 func (b *block) quietBefore(second int64) int64 {
 	const objects = 12
 	quiet := second - b.marks[len(b.marks)-1].high
@@ -140,9 +143,9 @@ func (b *block) quietBefore(second int64) int64 {
 	return 0
 }
 
-// remaining is about how many objects there are in a gap: as many as in as much
-// time next to it, on both sides, and at the end of what is handed on, as far as
-// that was read.
+// remaining estimates how many objects there are in a gap. It takes the rate
+// from time spans as long as the gap: on both sides of it, and at the end of
+// the front.
 func (w *Windows) remaining(i int) float64 {
 	below, above := w.blocks[i], w.blocks[i+1]
 	low, high := below.top.second, above.bottom.second
@@ -158,7 +161,7 @@ func (w *Windows) remaining(i int) float64 {
 	return objects / seconds * float64(left)
 }
 
-// front is the block that is handed on.
+// front returns the block that is being delivered.
 func (w *Windows) front() *block {
 	if w.c.Order == OldestFirst {
 		return w.blocks[0]
@@ -166,7 +169,7 @@ func (w *Windows) front() *block {
 	return w.blocks[len(w.blocks)-1]
 }
 
-// last is what was read at the end of the front, in so much time.
+// last returns the count for that many seconds at the growing end of the front.
 func (w *Windows) last(seconds int64) count {
 	b := w.front()
 	if w.c.Order == OldestFirst {
@@ -175,7 +178,7 @@ func (w *Windows) last(seconds int64) count {
 	return b.within(b.from(), b.from()+seconds)
 }
 
-// from is the first second that the marks of the block tell of.
+// from returns the first second that the marks of the block cover.
 func (b *block) from() int64 {
 	if len(b.marks) == 0 {
 		return 0
@@ -183,7 +186,7 @@ func (b *block) from() int64 {
 	return b.marks[0].low
 }
 
-// to is the last one.
+// to returns the last second that is known of the block.
 func (b *block) to() int64 {
 	switch {
 	case len(b.marks) == 0:
@@ -194,10 +197,10 @@ func (b *block) to() int64 {
 	return b.top.second
 }
 
-// count is how many objects were created in how many seconds.
+// count is a number of objects and the number of seconds they were created in.
 type count struct{ objects, seconds float64 }
 
-// within is what the block has of the time from low to high.
+// within returns the count of the block for the seconds from low to high.
 func (b *block) within(low, high int64) (c count) {
 	low, high = max(low, b.from()), min(high, b.to())
 	if len(b.marks) == 0 || low > high {
@@ -212,7 +215,7 @@ func (b *block) within(low, high int64) (c count) {
 	return c
 }
 
-// rateAt is how many objects a second there are beyond an edge.
+// rateAt estimates the objects per second beyond an edge.
 func (w *Windows) rateAt(e *edge) float64 {
 	if len(e.block.marks) == 0 {
 		return 0
@@ -221,8 +224,8 @@ func (w *Windows) rateAt(e *edge) float64 {
 	return float64(objects) / w.pace(e, objects)
 }
 
-// middle is a second that has about as many objects of a gap before it as from it
-// on, if the rate changes evenly from one side to the other.
+// middle returns a second that splits the objects of a gap about in half, if
+// the rate changes evenly from one side to the other.
 func (w *Windows) middle(i int) int64 {
 	low, high := w.blocks[i].top, w.blocks[i+1].bottom
 	span := float64(high.second - low.second)
@@ -237,10 +240,10 @@ func (w *Windows) middle(i int) int64 {
 	return low.second + min(max(int64(span*share), 1), int64(span)-1) + 1
 }
 
-// Expected is about how many objects of the range were not read, if the oldest
-// come first; else, and while nothing is known, it is 0.
+// Expected estimates how many objects of the range were not read yet. It is 0
+// while nothing is known, and in any other order than OldestFirst.
 func (w *Windows) Expected() float64 {
-	if w.c.Order != OldestFirst || w.taken == 0 || w.complete() {
+	if w.c.Order != OldestFirst || w.read == 0 || w.complete() {
 		return 0
 	}
 	gaps, outer := w.gaps()
@@ -256,15 +259,16 @@ func (w *Windows) Expected() float64 {
 	if left <= 0 {
 		return sum
 	}
-	// The pages of the search tell more at first, and what was read later.
+	// At first the pages of the search are the better sample, later what was
+	// read.
 	read := float64(max(top.second-w.search.oldest, 1))
 	share := read / (read + left)
-	average := float64(w.taken) / read * left
+	average := float64(w.read) / read * left
 	return sum + share*average + (1-share)*w.search.expected(top.second, w.rateAt(top))
 }
 
-// expected is about how many objects there are from a second on, at which there
-// are so many a second.
+// expected estimates how many objects there are from a second on, if rate is
+// the number of objects per second there.
 func (s *search) expected(second int64, rate float64) float64 {
 	slices.SortFunc(s.seen, func(a, b mark) int { return cmp.Compare(a.low, b.low) })
 	sum := 0.0

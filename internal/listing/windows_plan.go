@@ -6,30 +6,32 @@ import (
 )
 
 const (
-	// maxGap is how many pages a gap should have at the most, where there is
-	// room.
+	// maxGap is the maximum number of pages that a gap should have.
 	maxGap = 24
-	// minHelp is how many objects must be left in a gap for a probe to help the
-	// two ends that are read already.
+	// minHelp is how many objects must be left in a gap before a probe helps
+	// the two edges that grow into it.
 	minHelp = 6 * PageSize
-	// wasteShare is how many requests more than full pages there may be for each
-	// page, beside those for each lane and for each halving of the range.
+	// wasteShare is how many wasted requests, those beyond one for each full
+	// page, are allowed per page read. Each lane and each halving of the range
+	// allow two more.
 	wasteShare = 0.075
-	// wasteMargin is how many of them are kept for what goes wrong.
+	// wasteMargin is how many of the allowed requests are reserved for
+	// surprises.
 	wasteMargin = 8
-	// maxLeaps is for how many lanes one more leap may be under way.
+	// maxLeaps is the number of lanes per additional leap under way.
 	maxLeaps = 8
-	// leastSearch is how many requests look for the oldest object at once, at the
-	// least: each of twice as many makes half as much difference.
+	// leastSearch is the minimum number of concurrent requests that search for
+	// the oldest object. More requests bring less and less.
 	leastSearch = 3
-	// nearPages is how many pages may be left before the first block.
+	// nearPages is how many pages may be left before the first block for the
+	// search to end.
 	nearPages = 4
 )
 
 // plan chooses the next request.
 func (w *Windows) plan() *Request {
 	if w.searching() {
-		if r := w.planSearch(); r != nil || w.taken == 0 || w.search.exact {
+		if r := w.planSearch(); r != nil || w.read == 0 || w.search.exact {
 			return r
 		}
 	}
@@ -55,7 +57,7 @@ func (w *Windows) plan() *Request {
 	}
 	least := 1.5 * float64(w.gapPages()*PageSize)
 	if !w.fits(float64(w.gapPages()) * PageSize) {
-		least = max(minHelp, w.gapCost()/wasteShare*PageSize) // the buffer is full of what comes behind
+		least = max(minHelp, w.gapCost()/wasteShare*PageSize) // later objects fill the buffer
 	}
 	for _, i := range near {
 		if r := w.planHelp(i, w.leastHelp(i, least)); r != nil {
@@ -65,7 +67,8 @@ func (w *Windows) plan() *Request {
 	return nil
 }
 
-// near are the gaps that can be read and leave room for what comes before them.
+// near returns the gaps that can be read now while the buffer still has room
+// for the gaps before them.
 func (w *Windows) near(gaps []int) []int {
 	if w.c.Order == AnyOrder {
 		return gaps
@@ -84,8 +87,9 @@ func (w *Windows) near(gaps []int) []int {
 	return gaps
 }
 
-// gaps are the places of the gaps between what was read, in order, and of the
-// outer one, beyond which nothing was read; -1 if there is none.
+// gaps returns the indices of the gaps between blocks with objects, in delivery
+// order, and of the outer gap, beyond which nothing was read. outer is -1 if
+// there is none. Gap i is above block i.
 func (w *Windows) gaps() (gaps []int, outer int) {
 	gaps = make([]int, len(w.blocks)-1)
 	for i := range gaps {
@@ -103,20 +107,20 @@ func (w *Windows) gaps() (gaps []int, outer int) {
 	return gaps[:last-1], gaps[last-1]
 }
 
-// frontEdge is what all that is handed on waits for.
+// frontEdge returns the edge that the next delivery waits for.
 func (w *Windows) frontEdge() *edge {
 	first, second := w.blocks[0].top, w.blocks[1].bottom
 	switch {
 	case w.c.Order != OldestFirst:
 		return w.blocks[len(w.blocks)-1].bottom
-	case !w.climbs(first) || first.busy && second.second <= first.second:
+	case !w.canGrowUp(first) || first.busy && second.second <= first.second:
 		return second
 	}
 	return first
 }
 
-// follow is the request behind an edge; nil if it is under way, or cannot be
-// made.
+// follow returns the request that grows the block at an edge. It returns nil if
+// that is under way or cannot be made.
 func (w *Windows) follow(e *edge) *Request {
 	switch {
 	case e.busy:
@@ -136,9 +140,10 @@ func (w *Windows) follow(e *edge) *Request {
 	return r
 }
 
-// cursorUp is the cursor of the page above a block; false if it has to be read
-// from above. Where ids are used again it is that of the last object but one, so
-// that the page begins with the last: it would not if the cursor had moved.
+// cursorUp returns the cursor for the page above a block, false if that page
+// has to be read from above. If ids are reused, the cursor is the last object
+// but one. The page must then contain the last object; if not, the cursor has
+// moved.
 func (w *Windows) cursorUp(e *edge) (cursor string, ok bool) {
 	i := len(e.cursors) - 1
 	if w.c.Reused {
@@ -150,12 +155,13 @@ func (w *Windows) cursorUp(e *edge) (cursor string, ok bool) {
 	return e.cursors[i], true
 }
 
-func (w *Windows) climbs(e *edge) bool {
+// canGrowUp reports whether the page above the edge can be read by a cursor.
+func (w *Windows) canGrowUp(e *edge) bool {
 	_, ok := w.cursorUp(e)
 	return ok
 }
 
-// before requests the page before a second.
+// before returns the request for the page before the second high, by filters.
 func (w *Windows) before(low, high int64) *Request {
 	if high >= NoBound {
 		high = 0
@@ -163,8 +169,8 @@ func (w *Windows) before(low, high int64) *Request {
 	return &Request{Query: Query{GTE: low, LT: high}}
 }
 
-// planGap reads on from an end of a gap, as long as there seems to be a page for
-// it.
+// planGap returns a request at an end of a gap, as long as there seems to be a
+// page left for it.
 func (w *Windows) planGap(i int) *Request {
 	if !w.worth(i) {
 		return nil
@@ -179,14 +185,13 @@ func (w *Windows) planGap(i int) *Request {
 	return w.follow(far)
 }
 
-// worth reports whether there seems to be a page left in a gap beside those that
-// are under way.
+// worth reports whether a gap seems to have a page left beyond those under way.
 func (w *Windows) worth(i int) bool {
 	n := w.underWay(i)
 	return n == 0 || w.remaining(i) >= float64((n+1)*PageSize)
 }
 
-// planOuter goes on to where nothing was read yet.
+// planOuter returns a request in the outer gap, beyond which nothing was read.
 func (w *Windows) planOuter(i int) *Request {
 	e := w.blocks[i].top
 	if w.c.Order != OldestFirst {
@@ -201,7 +206,8 @@ func (w *Windows) planOuter(i int) *Request {
 	return w.follow(e)
 }
 
-// leap is the second before which the next block should end.
+// leap returns the second at which the next block in the outer gap should end.
+// It returns false if there should be none now.
 func (w *Windows) leap(i int, e *edge) (second int64, ok bool) {
 	pages := w.gapPages()
 	if pages < 2 || len(e.cursors) == 0 || w.probing(i) > w.c.Lanes/maxLeaps || !w.allowed(1) || !w.fits(float64(pages+1)*PageSize) {
@@ -230,8 +236,8 @@ func (w *Windows) leap(i int, e *edge) (second int64, ok bool) {
 	return second, true
 }
 
-// gapPages is how many pages the gaps should have: as many as fit into the
-// buffer, where two lanes read each.
+// gapPages returns how many pages a gap should have: as many as fit into the
+// buffer if two lanes read each gap.
 func (w *Windows) gapPages() int {
 	if w.c.Order == AnyOrder {
 		return maxGap
@@ -241,8 +247,8 @@ func (w *Windows) gapPages() int {
 	return min(maxGap, int(max(fit, w.gapCost()/wasteShare)))
 }
 
-// fits reports whether there is room for so many objects beside all that is
-// known to come.
+// fits reports whether the buffer has room for that many objects in addition to
+// all that are expected from gaps and probes.
 func (w *Windows) fits(objects float64) bool {
 	if w.c.Order == AnyOrder {
 		return true
@@ -264,7 +270,8 @@ func (w *Windows) fits(objects float64) bool {
 	return expected+objects <= float64(w.c.Buffer)
 }
 
-// leastHelp is less for a gap that has proved fuller than it seemed.
+// leastHelp returns least, or less for a gap that seems to have more than twice
+// the expected objects.
 func (w *Windows) leastHelp(i int, least float64) float64 {
 	b := w.blocks[i]
 	if float64(b.read)+w.remaining(i) > 2*b.expected {
@@ -273,8 +280,8 @@ func (w *Windows) leastHelp(i int, least float64) float64 {
 	return least
 }
 
-// planHelp puts a block into a gap of which both ends are being read, if there
-// is much left.
+// planHelp returns a probe that starts a block in the middle of a gap, if at
+// least that many objects are left in it.
 func (w *Windows) planHelp(i int, least float64) *Request {
 	below, above := w.blocks[i].top, w.blocks[i+1].bottom
 	low, high := below.second, above.second
@@ -284,24 +291,25 @@ func (w *Windows) planHelp(i int, least float64) *Request {
 	return w.before(low, w.middle(i))
 }
 
-// allowed reports whether a gap more may be made: whether the requests that had
-// less than a page, with what is still open, are within the allowance.
+// allowed reports whether one more gap may be made: whether the wasted
+// requests, with those that open gaps and probes may still waste, are within
+// the allowance.
 func (w *Windows) allowed(risk float64) bool {
 	open := max(len(w.blocks)-2, 0)
-	pages := float64(w.taken) / PageSize
-	risk += float64(w.answered) - pages + float64(open)/2 + float64(len(w.probes))
+	pages := float64(w.read) / PageSize
+	risk += float64(w.responses) - pages + float64(open)/2 + float64(len(w.probes))
 	return risk <= wasteShare*pages+2*float64(w.c.Lanes)+2*math.Log2(float64(max(w.search.newest-w.c.Low, 2)))-wasteMargin
 }
 
-// gapCost is how many requests a gap costs: half of one, or more where pages end
-// where a batch ends, so that it takes one more to see that there is nothing left.
+// gapCost estimates how many requests a gap wastes: half of one, or more if an
+// extra request is often needed to see that nothing is left.
 func (w *Windows) gapCost() float64 {
 	const few = 8
-	wasted := float64(w.answered-w.searched) - float64(w.taken)/PageSize
+	wasted := float64(w.responses-w.searched) - float64(w.read)/PageSize
 	return (few/2 + wasted) / (few + float64(w.closed))
 }
 
-// underWay is how many requests are under way for a gap.
+// underWay returns how many requests are under way in a gap.
 func (w *Windows) underWay(i int) int {
 	n := w.probing(i)
 	if w.blocks[i].top.busy {
@@ -313,7 +321,7 @@ func (w *Windows) underWay(i int) int {
 	return n
 }
 
-// probing is how many probes are.
+// probing returns how many probes are under way in a gap.
 func (w *Windows) probing(i int) (n int) {
 	for _, p := range w.probes {
 		if w.gapBefore(p.Query.LT) == i {
@@ -323,35 +331,35 @@ func (w *Windows) probing(i int) (n int) {
 	return n
 }
 
-// search looks for the oldest object.
+// search is the state of the search for the oldest object.
 type search struct {
-	high   int64 // it was created before
-	newest int64 // the newest object; 0 until it is known
-	over   bool
-	exact  bool // pages that seem to be near the beginning were not
-	oldest int64
-	seen   []mark // pages on the way
+	high   int64 // the oldest object was created before this second
+	newest int64 // created second of the newest object; 0 until it is known
+	ended  bool
+	exact  bool   // an estimate was wrong: look for the exact beginning
+	oldest int64  // oldest created second on the last page
+	seen   []mark // pages that the search has read
 }
 
-// searching reports whether the first gap has to be read from its oldest object
-// on, which is not known.
+// searching reports whether the oldest object of the first gap still has to be
+// searched for.
 func (w *Windows) searching() bool {
 	first, second := w.blocks[0], w.blocks[1].bottom
-	if w.c.Order != OldestFirst || w.climbs(first.top) {
+	if w.c.Order != OldestFirst || w.canGrowUp(first.top) {
 		return false
 	}
 	tooMuch := first.read > nearPages*PageSize || w.room() < 2*PageSize
-	if w.search.over && tooMuch && second.second > first.top.second {
-		w.search.over, w.search.exact = false, true
+	if w.search.ended && tooMuch && second.second > first.top.second {
+		w.search.ended, w.search.exact = false, true
 	}
-	return !w.search.over
+	return !w.search.ended
 }
 
-// planSearch looks for what comes first in the first gap.
+// planSearch returns the next request of the search in the first gap.
 func (w *Windows) planSearch() *Request {
 	low := w.blocks[0].top.second
 	if w.search.high <= low {
-		w.search.high = NoBound // what was found there is deleted
+		w.search.high = NoBound // the object found there was deleted
 	}
 	high := min(w.search.high, w.blocks[1].bottom.second+1)
 	var points []int64
@@ -369,7 +377,7 @@ func (w *Windows) planSearch() *Request {
 	case high-low <= 1 && len(points) == 0:
 		second = high
 	case w.c.Low > 0 && low == w.c.Low && len(points) == 0 && len(w.search.seen) == 1:
-		// Often the range begins where another reading ended.
+		// The range often begins where an earlier reading ended.
 		second = min(low+w.search.seen[0].high-w.search.seen[0].low+1, high-1)
 	default:
 		points = append(points, low, high)
@@ -393,9 +401,9 @@ func (w *Windows) planSearch() *Request {
 	return r
 }
 
-// between is a second that halves a span, and how much is to be learned by it:
-// first of the order of magnitude of the time back from the newest object, since
-// a list can be of the last hour as well as of the last ten years.
+// between returns a second that halves a span, and a measure of what a request
+// there would tell. It first halves the order of magnitude of the age, because
+// a list can span an hour or ten years.
 func (s *search) between(low, high int64) (second int64, width float64) {
 	near, far := float64(max(s.newest-high, 1)), float64(max(s.newest-low, 1))
 	if far > 4*near {
@@ -404,10 +412,11 @@ func (s *search) between(low, high int64) (second int64, width float64) {
 	return low + (high-low)/2, float64(high-low) / near
 }
 
-// found takes a page of the search, and reports whether it is to be kept: a page
-// far from the beginning would have to wait long.
+// found processes a page of the search, and reports whether its objects are
+// kept. A page far from the beginning is not, as it would fill the buffer for
+// too long.
 func (s *search) found(w *Windows, p page, met bool) bool {
-	if met || s.over {
+	if met || s.ended {
 		if met && len(p.heads) > 0 {
 			s.oldest = p.heads[len(p.heads)-1].Created
 		}
@@ -421,6 +430,6 @@ func (s *search) found(w *Windows, p page, met bool) bool {
 	s.high = min(s.high, oldest+1)
 	low := w.blocks[0].top.second
 	near := !s.exact && w.room() >= 3*PageSize && float64(oldest-low) <= nearPages*float64(newest-oldest)
-	s.over = near || p.query.LT != 0 && p.query.LT-low <= 1
-	return s.over
+	s.ended = near || p.query.LT != 0 && p.query.LT-low <= 1
+	return s.ended
 }

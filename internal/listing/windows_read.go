@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// page is an answer.
+// page is a response together with its query.
 type page struct {
 	heads []Head
 	more  bool
@@ -42,7 +42,7 @@ func check(q Query, heads []Head, more bool) error {
 	return nil
 }
 
-// ErrUndated is about an object that does not tell when it was created.
+// ErrUndated is returned for a page with an object that has no created second.
 var ErrUndated = fmt.Errorf("%w: there are objects without a created second", ErrPage)
 
 // has reports whether an object is on the block's side of the edge.
@@ -56,9 +56,9 @@ func (w *Windows) has(e *edge, h Head) bool {
 
 func (w *Windows) hash(h Head) uint64 { return maphash.String(w.seed, h.ID) }
 
-// between are the objects of a page that are new: behind the last one that the
-// block above has, and before the first one that the block below has. What stands
-// between those that a block has appeared when it was read already.
+// between returns the range of objects on a page that are new: after the last
+// that the block above has, and before the first that the block below has. An
+// object between those that a block has appeared after the block was read.
 func (w *Windows) between(heads []Head, above, below *edge) (from, to int) {
 	for from = len(heads); from > 0 && !w.has(above, heads[from-1]); from-- {
 	}
@@ -67,7 +67,7 @@ func (w *Windows) between(heads []Head, above, below *edge) (from, to int) {
 	return from, to
 }
 
-// readDown grows a block by the page below it.
+// readDown adds the page below a block to it.
 func (w *Windows) readDown(e *edge, p page) (*Run, error) {
 	above := w.index(e.block)
 	below := w.blocks[above-1]
@@ -76,12 +76,12 @@ func (w *Windows) readDown(e *edge, p page) (*Run, error) {
 	switch {
 	case from < to || met:
 	case w.c.Reused && p.heads[0].Created > e.second:
-		e.lose() // it has moved up
+		e.lose() // the cursor has moved up
 		return nil, nil
 	default:
 		return nil, w.stall(e, p.heads)
 	}
-	run := w.take(p.heads, from, to)
+	run := w.newRun(p.heads, from, to)
 	if run != nil {
 		e.block.runs = slices.Insert(e.block.runs, 0, run)
 		e.block.marks = slices.Insert(e.block.marks, 0, marksOf(p.heads[from:to])...)
@@ -91,11 +91,11 @@ func (w *Windows) readDown(e *edge, p page) (*Run, error) {
 	if met {
 		w.join(above - 1)
 	}
-	return w.keep(run), nil
+	return w.queue(run), nil
 }
 
-// readUp grows a block by the page above it. That has_more speaks of the newer
-// side is not documented: it counts where the page is not full.
+// readUp adds the page above a block to it. Whether has_more refers to newer
+// objects is not documented, so has_more counts only if the page is not full.
 func (w *Windows) readUp(e *edge, p page) (*Run, error) {
 	below := w.index(e.block)
 	above := w.blocks[below+1]
@@ -108,7 +108,7 @@ func (w *Windows) readUp(e *edge, p page) (*Run, error) {
 	if from == to && !met {
 		return nil, w.stall(e, p.heads)
 	}
-	run := w.take(p.heads, from, to)
+	run := w.newRun(p.heads, from, to)
 	if run != nil {
 		e.block.runs = append(e.block.runs, run)
 		e.block.marks = append(e.block.marks, marksOf(p.heads[from:to])...)
@@ -118,12 +118,12 @@ func (w *Windows) readUp(e *edge, p page) (*Run, error) {
 	if met {
 		w.join(below)
 	}
-	return w.keep(run), nil
+	return w.queue(run), nil
 }
 
-// stall goes on behind a page of known objects: that of a cursor before the
-// outermost one, or of a second with more than a page that is requested again by
-// filters.
+// stall moves the cursors of an edge past a page of known objects. Such a page
+// follows a cursor before the outermost one, or repeats, by filters, a second
+// with more than a page.
 func (w *Windows) stall(e *edge, heads []Head) error {
 	w.idle = 0
 	e.cursors, e.lost = cursors(heads, e.up), 0
@@ -137,7 +137,7 @@ func (w *Windows) stall(e *edge, heads []Head) error {
 	return nil
 }
 
-// move moves an edge over the objects that are read behind it.
+// move moves an edge past the objects that were read beyond it.
 func (w *Windows) move(e *edge, heads []Head) {
 	outer := heads[len(heads)-1].Created
 	if e.up {
@@ -155,8 +155,8 @@ func (w *Windows) move(e *edge, heads []Head) {
 	e.block.share()
 }
 
-// share makes what the block has of a second known at both ends, where they are in
-// the same one.
+// share gives both edges of the block the same ids if they are in the same
+// second.
 func (b *block) share() {
 	if b.bottom != nil && b.top != nil {
 		share(b.bottom, b.top)
@@ -174,7 +174,7 @@ func share(a, b *edge) {
 	b.ids = a.ids
 }
 
-// cursors are the ids of objects, the one that is the outermost last.
+// cursors returns the ids of objects, the outermost last.
 func cursors(heads []Head, up bool) []string {
 	ids := make([]string, len(heads))
 	for i, h := range heads {
@@ -186,15 +186,15 @@ func cursors(heads []Head, up bool) []string {
 	return ids
 }
 
-// readProbe puts a page into the gap that it was requested for, by filters alone:
-// everything before its LT is known from the page's first object down to its last,
-// and down to its GTE if there is no more.
+// readProbe adds a page that was requested by filters alone, as a new block.
+// The block covers everything from the query's LT down to the last object on
+// the page, or down to the query's GTE if there is no more.
 func (w *Windows) readProbe(r *Request, p page) *Run {
 	i := w.gapBefore(p.query.LT)
 	below, above := w.blocks[i], w.blocks[i+1]
 	sealed := cmp.Or(p.query.LT, NoBound)
 	if below.top.second >= sealed {
-		return nil // read meanwhile
+		return nil // the span was read in the meantime
 	}
 	from, to := w.between(p.heads, above.bottom, below.top)
 	metBelow := to < len(p.heads) || !p.more && p.query.GTE <= below.top.second
@@ -208,7 +208,7 @@ func (w *Windows) readProbe(r *Request, p page) *Run {
 		}
 		return nil
 	}
-	run := w.take(p.heads, from, to)
+	run := w.newRun(p.heads, from, to)
 	made := &block{runs: []*Run{run}, marks: marksOf(p.heads[from:to])}
 	made.bottom, made.top = &edge{block: made}, &edge{block: made, up: true}
 	w.move(made.bottom, p.heads[from:to])
@@ -226,10 +226,10 @@ func (w *Windows) readProbe(r *Request, p page) *Run {
 	if metBelow {
 		w.join(i)
 	}
-	return w.keep(run)
+	return w.queue(run)
 }
 
-// seal takes notice that there is nothing in a gap before a second.
+// seal records that a gap has no objects before a second.
 func (w *Windows) seal(i int, second int64) {
 	w.idle = 0
 	below, above := w.blocks[i], w.blocks[i+1]
@@ -249,7 +249,7 @@ func (w *Windows) join(i int) {
 	w.closed++
 	below, above := w.blocks[i], w.blocks[i+1]
 	below.top.block, above.bottom.block = nil, nil
-	// What either block has of a second is not to be forgotten with an edge in it.
+	// The ids of a second must survive the edges that are removed.
 	if below.bottom != nil {
 		share(below.bottom, above.bottom)
 	}
@@ -268,7 +268,7 @@ func (w *Windows) join(i int) {
 
 func (w *Windows) index(b *block) int { return slices.Index(w.blocks, b) }
 
-// gapBefore is the gap that ends at a second, or that the second is in.
+// gapBefore returns the index of the gap that ends at a second or contains it.
 func (w *Windows) gapBefore(second int64) int {
 	if second == 0 {
 		return len(w.blocks) - 2

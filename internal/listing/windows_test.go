@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// windowsOf reads a list of objects with the created seconds.
+// windowsOf returns a driver for a list of objects with the created seconds.
 func windowsOf(t *testing.T, c Config, seconds ...int64) (*driver, *server) {
 	s := newServer(rand.New(rand.NewPCG(uint64(len(seconds)), 13)), seconds)
 	d := newDriver(t, s, c)
@@ -17,8 +17,8 @@ func windowsOf(t *testing.T, c Config, seconds ...int64) (*driver, *server) {
 	return d, s
 }
 
-// drain makes and answers requests, one after the other, until the Windows are
-// done.
+// drain makes requests and reads their responses, one after another, until the
+// Windows are done.
 func (r *driver) drain(s *server) {
 	for !r.windows.Done() {
 		more := r.next() != nil || len(r.flights) > 0
@@ -45,7 +45,7 @@ func (r *driver) fill() {
 	}
 }
 
-// receive answers the oldest request.
+// receive reads the response to the oldest request.
 func (r *driver) receive() {
 	require.NotEmpty(r.t, r.flights)
 	oldest := 0
@@ -54,10 +54,10 @@ func (r *driver) receive() {
 			oldest = i
 		}
 	}
-	require.NoError(r.t, r.answer(oldest))
+	require.NoError(r.t, r.response(oldest))
 }
 
-// empty makes all that was read ready, and pops what can be.
+// empty marks everything read as ready, and pops what can be popped.
 func (r *driver) empty() {
 	for len(r.unready) > 0 {
 		r.ready(0)
@@ -125,7 +125,7 @@ func TestWindowsOfARangeWithoutObjectsTakeOneRequest(t *testing.T) {
 	require.Equal(t, 1, d.requests)
 }
 
-// A range that ends where it begins has no objects. It needs no request.
+// A range that ends where it begins is empty and needs no request.
 func TestWindowsOfAnEmptyRangeAreDone(t *testing.T) {
 	for _, c := range []Config{{Low: 1000, High: 1000}, {Low: 1001, High: 1000}} {
 		for _, o := range orders {
@@ -145,7 +145,7 @@ func TestWindowsHandOnOnlyWhatIsReady(t *testing.T) {
 		for d.held < 250 {
 			d.fill()
 			d.receive()
-			require.False(t, d.pop(), "a run was handed on that is not ready")
+			require.False(t, d.pop(), "a run that is not ready was delivered")
 			require.False(t, d.windows.Done())
 		}
 		for len(d.unready) > 0 {
@@ -171,7 +171,7 @@ func TestWindowsAskAgainWhatWasDropped(t *testing.T) {
 	}
 }
 
-// As many requests are under way as may be, as soon as there is work for them.
+// As many requests as allowed are under way as soon as there is work for them.
 func TestWindowsUseTheirLanes(t *testing.T) {
 	seconds := within(rand.New(rand.NewPCG(1, 17)), 20_000, 1000, 1_000_000)
 	for _, o := range orders {
@@ -190,7 +190,8 @@ func TestWindowsUseTheirLanes(t *testing.T) {
 	}
 }
 
-// The cursor is deleted while it is used, in a second that no filter can divide.
+// The object of the cursor is deleted while the cursor is used, in a second
+// that no filter can divide.
 func TestWindowsGoOnWhereACursorIsGone(t *testing.T) {
 	for _, o := range orders {
 		d, s := windowsOf(t, Config{Order: o.order, Lanes: 2, Buffer: 2000}, slices.Repeat([]int64{1000}, 1500)...)
@@ -212,7 +213,8 @@ func TestWindowsGoOnWhereACursorIsGone(t *testing.T) {
 	}
 }
 
-// Everything that was read of a second is deleted: no cursor is left in it.
+// All objects that were read of a second are deleted, so no cursor is left in
+// it.
 func TestWindowsGoOnWhereAllCursorsAreGone(t *testing.T) {
 	for _, o := range orders {
 		d, s := windowsOf(t, Config{Order: o.order, Lanes: 1, Buffer: 2000}, slices.Repeat([]int64{1000}, 1500)...)
@@ -230,8 +232,8 @@ func TestWindowsGoOnWhereAllCursorsAreGone(t *testing.T) {
 	}
 }
 
-// A second of hundreds of pages is read again from its top, where the cursors
-// in it are gone: all that is known of it may come before anything new.
+// If the cursors in a second of hundreds of pages are gone, the second is read
+// again from its top. All its known objects may come before anything new.
 func TestWindowsReadALongSecondAgain(t *testing.T) {
 	for _, o := range orders {
 		d, s := windowsOf(t, Config{Order: o.order, Lanes: 1, Buffer: 2000}, slices.Repeat([]int64{1000}, 20_000)...)
@@ -258,7 +260,7 @@ func TestWindowsEndWhereEverythingWasDeleted(t *testing.T) {
 	for _, o := range orders {
 		for after := 1; after < 10; after++ {
 			d, s := windowsOf(t, Config{Order: o.order, Lanes: 3, Buffer: 2000}, seconds...)
-			for d.answers < after {
+			for d.responses < after {
 				d.fill()
 				d.receive()
 			}
@@ -284,7 +286,8 @@ func TestWindowsWithFewerLanesMakeFewerRequests(t *testing.T) {
 	d.drain(s)
 }
 
-// A page that no list has is refused: nothing sensible can be read on from it.
+// A page that a well-formed list cannot have is refused, because the list
+// cannot be read on from it.
 func TestWindowsRefusePagesThatNoListHas(t *testing.T) {
 	page := func(n int, change func(heads []Head) []Head) []Head {
 		heads := make([]Head, n)
@@ -298,7 +301,7 @@ func TestWindowsRefusePagesThatNoListHas(t *testing.T) {
 		name   string
 		heads  []Head
 		more   bool
-		filter bool // only a filter makes it wrong
+		filter bool // the page is wrong only for a filter
 	}{
 		{"has_more without objects", nil, true, false},
 		{"more than a page", page(101, same), true, false},

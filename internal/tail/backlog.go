@@ -2,20 +2,20 @@ package tail
 
 import "github.com/stripekit/stripekit/internal/listing"
 
-// backlog cuts what is too much for one reading into windows, the oldest first.
-// How wide they should be is known from what was just read: a window aims at a
-// few pages. Its zero value is no backlog.
+// backlog splits a span that is too large for one reading into windows, the
+// oldest first. A window should have a few pages, so its width is estimated
+// from what was just read. The zero value is no backlog.
 type backlog struct {
-	width int64 // of the next window; 0 is without an end
-	empty bool  // the last window was
+	width int64 // of the next window, in seconds; 0: the next reading has no end
+	empty bool  // the last window had no objects
 
-	top, rest int64 // the oldest second of the newest pages, and how many seconds before it fit with them
-	bound     int64 // the oldest second read of a window that was too full: what stands before it is too much
-	full      int64 // a second that is more than a reading may have
+	top, rest int64 // the oldest second of the newest pages, and how many seconds below it fit into one reading with them
+	bound     int64 // the oldest second read of a window that was too full: the span below it is too large
+	full      int64 // a second with more objects than a reading may have
 }
 
-// next is the end of the window that begins at a second; 0 for none: what is
-// left fits into one reading.
+// next returns the end of the window that begins at a second. It returns 0 if
+// everything from that second on fits into one reading.
 func (b *backlog) next(from int64) (hi int64) {
 	switch {
 	case b.width == 0:
@@ -31,21 +31,21 @@ func (b *backlog) next(from int64) (hi int64) {
 	return from + b.width
 }
 
-// tooFull is the width of a window in place of a reading that would have too
-// many pages, and has come down to a second.
+// tooFull returns the width of the window that replaces a reading which would
+// have too many pages. The reading has reached the second oldest.
 func (b *backlog) tooFull(r *reading, oldest int64) int64 {
 	span := r.newest - oldest + 1
 	width := span * windowPages / int64(r.pages)
 	if b.empty || r.kind != head {
-		// What was seen is no measure of what is before it: of a sweep, nearly
-		// all is known, and can be one burst behind days without anything.
+		// What was read does not predict what is older. Nearly all objects of a
+		// sweep are known already, and may be one burst after days of silence.
 		width = max(width, (oldest-r.lo)/2)
 	}
 	return b.set(r, oldest, span, min(width, (oldest-r.lo)/2))
 }
 
-// overfull is the same for a reading of which nothing is known but that it is
-// more than a page.
+// overfull returns the width of the window that replaces a reading of which
+// only is known that it has more than a page.
 func (b *backlog) overfull(r *reading, end int64) int64 {
 	return b.set(r, end, 0, (end-r.lo)/2)
 }
@@ -61,8 +61,8 @@ func (b *backlog) set(r *reading, oldest, span, width int64) int64 {
 	return width
 }
 
-// fullSecond is the same for a reading that has come to a second which is too
-// much alone.
+// fullSecond returns the width of the window that replaces a reading which has
+// reached a second with too many objects for one reading.
 func (b *backlog) fullSecond(r *reading) int64 {
 	width := max(1, r.second-r.lo)
 	if r.kind == head {
@@ -71,7 +71,7 @@ func (b *backlog) fullSecond(r *reading) int64 {
 	return width
 }
 
-// done sets the width of the window behind one that was read.
+// done sets the width of the next window after a window was read.
 func (b *backlog) done(r *reading) {
 	width, aim := r.hi-r.lo, int64(windowPages*listing.PageSize)
 	if !r.ordered {

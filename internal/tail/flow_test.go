@@ -11,14 +11,14 @@ import (
 )
 
 // flow is a Poller without trouble: all Dates are right, no request fails, and
-// everything is acknowledged at once, unless it is held.
+// everything is acknowledged at once unless it is held.
 type flow struct {
 	t       *testing.T
 	service *service
 	config  Config
 	tail    *Tail
 	mono    time.Time
-	request time.Duration // that a request takes
+	request time.Duration // duration of a request
 	date    func(second int64) int64
 
 	hold    map[string]bool // ids not to acknowledge
@@ -29,7 +29,7 @@ type flow struct {
 	maxSeen int
 }
 
-// newFlow has an empty list that begins now.
+// newFlow returns a flow on an empty list, which begins now.
 func newFlow(t *testing.T, overlap time.Duration, undated bool) *flow {
 	f := &flow{
 		t: t, mono: time.Unix(1000, 0), request: 100 * time.Millisecond,
@@ -46,7 +46,7 @@ func newFlow(t *testing.T, overlap time.Duration, undated bool) *flow {
 	return f
 }
 
-// fromNow makes the flow one that begins at its start.
+// fromNow makes the flow begin at its start.
 func (f *flow) fromNow() {
 	f.config.From, f.config.Start = 0, f.mono
 	f.tail = New(f.config)
@@ -57,7 +57,7 @@ func (f *flow) pass(d time.Duration) {
 	f.service.advance(d.Milliseconds())
 }
 
-// add creates n objects so many seconds ago, which are there at once.
+// add creates n objects the given seconds ago. They are visible at once.
 func (f *flow) add(n int, ago int64) (ids []string) {
 	for range n {
 		ids = append(ids, f.service.add(f.service.second()-ago, f.service.now).id)
@@ -65,7 +65,7 @@ func (f *flow) add(n int, ago int64) (ids []string) {
 	return ids
 }
 
-// poll makes a poll and returns how many requests it took.
+// poll makes a poll and returns how many requests it made.
 func (f *flow) poll() (requests int) {
 	f.tail.Begin()
 	for f.step(true) {
@@ -74,7 +74,7 @@ func (f *flow) poll() (requests int) {
 	return requests
 }
 
-// step makes a request; false if the poll is done.
+// step makes a request. It returns false if the poll is done.
 func (f *flow) step(sweep bool) bool {
 	q, ok := f.tail.Next(f.mono, sweep)
 	if !ok && f.tail.Draining() {
@@ -97,8 +97,9 @@ func (f *flow) step(sweep bool) bool {
 	return true
 }
 
-// hand takes an object that was found, and acknowledges it unless it is held.
-func (f *flow) hand(id string, found Found) {
+// deliver receives an object that was found, and acknowledges it unless it is
+// held.
+func (f *flow) deliver(id string, found Found) {
 	f.found = append(f.found, id)
 	if found.Late {
 		f.late = append(f.late, id)
@@ -110,7 +111,7 @@ func (f *flow) hand(id string, found Found) {
 	f.tail.Ack(found.Key)
 }
 
-// drain makes one request of a drain, and takes what it has found.
+// drain makes one request of a drain, and receives what it has found.
 func (f *flow) drain() {
 	f.tail.OpenDrain(1, 2000)
 	r, ok := f.tail.DrainNext()
@@ -137,12 +138,12 @@ func (f *flow) drain() {
 			return
 		}
 		for _, next := range found {
-			f.hand(d.Value.([]string)[next.Ref], next)
+			f.deliver(d.Value.([]string)[next.Ref], next)
 		}
 	}
 }
 
-// list makes the request of a query.
+// list makes the request for a query.
 func (f *flow) list(q listing.Query) (Page, bool) {
 	sent := f.mono
 	f.pass(f.request / 2)
@@ -165,14 +166,14 @@ func (f *flow) take(p Page, res Result) {
 	for _, found := range res.Found {
 		id, ok := f.refs[found.Ref]
 		require.True(f.t, ok)
-		f.hand(id, found)
+		f.deliver(id, found)
 	}
 	if f.service.requests%10 == 0 {
 		f.maxSeen = max(f.maxSeen, len(f.tail.Snapshot().Seen))
 	}
 }
 
-// run polls for a time, and returns the requests and polls of it.
+// run polls for a time, and returns the numbers of requests and polls.
 func (f *flow) run(d, interval time.Duration) (requests, polls int) {
 	for end := f.mono.Add(d); f.mono.Before(end); polls++ {
 		next := f.mono.Add(interval)
@@ -182,8 +183,8 @@ func (f *flow) run(d, interval time.Duration) (requests, polls int) {
 	return requests, polls
 }
 
-// crash goes on in a new life from the checkpoint of this moment, and forgets
-// what was found.
+// crash continues with a new Tail from the present checkpoint, and forgets what
+// was found.
 func (f *flow) crash() {
 	f.tail = Resume(f.config, f.tail.Snapshot())
 	f.found, f.late, f.held = nil, nil, nil

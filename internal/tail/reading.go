@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// maxPages is how many pages a reading has at the most, within one second
-	// excepted. It bounds what is held back until the oldest is known.
+	// maxPages is the maximum number of pages of a reading, except within one
+	// second. It bounds what is held back until the oldest object is known.
 	maxPages = 24
-	// maxAgain is how many objects of a page the next one may list again.
+	// maxAgain is how many objects of a page the next page may list again.
 	maxAgain = listing.PageSize / 4
 	// windowPages is how many pages a window should have.
 	windowPages = 3
-	// maxLost is how many lost cursors a reading tolerates, and one more for
-	// every four pages.
+	// maxLost is how many lost cursors a reading tolerates, plus one for every
+	// four pages.
 	maxLost = 5
-	// noBound is a second behind all others, where nothing is known.
+	// noBound is a second later than all others. It stands for an unknown one.
 	noBound = 1 << 40
 )
 
@@ -29,36 +29,37 @@ type kind uint8
 
 const (
 	probe kind = iota // learn the service's clock
-	hole              // what an earlier life left unacknowledged
-	head              // what is new, or the next window of a backlog
-	sweep             // what may have appeared late
+	hole              // read what an earlier process left unacknowledged
+	head              // read what is new, or the next window of a backlog
+	sweep             // read what may have appeared late
 )
 
-// reading covers the seconds from lo up to hi, from the newest page down. Its
-// objects are found once it is complete, so that the oldest come first. Within
-// one second there is no order to keep: they are found page by page.
+// reading covers the seconds from lo to hi, from the newest page down. Its
+// objects are returned once it is complete, so that the oldest come first. A
+// reading of a single second has no order to keep: its objects are returned
+// page by page.
 type reading struct {
 	kind   kind
 	lo, hi int64 // hi is exclusive; 0 is no end
-	top    int64 // exclusive: what stands above was read; 0 while nothing was
-	newest int64 // the created second of an object near the top, where a few can be of the future
-	pages  int
-	lost   int
+	top    int64 // everything from this second up was read; 0 if nothing was
+	newest int64 // created second of an object near the top; not of the first, since a few may lie in the future
+	pages  int   // pages read
+	lost   int   // cursors lost
 
-	// A second that is much of a page, or more, is read by a cursor.
+	// A second that fills much of a page, or more, is read by a cursor.
 	cursor      string
 	second      int64
-	anchoring   bool            // the anchors are to be read first
-	anchors     map[uint64]bool // objects below the second, where objects do not tell theirs
-	walked      listing.Cursors // of the pages of the second
-	unconfirmed *walk           // a page of which the anchors are to be read again
+	anchoring   bool            // the anchors have to be read first
+	anchors     map[uint64]bool // objects below the second, for objects without a created second
+	walked      listing.Cursors // cursors used within the second
+	unconfirmed *walk           // state after a page for which the anchors are read again
 
 	at      time.Time       // when the first page was requested, by the monotonic clock
-	timed   bool            // reached is known, of every page
-	reached int64           // what the service's clock had reached at the earliest page
-	ordered bool            // every page told its seconds, newest first
+	timed   bool            // reached is known for every page
+	reached int64           // the lowest second that the service's clock had reached when a page was requested
+	ordered bool            // every page had created seconds, newest first
 	listed  int             // objects on its pages
-	refs    int             // the Refs given
+	refs    int             // number of Refs assigned
 	own     map[uint64]bool // the objects found
 	found   []Found         // newest first
 }
@@ -80,21 +81,21 @@ func (r *reading) query() listing.Query {
 	}
 }
 
-// end is the exclusive end of what is left to read; 0 is none.
+// end returns the exclusive end of what is left to read; 0 is no end.
 func (r *reading) end() int64 { return cmp.Or(r.top, r.hi) }
 
-// single reports whether the reading is of one second.
+// single reports whether the reading covers a single second.
 func (r *reading) single() bool { return r.hi == r.lo+1 }
 
-// take goes on with the reading by a page.
-func (t *Tail) take(p Page) (Result, error) {
+// apply continues the reading with a page.
+func (t *Tail) apply(p Page) (Result, error) {
 	r := t.reading
 	t.date(r, p)
 	switch {
 	case r.anchoring:
-		return t.takeAnchors(p)
+		return t.applyAnchors(p)
 	case r.cursor != "":
-		return t.takeOfSecond(p)
+		return t.applySecond(p)
 	}
 	ordered := inOrder(p.Heads, r.lo, r.end())
 	r.ordered = r.ordered && ordered
@@ -120,8 +121,9 @@ func (t *Tail) take(p Page) (Result, error) {
 	return t.within(fresh), nil
 }
 
-// takeOfSecond goes on within a second, by a page behind the cursor.
-func (t *Tail) takeOfSecond(p Page) (Result, error) {
+// applySecond continues the reading within a second, with a page after the
+// cursor.
+func (t *Tail) applySecond(p Page) (Result, error) {
 	r := t.reading
 	if r.anchors == nil && !inOrder(p.Heads, 0, r.second+1) {
 		return t.fail(fmt.Errorf("%w: a page is not in order", listing.ErrPage))
@@ -136,7 +138,7 @@ func (t *Tail) takeOfSecond(p Page) (Result, error) {
 	}
 	fresh := t.collect(p.Heads[:end], 0, r.second, r.second+1)
 	if r.anchors == nil && ended && r.second > r.lo {
-		return t.takeBelow(p, end, fresh)
+		return t.applyBelow(p, end, fresh)
 	}
 	w := walk{ended: ended, more: p.HasMore}
 	if end > 0 {
@@ -151,9 +153,10 @@ func (t *Tail) takeOfSecond(p Page) (Result, error) {
 	return result, err
 }
 
-// takeBelow takes what a page behind the cursor lists below the second: the page
-// is in order, so it is all that is listed from there to the page's end.
-func (t *Tail) takeBelow(p Page, first int, fresh []Fresh) (Result, error) {
+// applyBelow processes the objects below the second on a page after the cursor.
+// The page is in order, so they are all that the list has down to the page's
+// end.
+func (t *Tail) applyBelow(p Page, first int, fresh []Fresh) (Result, error) {
 	r := t.reading
 	r.cursor, r.top = "", r.second
 	objects := p.Heads[first:]
@@ -162,7 +165,7 @@ func (t *Tail) takeBelow(p Page, first int, fresh []Fresh) (Result, error) {
 		objects = objects[:bottom]
 	}
 	if !inOrder(objects, r.lo, r.second) {
-		return Result{Fresh: fresh}, nil // the filters read it again
+		return Result{Fresh: fresh}, nil // the next request, by filters, reads them again
 	}
 	fresh = append(fresh, t.collect(objects, first, r.lo, r.second)...)
 	if bottom >= 0 || !p.HasMore {
@@ -174,9 +177,9 @@ func (t *Tail) takeBelow(p Page, first int, fresh []Fresh) (Result, error) {
 	return t.goOn(objects, fresh), nil
 }
 
-// goOn chooses how to read what is older than the last objects of a page in
-// order: by the filters, which list the oldest second of the page again, or, where
-// that would be much, by a cursor.
+// goOn chooses how to read on after a page in order: by filters, which list the
+// oldest second of the page again, or by a cursor if that would repeat too
+// much.
 func (t *Tail) goOn(objects []listing.Head, fresh []Fresh) Result {
 	r := t.reading
 	last := objects[len(objects)-1]
@@ -196,14 +199,14 @@ func (t *Tail) finish(fresh []Fresh) Result {
 	return result
 }
 
-// walk is where a reading stands after a page behind the cursor.
+// walk is the state of a reading after a page within a second.
 type walk struct {
-	ended bool // the page is the last of the second
-	more  bool
-	last  listing.Head // of the second on the page
+	ended bool         // the page is the last of the second
+	more  bool         // has_more
+	last  listing.Head // the last object of the second on the page
 }
 
-// walkOn goes on behind the last object of a page, or below the second.
+// walkOn continues after the last object of a page, or below the second.
 func (t *Tail) walkOn(w walk) (Result, error) {
 	r := t.reading
 	if !w.ended && w.more {
@@ -217,13 +220,13 @@ func (t *Tail) walkOn(w walk) (Result, error) {
 	}
 	r.cursor, r.top = "", r.second
 	if w.ended && r.second > r.lo {
-		return Result{}, nil // there is more below the second
+		return Result{}, nil // the span below the second is still to be read
 	}
 	return t.complete(), nil
 }
 
-// within finds what was read of a second so far, where that is all there is to
-// read.
+// within returns fresh as a Result. If the reading covers a single second, the
+// Result includes what was found so far.
 func (t *Tail) within(fresh []Fresh) Result {
 	result := Result{Fresh: fresh}
 	if t.reading.single() {
@@ -232,12 +235,13 @@ func (t *Tail) within(fresh []Fresh) Result {
 	return result
 }
 
-// takeAnchors reads where a second ends whose objects do not tell it: at the first
-// object that is listed below it. Such an object can appear just before a page
-// behind the cursor, and would look as if it were of the second. So the anchors
-// are read before the first of these pages, and again after each that has
-// something new.
-func (t *Tail) takeAnchors(p Page) (Result, error) {
+// applyAnchors processes the page of anchors: the objects listed below a second
+// whose objects have no created second. The second ends at the first anchor. An
+// object below the second can appear just before a page is requested by the
+// cursor, and would then be taken for an object of the second. So the anchors
+// are read before the first such page, and again after each page with new
+// objects.
+func (t *Tail) applyAnchors(p Page) (Result, error) {
 	r := t.reading
 	r.anchoring, r.anchors = false, map[uint64]bool{}
 	for _, object := range p.Heads {
@@ -259,8 +263,9 @@ func (t *Tail) takeAnchors(p Page) (Result, error) {
 	return t.walkOn(w)
 }
 
-// collect keeps what was not seen of the objects on a page from index first on,
-// which were listed for the seconds from lo up to hi.
+// collect adds the objects that were not seen before to the reading. first is
+// the index of objects[0] on its page. The objects were listed for the seconds
+// from lo to hi, exclusive.
 func (t *Tail) collect(objects []listing.Head, first int, lo, hi int64) (fresh []Fresh) {
 	r := t.reading
 	r.listed += len(objects)
@@ -289,10 +294,10 @@ func (t *Tail) collect(objects []listing.Head, first int, lo, hi int64) (fresh [
 	return fresh
 }
 
-// bounds are the From and Second of the key of an object that does not tell when
-// it was created. Only the filter proves anything of it: a response can be slow,
-// and the clock behind. What a reading without an end leaves open, a later one
-// closes.
+// bounds returns the From and Second of the key of an object without a created
+// second. Only the filter proves anything about it, because a response can be
+// slow and the clock can be behind. A reading without an end leaves Second
+// open; a later reading closes it.
 func bounds(lo, hi int64) (from, second int64) {
 	if second = noBound; hi != 0 {
 		second = hi - 1
@@ -302,8 +307,8 @@ func bounds(lo, hi int64) (from, second int64) {
 
 func inSpan(second, lo, hi int64) bool { return second >= lo && second > 0 && (hi == 0 || second < hi) }
 
-// inOrder reports whether the objects of a page tell their seconds, newest
-// first, in the span that was requested.
+// inOrder reports whether all objects have created seconds within the requested
+// span, newest first.
 func inOrder(objects []listing.Head, lo, hi int64) bool {
 	for _, object := range objects {
 		if !inSpan(object.Created, lo, hi) {
@@ -313,9 +318,9 @@ func inOrder(objects []listing.Head, lo, hi int64) bool {
 	return slices.IsSortedFunc(objects, func(a, b listing.Head) int { return cmp.Compare(b.Created, a.Created) })
 }
 
-// tooFull reports whether a reading that has come down to a second would have
-// more pages than it may. How many a sweep has is known better than from its
-// first page.
+// tooFull reports whether a reading that has reached the second oldest would
+// have too many pages. Only for a head is that estimated from its first page:
+// the size of a sweep is known better.
 func (r *reading) tooFull(oldest int64) bool {
 	if r.pages == 1 && r.kind == head {
 		return oldest-r.lo > maxPages*(r.newest-oldest+1)
@@ -323,8 +328,8 @@ func (r *reading) tooFull(oldest int64) bool {
 	return r.pages >= maxPages
 }
 
-// tooFull ends a reading that would have too many pages: for a drain, or for one of
-// a narrower span.
+// tooFull replaces a reading that would have too many pages by a drain, or by a
+// reading of a narrower span.
 func (t *Tail) tooFull(oldest int64) Result {
 	r := t.reading
 	if r.kind == head && r.hi == 0 && r.timed && t.planDrain(r.reached) {
@@ -334,8 +339,8 @@ func (t *Tail) tooFull(oldest int64) Result {
 	return t.cut(t.backlog.tooFull(r, oldest))
 }
 
-// halve cuts the reading to half of its span, since nothing is known of where in
-// it its objects were created.
+// halve halves the span of the reading, since nothing is known about when its
+// objects were created.
 func (t *Tail) halve() (Result, error) {
 	r := t.reading
 	end := r.end()
@@ -348,22 +353,21 @@ func (t *Tail) halve() (Result, error) {
 	return t.cut(t.backlog.overfull(r, end)), nil
 }
 
-// cut begins the reading anew with a narrower span.
+// cut restarts the reading with a narrower span.
 func (t *Tail) cut(width int64) Result {
 	r := t.reading
 	t.reading = newReading(r.kind, r.lo, r.lo+width)
 	return Result{Dropped: true}
 }
 
-// fail gives up the reading. The next begins anew, and nothing is lost.
+// fail gives up the reading. The next one starts over, so nothing is lost.
 func (t *Tail) fail(err error) (Result, error) {
 	t.reading = nil
 	return Result{Dropped: true}, err
 }
 
-// date notes what the service's clock had reached when a page was requested.
-// That is settled with the page: a clock that is corrected later changes nothing
-// of it.
+// date records what the service's clock had reached when a page was requested.
+// A later correction of the clock does not change it.
 func (t *Tail) date(r *reading, p Page) {
 	reached, ok := t.clock.safe(p.At, t.undated)
 	if ok && p.Date > 0 {

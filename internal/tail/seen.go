@@ -6,21 +6,22 @@ import (
 	"sort"
 )
 
-// maxBehind is how many acknowledged objects are remembered because one before
-// them is not acknowledged. Beyond that the latter becomes a hole.
+// maxBehind is how many acknowledged objects are remembered because an older
+// one is not acknowledged. Beyond that, the older one becomes a hole.
 const maxBehind = 2000
 
-// seen knows which objects were seen, and which of them are not acknowledged.
+// seen is the set of objects seen. It records which of them are unacknowledged.
 type seen struct {
 	keys    []Key            // ascending by Second, then Hash
-	undated map[uint64]int64 // Second of the keys that do not tell their second, by Hash
-	pending map[uint64]Key   // not acknowledged, by Hash
-	holes   map[uint64]Span  // of pending: below the floor, with nothing else kept
-	unread  []Span           // holes of an earlier life that are still to be read
+	undated map[uint64]int64 // Second by Hash, of the keys without a created second
+	pending map[uint64]Key   // the unacknowledged keys, by Hash
+	holes   map[uint64]Span  // the pending keys below the floor, by Hash
+	unread  []Span           // holes of the snapshot that are still to be read
 }
 
-// first is the first second that an object can have been created in. From is one
-// before it where the object does not tell, so that the two kinds of keys differ.
+// first returns the first second that the object can have been created in. For
+// an object without a created second, From is one less, so that it differs from
+// Second.
 func (k Key) first() int64 {
 	if k.From < k.Second {
 		return k.From + 1
@@ -32,8 +33,8 @@ func compareKeys(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Second, b.Second), cmp.Compare(a.Hash, b.Hash))
 }
 
-// has reports whether an object was seen: by the second that it tells, or, where
-// it tells none or one that cannot be, by its hash.
+// has reports whether an object was seen. An object whose created second is
+// missing or impossible is found by its hash alone.
 func (s *seen) has(created int64, hash uint64) bool {
 	if _, ok := s.undated[hash]; ok {
 		return true
@@ -46,12 +47,13 @@ func (s *seen) index(k Key) (i int, found bool) {
 	return slices.BinarySearchFunc(s.keys, k, compareKeys)
 }
 
-// from is the index of the first key of a second or later.
+// from returns the index of the first key in second or later.
 func (s *seen) from(second int64) int {
 	return sort.Search(len(s.keys), func(i int) bool { return s.keys[i].Second >= second })
 }
 
-// count is the number of objects seen in the seconds from lo up to hi.
+// count returns the number of objects seen in the seconds from lo to hi,
+// exclusive.
 func (s *seen) count(lo, hi int64) int { return max(s.from(hi)-s.from(lo), 0) }
 
 // add remembers new objects, all of them unacknowledged.
@@ -75,7 +77,8 @@ func (s *seen) add(keys []Key) {
 	s.insert(keys)
 }
 
-// insert merges ascending keys, from the end, where most of them belong.
+// insert merges ascending keys into s.keys. It works from the end, because most
+// keys belong there.
 func (s *seen) insert(keys []Key) {
 	old, n := len(s.keys), len(keys)
 	s.keys = append(s.keys, keys...)
@@ -91,8 +94,8 @@ func (s *seen) insert(keys []Key) {
 	}
 }
 
-// narrow takes notice that an object which does not tell its second was listed
-// in the span of k.
+// narrow records that an object without a created second was listed in the span
+// of the key in.
 func (s *seen) narrow(in Key) {
 	second, ok := s.undated[in.Hash]
 	i, found := s.index(Key{Second: second, Hash: in.Hash})
@@ -102,7 +105,7 @@ func (s *seen) narrow(in Key) {
 	k := s.keys[i]
 	k.From, k.Second = max(k.From, in.From), min(k.Second, in.Second)
 	if k.From >= k.Second {
-		return // listed in two spans that are apart: the first holds
+		return // listed in two disjoint spans: keep the first
 	}
 	if k.Second != second {
 		s.keys = slices.Delete(s.keys, i, i+1)
@@ -119,9 +122,9 @@ func (s *seen) narrow(in Key) {
 	}
 }
 
-// close takes notice that all that is listed at or above a second was read: a
-// known object that was not among it, and does not tell its second, was created
-// before, or is deleted.
+// close records that everything listed at or above the second lo was read. A
+// known object without a created second that was not listed there was created
+// before lo, or was deleted.
 func (s *seen) close(lo int64) {
 	open := s.keys[s.from(noBound):]
 	closed := false
@@ -140,25 +143,26 @@ func (s *seen) close(lo int64) {
 	}
 }
 
-// ack takes notice that an object need not be found again.
+// ack marks an object as acknowledged.
 func (s *seen) ack(hash uint64) {
 	delete(s.pending, hash)
 	delete(s.holes, hash)
 }
 
 // prune forgets what no reading from floor up can list, and returns the floor
-// of a checkpoint: the second from which all that is unacknowledged is found
-// again, the holes excepted. It was at low, and does not go back: what was below
-// it is forgotten.
+// of a checkpoint: reading from that second on finds every unacknowledged
+// object again, except those in holes. low is the previous floor of a
+// checkpoint. The floor does not go back below it, because what was below it is
+// forgotten.
 //
-// The oldest unacknowledged object holds that floor down, and with it all that
-// was acknowledged behind it in memory. Where that becomes much, the object is
-// made a hole: its own second is kept, and the floor rises past it. So is one
-// that was found in a hole of an earlier life.
+// The oldest unacknowledged object holds the floor down, so the acknowledged
+// objects after it stay in memory. If they become too many, the object becomes
+// a hole: its own second is kept, and the floor rises past it. An object that
+// was found in a hole of the snapshot becomes a hole too.
 func (s *seen) prune(floor, low int64) int64 {
 	for _, k := range s.pending {
 		if k.first() < low {
-			s.dig(k)
+			s.makeHole(k)
 		}
 	}
 	for {
@@ -166,14 +170,14 @@ func (s *seen) prune(floor, low int64) int64 {
 		if low = min(floor, oldest.first()); low == floor || behind <= maxBehind {
 			break
 		}
-		s.dig(oldest)
+		s.makeHole(oldest)
 	}
 	s.forget(low)
 	return low
 }
 
-// dig makes a hole of a pending key.
-func (s *seen) dig(k Key) {
+// makeHole makes a hole of a pending key.
+func (s *seen) makeHole(k Key) {
 	if s.holes == nil {
 		s.holes = map[uint64]Span{}
 	}
@@ -182,8 +186,8 @@ func (s *seen) dig(k Key) {
 	}
 }
 
-// oldest returns the pending key that reaches down furthest, holes excepted, and
-// how many acknowledged keys stand between it and floor.
+// oldest returns the pending key with the lowest first second, except holes,
+// and the number of acknowledged keys between it and floor.
 func (s *seen) oldest(floor int64) (oldest Key, behind int) {
 	oldest = Key{From: floor, Second: floor}
 	for hash, k := range s.pending {
@@ -222,9 +226,9 @@ func (s *seen) forget(low int64) {
 	}
 }
 
-// spans are the holes below low in ascending order, those that overlap or touch
-// as one. What an object does not tell can reach up to low: from there on
-// everything is read again in any case.
+// spans returns the holes below low in ascending order, merging those that
+// overlap or touch. A hole ends below low, because everything from low on is
+// read again anyway.
 func (s *seen) spans(low int64) []Span {
 	var all []Span
 	add := func(hole Span) {
@@ -259,8 +263,9 @@ func overlaps(spans []Span, k Key) bool {
 	return i < len(spans) && spans[i].From <= k.Second
 }
 
-// acknowledged returns the keys that are not pending, or in also, from low up or
-// in holes. An acknowledgement since the last prune can have closed a hole.
+// acknowledged returns the keys at or above low, or in holes, that are not
+// pending or whose hashes are in also. An acknowledgement since the last prune
+// can have closed a hole.
 func (s *seen) acknowledged(low int64, holes []Span, also []uint64) []Key {
 	done := make([]Key, 0, len(s.keys))
 	for _, k := range s.keys {

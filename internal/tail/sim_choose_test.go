@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newHistory chooses everything that stays the same through a history.
+// newHistory chooses everything that stays the same during a history.
 func newHistory(t require.TestingT, seed uint64, sum *totals) *history {
 	r := rand.New(rand.NewPCG(seed, 2))
 	h := &history{
@@ -98,7 +98,7 @@ func (h *history) chooseReader() {
 	h.never = oneOf(r, 0, 0, 0, 1, 1, 10)
 }
 
-// backlog is what was created before the start.
+// backlog creates the objects from before the start.
 func (h *history) backlog() {
 	r, s := h.rand, h.service
 	n := oneOf(r, 0, 3, 80, 120, 250, 400)

@@ -6,18 +6,18 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// flight is a request of a drain that is under way. The service answers it at any
+// flight is a request of a drain that is under way. The service responds at any
 // moment until it lands.
 type flight struct {
-	request  *listing.Request
-	answered bool
-	page     Page
-	objects  []*object // of the page
-	ok       bool      // its cursor is there
+	request   *listing.Request
+	responded bool
+	page      Page
+	objects   []*object // the objects on the page
+	ok        bool      // the list has the cursor
 }
 
-// drain is a part of a poll that drains a backlog. Requests are sent and answered,
-// and responses come in, in any order.
+// drain drains the backlog of a poll. Requests are sent, processed and received
+// in any order.
 func (h *history) drain() {
 	h.tail.OpenDrain(1+h.rand.IntN(8), 400+h.rand.IntN(2000))
 	h.totals.drains++
@@ -45,8 +45,8 @@ func (h *history) drain() {
 		}
 		h.pass(h.rand.Int64N(h.slowest/8 + 2))
 		if len(flights) > 0 {
-			if f := flights[h.rand.IntN(len(flights))]; !f.answered {
-				h.answerFlight(f)
+			if f := flights[h.rand.IntN(len(flights))]; !f.responded {
+				h.respondFlight(f)
 				moved = true
 			}
 		}
@@ -94,12 +94,12 @@ func (h *history) drain() {
 	}
 }
 
-// answerFlight is the moment at which the service answers.
-func (h *history) answerFlight(f *flight) {
+// respondFlight chooses the response of the service, at this moment.
+func (h *history) respondFlight(f *flight) {
 	sent := h.mono
 	q := f.request.Query
 	heads, hasMore, ok := h.service.list(h.t, q)
-	f.answered, f.ok = true, ok
+	f.responded, f.ok = true, ok
 	f.page = Page{Page: listing.Page{Heads: heads, HasMore: hasMore}, At: sent}
 	for _, head := range heads {
 		f.objects = append(f.objects, h.service.byID[head.ID])
@@ -112,8 +112,8 @@ func (h *history) answerFlight(f *flight) {
 }
 
 func (h *history) landFlight(f *flight) *Drained {
-	if !f.answered {
-		h.answerFlight(f)
+	if !f.responded {
+		h.respondFlight(f)
 	}
 	switch {
 	case h.chance(h.failures):
@@ -139,7 +139,7 @@ func (h *history) landFlight(f *flight) *Drained {
 	return d
 }
 
-// takeDrained delivers what comes next, if the reader is ready for it.
+// takeDrained delivers the next objects, if the reader is ready for them.
 func (h *history) takeDrained() bool {
 	if len(h.pending)+len(h.neverAcked) >= h.maxUnacked {
 		return false

@@ -7,24 +7,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a Tail promises, and a history checks:
+// A history checks the guarantees of a Tail:
 //
-//   - Nothing is lost: what was created from the beginning on, appeared within
-//     the overlap and stayed, is found; and once more after a crash if its
-//     acknowledgement is not in the snapshot.
-//   - Nothing is found twice in a life, nor when its acknowledgement is in the
+//   - Nothing is lost: an object that was created after the beginning, appeared
+//     within the overlap and stayed, is found. It is found again after a crash
+//     if its acknowledgement is not in the snapshot.
+//   - No object is found twice in a life, or if its acknowledgement is in the
 //     snapshot.
 //   - The objects of a result are ordered by their created seconds.
 //   - A snapshot is consistent and bounded.
-//   - Once the list falls silent, a bounded number of polls finds everything.
+//   - Once the list stops changing, a bounded number of polls finds everything.
 
-// lateIsKnown reports whether nothing can hide from the Tail that an object is
-// late, which is only a hint.
+// lateIsKnown reports whether the Tail can know for sure which objects are
+// late. The flag Late is only a hint.
 func (h *history) lateIsKnown() bool {
 	return h.dates.kind == datesRight && h.stopped == 0 && !h.future && h.quick
 }
 
-// deliver checks an object that was found against what the oracle knows of it.
+// deliver checks an object that was found against the state of the oracle.
 func (h *history) deliver(o *object, f Found) {
 	fail := func(what string) { require.Fail(h.t, what, "%+v: %+v", *o, f) }
 	switch k := f.Key; {
@@ -63,7 +63,7 @@ func (h *history) deliver(o *object, f Found) {
 // promised reports whether an object became visible within the overlap.
 func (h *history) promised(o *object) bool { return o.visible <= (o.created+h.service.overlap)*1000 }
 
-// missing is an object that is to be delivered and was not.
+// missing returns an object that should have been delivered and was not.
 func (h *history) missing() *object {
 	from := h.service.index(h.begin, 0)
 	for _, o := range h.service.objects[from:] {
@@ -88,7 +88,7 @@ func (h *history) verify() {
 	h.save()
 }
 
-// checkSnapshot checks what is always true of a snapshot.
+// checkSnapshot checks the invariants of a snapshot.
 func (h *history) checkSnapshot(s Snapshot, also []Key) {
 	t := h.t
 	for i, hole := range s.Holes {
@@ -132,8 +132,8 @@ func (h *history) checkSnapshot(s Snapshot, also []Key) {
 	h.checkBound(s)
 }
 
-// checkHoles checks that every hole has something unacknowledged. Those of an
-// earlier life are read by the first poll.
+// checkHoles checks that every hole has something unacknowledged. Holes of the
+// snapshot that was resumed are read by the first poll.
 func (h *history) checkHoles(s Snapshot) {
 	for _, hole := range s.Holes {
 		within := func(p pending) bool {
@@ -145,8 +145,9 @@ func (h *history) checkHoles(s Snapshot) {
 	}
 }
 
-// checkBound checks that the snapshot does not grow with time. A reader that is
-// slower than the list has what was young when it fell behind.
+// checkBound checks that the snapshot does not grow with time. For a reader
+// that is slower than the list, it may hold what was young when the reader fell
+// behind.
 func (h *history) checkBound(s Snapshot) {
 	back := h.service.overlap + 300
 	h.peak = max(h.peak, h.service.count(h.service.second()-back, 1<<40))
@@ -166,7 +167,7 @@ func (h *history) checkBound(s Snapshot) {
 	}
 }
 
-// checkSaved checks that the last snapshot is as it was when it was taken.
+// checkSaved checks that the last snapshot has not changed since it was taken.
 func (h *history) checkSaved(otherwise string) {
 	a, b := h.saved.copy, h.saved.snapshot
 	if !slices.Equal(a.Seen, b.Seen) || !slices.Equal(a.Holes, b.Holes) || a.Floor != b.Floor || a.Seed != b.Seed {
@@ -174,9 +175,9 @@ func (h *history) checkSaved(otherwise string) {
 	}
 }
 
-// sawStart notes what the Tail has taken for its beginning. While the machine
-// sleeps before that, nothing tells the Tail how long; and where all Dates are
-// wrong, so is the second that it was started in.
+// sawStart records what the Tail has taken as its beginning. If the machine is
+// suspended before that, the Tail cannot know for how long. If all Dates are
+// wrong, the second of its start is wrong too.
 func (h *history) sawStart() {
 	if !h.started && h.tail.Started() {
 		h.started = true

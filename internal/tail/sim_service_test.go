@@ -13,27 +13,27 @@ import (
 
 const day = 24 * 60 * 60
 
-// object is an object that the simulated service has, will show or had.
+// object is an object that the simulated service has, had, or will show.
 type object struct {
 	id      string
-	created int64  // in seconds, by which the list is ordered and filtered
+	created int64  // in seconds; the list is ordered and filtered by it
 	rank    uint64 // order within a second
-	visible int64  // in milliseconds, from which on lists show it
+	visible int64  // in milliseconds; lists show the object from then on
 	deleted bool
 
-	// What the oracle knows of it.
-	life  int  // in which it was delivered last, 0 for never
-	acked bool // as the snapshot of the current life has it, or since
+	// The state of the oracle.
+	life  int  // the life in which it was delivered last, 0 for never
+	acked bool // its acknowledgement is in the current snapshot, or later
 }
 
 // service is a model of one of Stripe's lists. It is written from what is known
-// about the API, without regard to how a Tail reads.
+// about the API, independently of how a Tail reads.
 type service struct {
 	rand    *rand.Rand
 	now     int64     // in milliseconds
 	objects []*object // by created second, then rank; the oldest first
 	byID    map[string]*object
-	undated bool // the objects on a page do not say when they were created
+	undated bool // the objects on a page have no created second
 
 	traffic  traffic
 	overlap  int64 // in seconds
@@ -41,25 +41,25 @@ type service struct {
 	created  int
 	late     int
 	deleted  int
-	newestID string // last object of the last page, the likeliest cursor
+	newestID string // the last object of the last page, the most likely cursor
 }
 
-// traffic is how objects come to be, and go.
+// traffic says how objects are created and deleted.
 type traffic struct {
-	rate     float64 // objects a second
-	limit    int     // objects of a single advance, at the most
-	left     int     // objects to come, at the most
+	rate     float64 // objects per second
+	limit    int     // maximum objects of a single advance
+	left     int     // maximum objects that are still to be created
 	burst    float64 // chance that an advance has a second with many objects
-	bursts   int     // of these, at the most
+	bursts   int     // maximum number of such seconds
 	burstMax int
 	nightly  int     // objects at midnight
-	nights   int     // of these, at the most
+	nights   int     // maximum number of such nights
 	late     float64 // share that becomes visible late
 	outage   float64 // chance that all objects of an advance become visible together
-	tooLate  float64 // share that becomes visible later than is promised
-	future   float64 // share with created in the future
-	gone     float64 // share deleted some time
-	reuse    float64 // share with the id of a deleted object
+	tooLate  float64 // share that becomes visible later than promised
+	future   float64 // share whose created is in the future
+	gone     float64 // share that is deleted at some time
+	reuse    float64 // share that has the id of a deleted object
 }
 
 func (s *service) second() int64 { return s.now / 1000 }
@@ -68,13 +68,14 @@ func compareObjects(a, b *object) int {
 	return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.rank, b.rank))
 }
 
-// index is where an object of the second and rank stands, or would stand.
+// index returns where an object of the second and rank is, or would be.
 func (s *service) index(second int64, rank uint64) int {
 	at, _ := slices.BinarySearchFunc(s.objects, &object{created: second, rank: rank}, compareObjects)
 	return at
 }
 
-// count is the number of objects created in the seconds from a to b, ends included.
+// count returns the number of objects created in the seconds from a to b,
+// inclusive.
 func (s *service) count(a, b int64) int {
 	return max(0, s.index(b+1, 0)-s.index(a, 0))
 }
@@ -94,8 +95,8 @@ func (s *service) add(created, visible int64) *object {
 	return o
 }
 
-// reuseID gives o the id of a deleted object that was created earlier. An
-// undated list has no way to show the difference, so it is not done there.
+// reuseID gives o the id of a deleted object that was created earlier. It does
+// nothing in an undated list, which cannot show the difference.
 func (s *service) reuseID(o *object) {
 	if s.undated || len(s.objects) == 0 {
 		return
@@ -109,7 +110,8 @@ func (s *service) reuseID(o *object) {
 	}
 }
 
-// list answers a query; false is a cursor that the list does not have.
+// list responds to a query. It returns false if the list does not have the
+// cursor.
 func (s *service) list(t require.TestingT, q listing.Query) (heads []listing.Head, hasMore, ok bool) {
 	s.requests++
 	require.False(t, q.After != "" && (q.GTE != 0 || q.LT != 0), "a cursor with a filter: %+v", q)
@@ -156,7 +158,7 @@ func (s *service) head(o *object) listing.Head {
 	return listing.Head{ID: o.id, Created: o.created}
 }
 
-// above is the page right above an object, newest first.
+// above returns the page right above an object, newest first.
 func (s *service) above(at, limit int) (heads []listing.Head, hasMore bool) {
 	for _, o := range s.objects[at+1:] {
 		if o.deleted || o.visible > s.now {
@@ -175,7 +177,7 @@ func (s *service) above(at, limit int) (heads []listing.Head, hasMore bool) {
 	return heads, hasMore
 }
 
-// advance lets time pass, and what happens in it happen.
+// advance advances the time, and creates and deletes the objects of that time.
 func (s *service) advance(milliseconds int64) {
 	from := s.now
 	s.now += milliseconds
@@ -209,7 +211,8 @@ func (s *service) advance(milliseconds int64) {
 	s.remove(n)
 }
 
-// happen creates an object at a moment in milliseconds, which may be shown late.
+// happen creates an object at a moment in milliseconds. It may become visible
+// late.
 func (s *service) happen(at int64, outage bool) {
 	created := at / 1000
 	if s.rand.Float64() < s.traffic.future {
@@ -257,28 +260,28 @@ func (s *service) delete(o *object) {
 	}
 }
 
-// The ways in which the Date header is wrong.
+// The ways in which Date headers are wrong.
 const (
 	datesRight   = iota
-	datesSome    // are missing for some responses
-	datesNone    // are missing
-	datesSingle  // are wrong for single responses, by anything
-	datesStretch // are wrong for stretches, by the same
-	datesOff     // are all wrong by the same
-	datesAny     // are all wrong by anything
-	datesBehind  // are all behind by anything
+	datesSome    // some responses have none
+	datesNone    // no response has one
+	datesSingle  // single responses have any wrong Date
+	datesStretch // stretches of responses have the same offset
+	datesOff     // all have the same offset
+	datesAny     // all have any Date
+	datesBehind  // all are behind by any time
 )
 
-// dates is what the Date header says.
+// dates chooses the Date headers.
 type dates struct {
 	rand   *rand.Rand
 	kind   int
-	offset int64 // of a stretch, in seconds
-	left   int   // responses of the stretch
+	offset int64 // of the stretch, in seconds
+	left   int   // responses left in the stretch
 	good   int   // responses since the last wrong one
 }
 
-// offsets are by how much a Date is wrong, in seconds.
+// offsets are the errors of wrong Dates, in seconds.
 var offsets = []int64{1, 5, 61, 600, 3600, day, 30 * day, 3000 * day}
 
 func (d *dates) anyOffset() int64 {
@@ -289,12 +292,12 @@ func (d *dates) anyOffset() int64 {
 	return o
 }
 
-// mostlyRight reports whether a majority of the Dates is there and right.
+// mostlyRight reports whether a majority of the responses has a right Date.
 func (d *dates) mostlyRight() bool {
 	return d.kind == datesRight || d.kind == datesSome || d.kind == datesSingle
 }
 
-// header is the Date of a response sent in the second; 0 if it is missing.
+// header returns the Date of a response sent in the second; 0 if it is missing.
 func (d *dates) header(second int64) int64 {
 	switch d.kind {
 	case datesSome:

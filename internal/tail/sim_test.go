@@ -14,14 +14,14 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// totals is what happened in many histories.
+// totals counts what happened in many histories.
 type totals struct {
 	objects, late, deleted, polls, requests, failures, dropped, lost, nonsense int
 	found, lateFound, again, crashes, sleeps, snapshots, holes, maxSeen        int
 	refused, unstarted, helpless, maxSettle, maxPoll, drains, drained          int
 }
 
-// seeded makes a failure say which history it is of.
+// seeded adds the seed of the history to a failure.
 type seeded struct {
 	*testing.T
 	seed uint64
@@ -38,10 +38,10 @@ type pending struct {
 	key    Key
 }
 
-// saved is a checkpoint, and what the oracle knows of it.
+// saved is a checkpoint, and the state of the oracle for it.
 type saved struct {
 	snapshot Snapshot
-	copy     Snapshot // of the same, to see that it does not change
+	copy     Snapshot // a copy, to check that the snapshot does not change
 	acked    []*object
 }
 
@@ -60,13 +60,13 @@ type history struct {
 	mono         time.Time // the monotonic clock
 	stopped      int64     // milliseconds that the monotonic clock has missed
 	start        int64     // the second of Start, or From
-	begin        int64     // the second from which on nothing may be lost
-	startByDates int64     // where the Dates are wrong: the latest that they tell of Start
-	started      bool      // as far as was seen in this life
+	begin        int64     // the second from which nothing may be lost
+	startByDates int64     // if the Dates are wrong: the latest second that they imply for Start
+	started      bool      // as seen in this life
 
 	polls, maxRequests               int
 	interval                         int64 // in milliseconds
-	slowest                          int64 // request, in milliseconds
+	slowest                          int64 // duration of the slowest request, in milliseconds
 	gaps, sleeps                     float64
 	crashes, saves, asleep           float64 // chances
 	failures, cursorGone             float64
@@ -81,22 +81,22 @@ type history struct {
 	acked                            []*object
 	saved                            saved
 	pollBegan                        int64
-	newest                           int64 // created second delivered in this life
-	settled                          int64 // second at which the last full poll was done
+	newest                           int64 // newest created second delivered in this life
+	settled                          int64 // second in which the last full poll was done
 	refused                          bool
 	polled                           bool // a poll of this life was done
-	peak                             int  // objects young at a time, at the most
+	peak                             int  // maximum number of young objects at a time
 }
 
 func (h *history) chance(p float64) bool { return h.rand.Float64() < p }
 
-// pass lets time pass on both clocks.
+// pass advances both clocks.
 func (h *history) pass(milliseconds int64) {
 	h.mono = h.mono.Add(time.Duration(milliseconds) * time.Millisecond)
 	h.service.advance(milliseconds)
 }
 
-// sleep lets the service's time pass while the machine sleeps.
+// sleep advances the service's clock while the machine is suspended.
 func (h *history) sleep() {
 	h.totals.sleeps++
 	milliseconds := oneOf[int64](h.rand, 90, 1800, 8*3600, 8*3600, 3*day) * 1000
@@ -105,7 +105,7 @@ func (h *history) sleep() {
 	h.service.advance(milliseconds)
 }
 
-// run is the whole history.
+// run runs the whole history.
 func (h *history) run() {
 	for range h.polls {
 		if h.service.requests > h.maxRequests {
@@ -123,7 +123,7 @@ func (h *history) run() {
 	t.requests += s.requests
 }
 
-// gap is the time between polls.
+// gap waits for the time between two polls.
 func (h *history) gap() {
 	h.pass(h.interval/2 + h.rand.Int64N(h.interval))
 	switch {
@@ -135,7 +135,7 @@ func (h *history) gap() {
 	h.between()
 }
 
-// poll is one poll, which a crash may end.
+// poll makes one poll, which a crash may end.
 func (h *history) poll() {
 	h.totals.polls++
 	h.trace("poll, second %d", h.service.second())
@@ -184,7 +184,7 @@ func (h *history) poll() {
 	}
 }
 
-// between is what happens between requests.
+// between does what happens between requests.
 func (h *history) between() {
 	h.ack(h.ackShare)
 	if h.chance(h.saves) {
@@ -198,7 +198,7 @@ func (h *history) between() {
 	}
 }
 
-// request makes a request and gives the Tail the response.
+// request makes a request and passes the response to the Tail.
 func (h *history) request(q listing.Query) {
 	sent, rtt := h.mono, 50+h.rand.Int64N(h.slowest)
 	there := h.rand.Int64N(rtt + 1)
@@ -242,8 +242,8 @@ func (h *history) request(q listing.Query) {
 		}
 	}
 	if err != nil && (h.dates.kind != datesRight || !ok) {
-		// It cannot go on without a Date, or with cursor after cursor gone, and
-		// says so.
+		// A Tail cannot go on without a Date, or if cursor after cursor is
+		// gone, and returns an error.
 		require.ErrorIs(h.t, err, listing.ErrPage)
 		h.totals.refused++
 		h.refused = true
@@ -259,7 +259,7 @@ func floorSecond(milliseconds int64) int64 {
 	return (milliseconds - ((milliseconds%1000)+1000)%1000) / 1000
 }
 
-// fail is a request that failed.
+// fail makes a request fail.
 func (h *history) fail() {
 	h.totals.failures++
 	if h.rand.IntN(3) > 0 {
@@ -278,8 +278,9 @@ func (h *history) drop() {
 	clear(h.refs)
 }
 
-// garble gives the Tail a page that no list has, or, returning false, makes a
-// page in the wrong order. That is refused or read all the same, where it shows.
+// garble gives the Tail a page that a well-formed list cannot have, and returns
+// true. Or it returns false and makes a page in the wrong order, which the Tail
+// refuses, or reads correctly if it can.
 func (h *history) garble(page *Page) (refused bool) {
 	h.totals.nonsense++
 	heads := slices.Clone(page.Heads)
@@ -302,7 +303,7 @@ func (h *history) garble(page *Page) (refused bool) {
 	return true
 }
 
-// take is what the Poller does with a result.
+// take handles a result as a Poller does.
 func (h *history) take(heads []listing.Head, res Result) {
 	if res.Dropped {
 		h.totals.dropped++
@@ -333,7 +334,7 @@ func (h *history) take(heads []listing.Head, res Result) {
 	}
 }
 
-// ack acknowledges a share of what is pending, in any order.
+// ack acknowledges a share of the pending objects, in any order.
 func (h *history) ack(share float64) {
 	if len(h.pending) == 0 {
 		return
@@ -363,7 +364,7 @@ func (h *history) makeRoom() {
 	}
 }
 
-// save takes a snapshot, as if some more were acknowledged.
+// save takes a snapshot, as if some more objects were acknowledged.
 func (h *history) save() {
 	h.totals.snapshots++
 	var also []Key
@@ -386,7 +387,7 @@ func (h *history) save() {
 	h.checkSnapshot(s, also)
 }
 
-// crash ends a life; the next one resumes from the last checkpoint.
+// crash ends a life. The next life resumes from the last checkpoint.
 func (h *history) crash() {
 	h.totals.crashes++
 	h.checkSaved("the snapshot has changed")
@@ -412,8 +413,8 @@ func (h *history) crash() {
 	h.checkSaved("Resume has changed the snapshot")
 }
 
-// settle is the end of a history: the service falls silent, everything becomes
-// visible, and a bounded number of polls finds it.
+// settle ends a history: no objects are created any more, everything becomes
+// visible, and a bounded number of polls must find it.
 func (h *history) settle() {
 	s := h.service
 	s.traffic = traffic{}
@@ -425,12 +426,13 @@ func (h *history) settle() {
 	}
 	h.pass(last - s.now)
 	h.maxRequests = s.requests + 100_000
-	// A poll without news sweeps a page or two, so that a list is not read over
-	// and over: polls are to be had for all that can be swept.
+	// A poll without new objects sweeps only a page or two, so that it does not
+	// read the list over and over. The limit allows enough polls to sweep
+	// everything.
 	limit, done := 12+40+s.count(h.begin, 1<<40)/20, 0
 	for n := 0; done < 3; n++ {
 		if n == limit && h.service.undated && h.dates.kind == datesNone && h.refused {
-			h.totals.helpless++ // it says that it needs Dates
+			h.totals.helpless++ // the Tail has returned an error because it needs Dates
 			return
 		}
 		if n == limit {
@@ -447,7 +449,7 @@ func (h *history) settle() {
 }
 
 // TestHistories runs a Tail through many random histories. STRIPEKIT_HISTORIES
-// is how many; STRIPEKIT_HISTORY is a single one, by its seed.
+// sets their number; STRIPEKIT_HISTORY runs a single one, by its seed.
 func TestHistories(t *testing.T) {
 	n, first := 300, 0
 	if s := os.Getenv("STRIPEKIT_HISTORIES"); s != "" {

@@ -1,16 +1,16 @@
 package tail
 
-// Snapshot is what a Tail needs to go on from where it is, in another process.
+// Snapshot is the state that a Tail needs to continue in another process.
 type Snapshot struct {
-	// Seed keys the hashes of Seen.
+	// Seed is the key of the hashes in Seen.
 	Seed [16]byte
-	// Floor is the second before which everything is done, the Holes excepted.
-	// It is 0 while the Tail has not learned where it begins.
+	// Floor is the Unix second before which everything is acknowledged, except
+	// in Holes. It is 0 until the Tail has learned where it begins.
 	Floor int64
-	// Holes are spans below Floor that hold something unacknowledged:
-	// ascending and disjoint.
+	// Holes are the spans below Floor with unacknowledged objects, ascending
+	// and disjoint.
 	Holes []Span
-	// Seen are the acknowledged objects at or above Floor, or in Holes: in
+	// Seen holds the acknowledged objects at or above Floor, or in Holes, in
 	// ascending order of Second and then Hash.
 	Seen []Key
 }
@@ -18,9 +18,9 @@ type Snapshot struct {
 // Span is a range of seconds, both ends included.
 type Span struct{ From, To int64 }
 
-// Key identifies an object that was seen. Hash is of its id and created second.
-// The object was created in the seconds From to Second, which are the same
-// where it says when. Where it does not, From is one second less than it could be.
+// Key identifies an object that was seen. Hash is a hash of its id and created
+// second. From and Second are the created second, if the object has one. If it
+// has none, the object was created after From, and not after Second.
 type Key struct {
 	From, Second int64
 	Hash         uint64

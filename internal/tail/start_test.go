@@ -9,8 +9,8 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// Whatever the fractions of a second are, what is created in the second of Start
-// is found.
+// Objects created in the second of Start are found, whatever the fraction of
+// Start is.
 func TestBeginsWithTheSecondOfStart(t *testing.T) {
 	for start := range 10 {
 		for first := range 20 {
@@ -43,7 +43,7 @@ func TestBeginsAtStartHoweverLateTheFirstResponse(t *testing.T) {
 	require.False(t, f.tail.Started())
 	want := f.add(1, 0)
 	f.pass(3 * time.Hour)
-	f.crash() // which keeps Start
+	f.crash() // keeps Start
 	want = append(want, f.add(1, 0)...)
 	f.poll()
 	require.True(t, f.tail.Started())
@@ -55,7 +55,7 @@ func TestASingleWrongDateIsNotTheBeginning(t *testing.T) {
 		-1000 * day, -3600, -5, 5, 50, 3600, 1000 * day,
 		-3600, -5, 5, 50, 3600,
 	} {
-		place := 1 + i/7 // the first response, or the second
+		place := 1 + i/7 // the first or the second response
 		f := newFlow(t, tenMinutes, false)
 		f.add(200, 1000)
 		f.fromNow()
@@ -93,8 +93,8 @@ func TestSaysThatItCannotBeginWithoutDates(t *testing.T) {
 	require.True(t, f.tail.Started())
 }
 
-// Two Dates can agree and be wrong. Until something was read above it, the
-// beginning follows what is believed.
+// Two Dates can agree and be wrong. Until something above the beginning was
+// read, the beginning follows the believed time.
 func TestABeginningThatWasAheadIsCorrected(t *testing.T) {
 	f := newFlow(t, tenMinutes, false)
 	f.add(1, 3600)
@@ -108,9 +108,9 @@ func TestABeginningThatWasAheadIsCorrected(t *testing.T) {
 	require.Equal(t, want, f.found)
 }
 
-// The floor can be past the beginning with all marks at one place: in a backlog.
-// A Date that is behind must not take it back then, since what was acknowledged
-// there is forgotten.
+// In a backlog, the floor can be past the beginning with all marks at one
+// place. A Date that is behind must not move it back then, since what was
+// acknowledged there is forgotten.
 func TestTheBeginningIsNotCorrectedAfterProgress(t *testing.T) {
 	f := newFlow(t, time.Minute, false)
 	f.fromNow()
@@ -123,7 +123,7 @@ func TestTheBeginningIsNotCorrectedAfterProgress(t *testing.T) {
 	f.tail.Begin()
 	for n := 0; f.step(true); n++ {
 		if n < 6 {
-			f.service.advance(3600 * 1000) // the machine sleeps between requests
+			f.service.advance(3600 * 1000) // the machine is suspended between requests
 		}
 	}
 	f.run(time.Hour, time.Minute)
@@ -152,8 +152,8 @@ func TestDatesThatAreAllWrongLoseNothing(t *testing.T) {
 	}
 }
 
-// A machine that sleeps in a backlog knows less of the service's time afterwards
-// than before, but what it knew is still true.
+// After a machine was suspended in a backlog, it knows less of the service's
+// time than before, but what it knew is still true.
 func TestASleepInABacklogDoesNotStopTheFloor(t *testing.T) {
 	f := newFlow(t, tenMinutes, false)
 	f.service.traffic.rate = 1
@@ -171,8 +171,8 @@ func TestASleepInABacklogDoesNotStopTheFloor(t *testing.T) {
 	require.Len(t, f.found, f.service.created)
 }
 
-// A response can take longer than the clock's tolerance. An object that does not
-// tell its second can be as young as the response.
+// A response can take longer than the clock's tolerance. An object without a
+// created second can be as young as the response.
 func TestAnUndatedObjectOfASlowResponseIsFoundOnce(t *testing.T) {
 	f := newFlow(t, time.Minute, true)
 	f.run(time.Hour, time.Minute)

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// steady is a list that grows at one rate, read for long enough to be as it
-// stays.
+// steady returns a flow on a list that grows at a constant rate, after a time
+// that is long enough to reach a steady state.
 func steady(t *testing.T, overlap, interval time.Duration, perSecond float64, undated bool) *flow {
 	f := newFlow(t, overlap, undated)
 	f.service.traffic.rate = perSecond
@@ -16,7 +16,7 @@ func steady(t *testing.T, overlap, interval time.Duration, perSecond float64, un
 	return f
 }
 
-// perPoll is how many requests a poll takes on average.
+// perPoll returns how many requests a poll makes on average.
 func perPoll(f *flow, d, interval time.Duration) float64 {
 	requests, polls := f.run(d, interval)
 	return float64(requests) / float64(polls)
@@ -67,8 +67,8 @@ func TestABusyUndatedListStaysBounded(t *testing.T) {
 }
 
 // A reader that cannot keep up falls behind, at once or so slowly that it is
-// within the overlap for hours. What it remembers does not grow. Polls that are
-// never done in time have no sweeps.
+// within the overlap for hours. Its memory does not grow. Polls that are never
+// done in time have no sweeps.
 func TestAReaderSlowerThanTheListStaysBounded(t *testing.T) {
 	for _, request := range []time.Duration{8 * time.Second, 9 * time.Second, 10 * time.Second, 15 * time.Second, time.Minute} {
 		f := newFlow(t, 10*time.Minute, false)
@@ -84,7 +84,8 @@ func TestAReaderSlowerThanTheListStaysBounded(t *testing.T) {
 	}
 }
 
-// A few objects dated far ahead are no measure of how dense the list is.
+// A few objects dated far ahead do not distort the estimate of how dense the
+// list is.
 func TestAnObjectOfTheFutureDoesNotSpoilTheWindows(t *testing.T) {
 	f := newFlow(t, 10*time.Minute, false)
 	f.poll()
@@ -94,8 +95,8 @@ func TestAnObjectOfTheFutureDoesNotSpoilTheWindows(t *testing.T) {
 	require.Less(t, f.poll(), 48)
 }
 
-// Where the newest pages are sparse and what is before them is dense, no page is
-// read for every window to find that out again.
+// If the newest pages are sparse and what is older is dense, that is found out
+// once, and not with an extra page for every window.
 func TestADenseBacklogBelowASparseTopIsReadOnce(t *testing.T) {
 	f := newFlow(t, 10*time.Minute, false)
 	f.poll()

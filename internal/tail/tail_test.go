@@ -66,8 +66,8 @@ func TestReadsASecondOfManyPages(t *testing.T) {
 	}
 }
 
-// The page on which a full second ends can be the last of the list. What is
-// below the second on it is read all the same.
+// The page on which a full second ends can be the last of the list. The objects
+// below the second on it are still read.
 func TestReadsBelowAFullSecondOnTheLastPageOfTheList(t *testing.T) {
 	f := newFlow(t, tenMinutes, false)
 	f.pass(time.Minute)
@@ -104,9 +104,9 @@ func TestACursorDeletedWithinASecondLosesNothing(t *testing.T) {
 	require.Len(t, slices.Compact(f.found), len(f.found))
 }
 
-// Between the page that shows where an undated second ends and the page on which
-// it ends, an object of an earlier second can appear there. It is not of the
-// second, and a sweep finds it.
+// The anchors show where an undated second ends. After they were read, and
+// before the page on which the second ends, an object of an earlier second can
+// appear there. It does not belong to the second, and a sweep finds it.
 func TestAnObjectThatAppearsAtTheEndOfAnUndatedSecond(t *testing.T) {
 	f := newFlow(t, tenMinutes, true)
 	f.pass(time.Minute)
@@ -246,7 +246,7 @@ func TestResumeLeavesTheSnapshotAsItIs(t *testing.T) {
 	require.Empty(t, cmp.Diff(was, s))
 }
 
-// holes leaves so many objects unacknowledged before thousands of others.
+// holes leaves n objects unacknowledged before thousands of others.
 func (f *flow) holes(n int) (ids []string) {
 	for range n {
 		ids = append(ids, f.add(10, 0)[0])
@@ -276,8 +276,8 @@ func TestOneNeverAcknowledgedDoesNotHoldTheFloor(t *testing.T) {
 	}
 }
 
-// A hole of an earlier life is read first, and what it holds found again. It must
-// not take the floor with it: what was between has been forgotten.
+// A hole of the snapshot is read first, and its objects are found again. It
+// must not lower the floor, because what was between has been forgotten.
 func TestAHoleOfAnEarlierLifeDoesNotLowerTheFloor(t *testing.T) {
 	f := newFlow(t, tenMinutes, false)
 	ids := f.holes(2)
@@ -295,7 +295,7 @@ func TestAHoleOfAnEarlierLifeDoesNotLowerTheFloor(t *testing.T) {
 	require.Empty(t, f.tail.Snapshot().Holes)
 }
 
-// A hole that is not of one second can hold more than a reading may have.
+// A hole of more than one second can hold more than a reading may have.
 func TestAHoleOfManyPagesIsReadToItsEnd(t *testing.T) {
 	f := newFlow(t, tenMinutes, true)
 	f.pass(time.Hour)

@@ -6,22 +6,21 @@ import (
 	"sync"
 )
 
-// ErrTooLarge is an answer beyond the bound, measured after decompression: a
-// small compressed body that unpacks without end is cut off too.
+// ErrTooLarge is returned for a response body above the limit. The size is
+// measured after decompression, so it also stops a compression bomb.
 var ErrTooLarge = errors.New("response body too large")
 
-// buffer holds one response body. Buffers are reused: a page of 100 charges is
-// half a megabyte, and a poller reads one every few seconds.
+// buffer holds one response body. Buffers are reused, because a page of 100
+// charges has half a megabyte, and a poller reads one every few seconds.
 type buffer struct {
 	b []byte
 }
 
 const (
-	// keep is the largest capacity that goes back to the pool, so that one
-	// huge answer does not stay in memory.
+	// keep is the largest capacity in bytes that goes back to the pool, so that
+	// one huge response does not stay in memory.
 	keep = 4 << 20
-	// least is the first capacity for an answer that does not say how long it
-	// is.
+	// least is the initial capacity in bytes for a response without a length.
 	least = 4 << 10
 )
 
@@ -33,15 +32,16 @@ func (b *buffer) release() {
 	}
 }
 
-// readBody reads r to its end, at most limit bytes. size is the announced
-// length, -1 where there is none; it only sizes the first allocation.
+// readBody reads r to its end. If it has more than limit bytes, readBody
+// returns ErrTooLarge. size is the announced length, -1 if unknown. It is only
+// a hint for the first allocation.
 func readBody(r io.Reader, size, limit int64) (*buffer, error) {
 	if size > limit {
 		return nil, ErrTooLarge
 	}
 	buf := buffers.Get().(*buffer)
 	b := buf.b[:0]
-	// One byte more than announced lets the read that finds EOF find room.
+	// One byte more than announced leaves room for the read that returns EOF.
 	if want := min(max(size, least), keep) + 1; int64(cap(b)) < want {
 		b = make([]byte, 0, want)
 	}
@@ -56,7 +56,7 @@ func readBody(r io.Reader, size, limit int64) (*buffer, error) {
 		case int64(len(b)) > limit:
 			buf.release()
 			return nil, ErrTooLarge
-		case err == io.EOF: // an error that wraps it is no end, but a break
+		case err == io.EOF: // not errors.Is: an error that wraps io.EOF is a broken connection
 			return buf, nil
 		case err != nil:
 			buf.release()

@@ -45,7 +45,7 @@ func TestReadBodyStopsAtTheBound(t *testing.T) {
 	}
 }
 
-// counter is a body without end that counts what was read of it.
+// counter is an endless body that counts how much of it was read.
 type counter struct{ read int64 }
 
 func (c *counter) Read(p []byte) (int, error) {
@@ -79,9 +79,9 @@ func TestReadBodyPassesErrorsOn(t *testing.T) {
 	require.ErrorIs(t, err, gone)
 }
 
-// TestReusedBuffersDoNotMixAnswers has callers hold on to their answers while
-// others come and go.
-func TestReusedBuffersDoNotMixAnswers(t *testing.T) {
+// TestReusedBuffersDoNotMixResponses keeps some responses unreleased while
+// others are received and released.
+func TestReusedBuffersDoNotMixResponses(t *testing.T) {
 	network := roundTrip(func(r *http.Request) (*http.Response, error) {
 		return reply(200, strings.Repeat(r.URL.Path+" ", 200)), nil
 	})
@@ -101,7 +101,7 @@ func TestReusedBuffersDoNotMixAnswers(t *testing.T) {
 					continue
 				}
 				if want := strings.Repeat(fmt.Sprintf("/v1/charges/ch_%d_%d ", i, j-2), 200); string(held[0].Body) != want {
-					t.Errorf("the answer to %s is %.60q", want[:24], held[0].Body)
+					t.Errorf("the response to %s is %.60q", want[:24], held[0].Body)
 					return
 				}
 				held[0].Release()
@@ -113,7 +113,7 @@ func TestReusedBuffersDoNotMixAnswers(t *testing.T) {
 }
 
 func TestReleasingTwiceGivesTheBufferBackOnce(t *testing.T) {
-	resp, err := chain(answer(200)).Do(t.Context(), get("/v1/charges"))
+	resp, err := chain(response(200)).Do(t.Context(), get("/v1/charges"))
 	require.NoError(t, err)
 	resp.Release()
 	resp.Release()

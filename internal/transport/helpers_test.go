@@ -15,13 +15,13 @@ import (
 
 const testKey = "sk_test_51abcdefghijklmnopqrstuv"
 
-// roundTrip is a network made of a function.
+// roundTrip is a network that is a function.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// sequence answers the requests with one function after the other, and with the
-// last of them from then on.
+// sequence responds to each request with the next function, and with the last
+// of them from then on.
 func sequence(steps ...roundTrip) roundTrip {
 	var n atomic.Int64
 	return func(r *http.Request) (*http.Response, error) {
@@ -29,9 +29,9 @@ func sequence(steps ...roundTrip) roundTrip {
 	}
 }
 
-// answer is a network that answers every request alike. header is names and
-// values in turn.
-func answer(status int, header ...string) roundTrip {
+// response returns a network with the same response to every request. header
+// alternates names and values.
+func response(status int, header ...string) roundTrip {
 	return func(*http.Request) (*http.Response, error) { return reply(status, "{}", header...), nil }
 }
 
@@ -39,7 +39,7 @@ func broken(err error) roundTrip {
 	return func(*http.Request) (*http.Response, error) { return nil, err }
 }
 
-// silent is a network that never answers.
+// silent is a network that never responds.
 func silent(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
@@ -56,7 +56,7 @@ func reply(status int, body string, header ...string) *http.Response {
 	}
 }
 
-// chain is a Transport over a network, with three retries and no jitter.
+// chain returns a Transport over a network, with three retries and no jitter.
 func chain(network http.RoundTripper, changes ...func(*Config)) *Transport {
 	cfg := Config{
 		HTTP: &http.Client{Transport: network}, BaseURL: "https://api.stripe.test", Key: testKey, UserAgent: "test",
@@ -75,7 +75,7 @@ func post(path, params string) *Request {
 	return &Request{Method: "POST", Path: path, Params: []byte(params), Version: "v", IdempotencyKey: "idem_1"}
 }
 
-// moments notes when the requests pass, in time since it was made.
+// moments records when the requests pass, as the time since it was called.
 func moments(network roundTrip) (roundTrip, *[]time.Duration) {
 	start, times := time.Now(), new([]time.Duration)
 	return func(r *http.Request) (*http.Response, error) {
@@ -84,9 +84,9 @@ func moments(network roundTrip) (roundTrip, *[]time.Duration) {
 	}, times
 }
 
-// wire is a net/http transport whose connections are pipes: serve has the other
-// end, after it has read the head of one request. It needs no socket, so that
-// it works in a synctest bubble.
+// wire returns a net/http transport whose connections are pipes. serve gets the
+// other end, after the head of one request was read. It needs no socket, so it
+// works in a synctest bubble.
 func wire(t *testing.T, serve func(conn net.Conn)) *http.Transport {
 	tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()

@@ -12,26 +12,27 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits are requests a second; 0 is no limit.
+// Limits holds rate limits in requests per second; 0 is no limit.
 type Limits struct {
-	Total    float64 // of all requests
-	Endpoint float64 // of one endpoint: everything below /v1/charges, say
-	Search   float64 // of all searches together
+	Total    float64 // for all requests
+	Endpoint float64 // for each endpoint, such as everything below /v1/charges
+	Search   float64 // for all searches together
 }
 
-// firstPause is how long an endpoint rests after a 429 that does not say how
-// long; it doubles while they go on. One among many requests costs little: at 25
-// requests a second, of which one in twenty is refused, a pause of half a second
-// would take more than half of the time.
+// firstPause is how long requests to an endpoint pause after a 429 without a
+// Retry-After. It doubles with each further 429. It is short, because a single
+// 429 among many requests must cost little: at 25 requests per second, one in
+// twenty of them refused, a pause of half a second would take more than half of
+// the time.
 const firstPause = 50 * time.Millisecond
 
-// maxPolls is how many pollers of one endpoint fetch at a time, as many as
-// connections are kept open. Ten thousand of them before a service that hangs
-// are ten thousand timers, and not as many connections.
+// maxPolls is how many pollers may send requests to one endpoint at a time. It
+// is the number of connections that are kept open. If the service hangs, ten
+// thousand pollers are then ten thousand timers, and not as many connections.
 const maxPolls = 64
 
-// limiter keeps all callers below the limits, and holds back every caller of an
-// endpoint that answered 429, not only the one who was told.
+// limiter keeps all callers below the limits. After a 429 it pauses every
+// caller of the endpoint, not only the one that received it.
 type limiter struct {
 	limits Limits
 	total  *gate
@@ -43,10 +44,10 @@ type limiter struct {
 
 type endpoint struct {
 	gate  *gate
-	polls chan struct{} // an element for each poller that fetches
+	polls chan struct{} // holds one value for each poller with a request under way
 
 	mu      sync.Mutex
-	until   time.Time // paused until then
+	until   time.Time // end of the pause
 	refused int       // pauses in a row
 }
 
@@ -77,7 +78,7 @@ func (l *limiter) around(next step) step {
 		sent := time.Now()
 		resp, err := next(ctx, req)
 		if err == nil {
-			e.heard(resp, sent)
+			e.observe(resp, sent)
 		}
 		return resp, err
 	}
@@ -95,7 +96,7 @@ func (l *limiter) endpoint(path string) *endpoint {
 	return e
 }
 
-// endpointOf is a path up to its second segment: /v1/charges.
+// endpointOf returns the first two segments of a path, such as /v1/charges.
 func endpointOf(path string) string {
 	slashes := 0
 	for i := range len(path) {
@@ -128,9 +129,10 @@ func (l *limiter) wait(ctx context.Context, e *endpoint, path string) error {
 	}
 }
 
-// pass waits at one gate after the other, holding each until it is through the
-// last: so it is counted at all of them when it leaves, not when it came. It
-// does not pass, and is not counted, if a 429 came in while it waited.
+// pass waits at one gate after the other, and holds each until it has passed
+// the last. So all gates count the request when it leaves, not when it arrived.
+// If a 429 was received during the wait, pass returns false and no gate counts
+// it.
 func pass(ctx context.Context, gates []*gate, e *endpoint) (passed bool, err error) {
 	for _, g := range gates {
 		if g == nil {
@@ -153,27 +155,28 @@ func pass(ctx context.Context, gates []*gate, e *endpoint) (passed bool, err err
 	return true, nil
 }
 
-// gate is one limit. Callers stand in line, and only the first of them looks at
-// the rate: who gives up leaves nothing behind. Reservations of a thousand
-// callers that were cancelled would hold up the next one for a minute.
+// gate is one limit. Callers queue up, and only the first of them waits for the
+// rate, so a caller that gives up leaves nothing behind. If each caller
+// reserved its time, a thousand cancelled reservations would delay the next
+// caller by a minute.
 type gate struct {
 	rate *rate.Limiter
-	turn chan struct{} // of one element, there while a caller is at the gate
+	slot chan struct{} // holds one value while a caller is at the gate
 }
 
-// newGate makes a gate without bursts: with them, a second could hold its full
-// number and a burst besides.
+// newGate returns a gate without bursts, nil if there is no limit. With bursts,
+// a second could have a burst in addition to its full number of requests.
 func newGate(perSecond float64) *gate {
 	if perSecond <= 0 || math.IsInf(perSecond, 1) {
 		return nil
 	}
-	return &gate{rate: rate.NewLimiter(rate.Limit(perSecond), 1), turn: make(chan struct{}, 1)}
+	return &gate{rate: rate.NewLimiter(rate.Limit(perSecond), 1), slot: make(chan struct{}, 1)}
 }
 
-// enter waits for the caller's turn and then for the rate.
+// enter waits for the slot and then for the rate.
 func (g *gate) enter(ctx context.Context) error {
 	select {
-	case g.turn <- struct{}{}:
+	case g.slot <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -184,9 +187,9 @@ func (g *gate) enter(ctx context.Context) error {
 	return nil
 }
 
-func (g *gate) leave() { <-g.turn }
+func (g *gate) leave() { <-g.slot }
 
-// delay is how long the rate has the caller at the gate wait.
+// delay returns how long the caller at the gate has to wait for the rate.
 func (g *gate) delay(now time.Time) time.Duration {
 	r := g.rate.ReserveN(now, 1)
 	defer r.CancelAt(now)
@@ -202,14 +205,14 @@ func (e *endpoint) pause() time.Duration {
 	return time.Until(e.until)
 }
 
-// heard takes note of the answer to a request of the moment sent. A 429 starts
-// a pause, or lengthens it; it is over when its time is. Requests that were
-// under way when it started have answers too: a success among them does not end
-// it, and more 429s are the same refusal, not one after another.
+// observe processes the response to a request that was sent at the moment sent.
+// A 429 starts a pause or extends it. The responses to requests that were sent
+// before the end of the pause neither shorten nor escalate it: a success does
+// not end it, and further 429s count as the same refusal.
 //
-// A lock_timeout is a 429 too, but it is about one object: it comes without the
-// reason header, and starts no pause.
-func (e *endpoint) heard(resp *Response, sent time.Time) {
+// A lock_timeout is a 429 too, but it concerns one object. It has no reason
+// header, and starts no pause.
+func (e *endpoint) observe(resp *Response, sent time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	news := !sent.Before(e.until)

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// traffic is a network that notes when which path was asked for.
+// traffic is a network that records when each path was requested.
 type traffic struct {
 	mu   sync.Mutex
 	sent map[string][]time.Time
@@ -37,7 +37,7 @@ func (tr *traffic) of(paths ...string) []time.Time {
 	return all
 }
 
-// busiest is the most requests in any one second.
+// busiest returns the maximum number of requests in any one second.
 func busiest(times []time.Time) int {
 	most, from := 0, 0
 	for i, at := range times {
@@ -56,8 +56,8 @@ func TestCallersTogetherStayWithinTheLimits(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits Limits
 		paths  []string
-		within map[string]int // "" is all of them
-		least  int            // requests in all, in a minute
+		within map[string]int // "" is all paths
+		least  int            // minimum number of requests in a minute
 	}{
 		"total":       {Limits{Total: 25}, many, map[string]int{"": 25}, 1490},
 		"endpoint":    {Limits{Endpoint: 25}, charges, map[string]int{"": 25}, 1490},
@@ -103,7 +103,7 @@ func TestCallersTogetherStayWithinTheLimits(t *testing.T) {
 func TestNoLimitIsNoWait(t *testing.T) {
 	for _, limits := range []Limits{{}, {Total: math.Inf(1), Endpoint: math.Inf(1), Search: math.Inf(1)}} {
 		synctest.Test(t, func(t *testing.T) {
-			tr, start := chain(answer(200), func(cfg *Config) { cfg.Limits = limits }), time.Now()
+			tr, start := chain(response(200), func(cfg *Config) { cfg.Limits = limits }), time.Now()
 			for range 1000 {
 				_, err := tr.Do(t.Context(), get("/v1/charges/search"))
 				require.NoError(t, err)
@@ -115,7 +115,7 @@ func TestNoLimitIsNoWait(t *testing.T) {
 
 func TestCallersWhoGaveUpHoldUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := chain(answer(200), func(cfg *Config) { cfg.Limits = Limits{Total: 10, Endpoint: 10} })
+		tr := chain(response(200), func(cfg *Config) { cfg.Limits = Limits{Total: 10, Endpoint: 10} })
 		ctx, cancel := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
 		for range 1000 {
@@ -133,7 +133,7 @@ func TestCallersWhoGaveUpHoldUpNobody(t *testing.T) {
 
 func TestBusyEndpointHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := chain(answer(200), func(cfg *Config) { cfg.Limits = Limits{Total: 100, Endpoint: 1} })
+		tr := chain(response(200), func(cfg *Config) { cfg.Limits = Limits{Total: 100, Endpoint: 1} })
 		ctx, cancel := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
 		for range 50 {
@@ -178,7 +178,7 @@ func TestPollersOfAnEndpointFetchFewAtATime(t *testing.T) {
 	})
 }
 
-// waits sends requests at once, and tells how long each waited.
+// waits sends requests concurrently, and returns how long each waited.
 func waits(t *testing.T, tr *Transport, requests ...*Request) []time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -200,18 +200,18 @@ func TestRefusalSlowsAllCallersOfTheEndpointAndNoneOfAnother(t *testing.T) {
 		refusal roundTrip
 		pause   time.Duration
 	}{
-		"reason":                 {answer(429, reason, "endpoint-rate"), 50 * time.Millisecond},
-		"reason and Retry-After": {answer(429, reason, "global-rate", "Retry-After", "7"), 7 * time.Second},
-		"Retry-After":            {answer(429, "Retry-After", "7"), 7 * time.Second},
-		"very long Retry-After":  {answer(429, "Retry-After", "86400"), time.Minute},
-		"lock timeout":           {answer(429), 0},
-		"hostile Retry-After":    {answer(429, "Retry-After", "-9"), 0},
-		"garbage Retry-After":    {answer(429, "Retry-After", "soon"), 0},
-		"overload":               {answer(503, "Retry-After", "7"), 0},
+		"reason":                 {response(429, reason, "endpoint-rate"), 50 * time.Millisecond},
+		"reason and Retry-After": {response(429, reason, "global-rate", "Retry-After", "7"), 7 * time.Second},
+		"Retry-After":            {response(429, "Retry-After", "7"), 7 * time.Second},
+		"very long Retry-After":  {response(429, "Retry-After", "86400"), time.Minute},
+		"lock timeout":           {response(429), 0},
+		"hostile Retry-After":    {response(429, "Retry-After", "-9"), 0},
+		"garbage Retry-After":    {response(429, "Retry-After", "soon"), 0},
+		"overload":               {response(503, "Retry-After", "7"), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tr := chain(sequence(test.refusal, answer(200)), noRetries)
+				tr := chain(sequence(test.refusal, response(200)), noRetries)
 				_, err := tr.Do(t.Context(), get("/v1/charges"))
 				require.NoError(t, err)
 				got := waits(t, tr, get("/v1/charges"), get("/v1/charges/ch_1"), post("/v1/charges", ""), get("/v1/customers"), get("/v2/charges/x"))
@@ -234,7 +234,7 @@ func TestRefusalStopsCallersAlreadyInLine(t *testing.T) {
 			refuse := path == "/v1/charges" && len(sent[path]) == 1
 			mu.Unlock()
 			if refuse {
-				<-time.After(50 * time.Millisecond) // meanwhile the rest get in line
+				<-time.After(50 * time.Millisecond) // in the meantime the others queue up
 				return reply(429, "{}", "Retry-After", "5"), nil
 			}
 			return reply(200, "{}"), nil
@@ -257,9 +257,9 @@ func TestRefusalStopsCallersAlreadyInLine(t *testing.T) {
 
 func TestPauseDoublesWhileRefusalsGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refusal := answer(429, "Stripe-Rate-Limited-Reason", "endpoint-rate")
+		refusal := response(429, "Stripe-Rate-Limited-Reason", "endpoint-rate")
 		steps := slices.Repeat([]roundTrip{refusal}, 10)
-		network, times := moments(sequence(append(steps, answer(200), refusal, answer(200))...))
+		network, times := moments(sequence(append(steps, response(200), refusal, response(200))...))
 		tr := chain(network, noRetries)
 		for range 13 {
 			_, err := tr.Do(t.Context(), get("/v1/charges"))
@@ -273,9 +273,9 @@ func TestPauseDoublesWhileRefusalsGoOn(t *testing.T) {
 	})
 }
 
-// TestAnswersUnderWayDoNotChangeAPause sends ten requests at once. The first to
-// be answered is refused, and the answers of the rest come after.
-func TestAnswersUnderWayDoNotChangeAPause(t *testing.T) {
+// TestResponsesUnderWayDoNotChangeAPause sends ten requests at once. The first
+// response is a 429, and the other responses come later.
+func TestResponsesUnderWayDoNotChangeAPause(t *testing.T) {
 	for _, status := range []int{200, 429} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -303,7 +303,7 @@ func TestAnswersUnderWayDoNotChangeAPause(t *testing.T) {
 				callers.Wait()
 				_, err := tr.Do(t.Context(), get("/v1/charges"))
 				require.NoError(t, err)
-				require.Equal(t, 62*time.Millisecond, time.Since(start), "1 to the refusal, 50 of pause, 11 to the answer")
+				require.Equal(t, 62*time.Millisecond, time.Since(start), "1 to the refusal, 50 of pause, 11 to the response")
 			})
 		})
 	}

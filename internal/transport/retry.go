@@ -15,13 +15,13 @@ import (
 const (
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 8 * time.Second
-	// MaxRetryAfter is the longest Retry-After that is waited for. A service
-	// that asks for more gets no more attempts: the caller sees the answer
+	// MaxRetryAfter is the longest Retry-After that is waited for. If the
+	// service asks for more, there is no retry: the caller gets the response
 	// and decides.
 	MaxRetryAfter = time.Minute
 )
 
-// retrier repeats attempts that failed in a way that passes.
+// retrier retries attempts that failed in a way that may pass.
 type retrier struct {
 	max    int
 	random func() float64
@@ -52,7 +52,7 @@ func (r *retrier) around(next step) step {
 	}
 }
 
-// next decides whether another attempt follows, and after how long.
+// next returns whether another attempt follows, and after what wait.
 func (r *retrier) next(ctx context.Context, attempt int, resp *Response, err error) (time.Duration, bool) {
 	if attempt > r.max || ctx.Err() != nil || !retryable(resp, err) {
 		return 0, false
@@ -64,8 +64,9 @@ func (r *retrier) next(ctx context.Context, attempt int, resp *Response, err err
 	return wait, wait <= MaxRetryAfter
 }
 
-// backoff doubles from half a second to eight, and takes off up to a quarter at
-// random so that callers who failed together do not come back together.
+// backoff returns the wait after an attempt. It doubles from half a second to
+// eight seconds, less up to a quarter at random. Callers that failed together
+// then do not retry together.
 func (r *retrier) backoff(attempt int) time.Duration {
 	d := firstBackoff << min(attempt-1, 10)
 	d = min(d, maxBackoff)
@@ -78,8 +79,8 @@ func (r *retrier) log(ctx context.Context, req *Request, attempt int, wait time.
 		slog.Duration("wait", wait), slog.String("cause", lastFailure(resp, err).Error()))
 }
 
-// retryable tells failures that pass from those that stay. The service's own
-// word on a failure, Stripe-Should-Retry, comes before its status.
+// retryable reports whether a failure may pass. The header Stripe-Should-Retry
+// takes precedence over the status.
 func retryable(resp *Response, err error) bool {
 	if err != nil {
 		return !permanent(err)
@@ -96,15 +97,16 @@ func retryable(resp *Response, err error) bool {
 	return resp.Status == http.StatusConflict || resp.Status == http.StatusTooManyRequests || resp.Status >= 500
 }
 
-// permanent failures are those of the request itself, of an answer beyond the
-// bound, and of a certificate.
+// permanent reports whether a retry is useless: the request was not sent, the
+// response was too large, or the certificate is invalid.
 func permanent(err error) bool {
 	var cert *tls.CertificateVerificationError
 	var te *Error
 	return errors.Is(err, ErrTooLarge) || errors.As(err, &cert) || !errors.As(err, &te) || !te.tried
 }
 
-// neverReached tells a failure to connect from one on a connection.
+// neverReached reports whether the request did not reach the service, because
+// no connection was made.
 func neverReached(err error) bool {
 	var op *net.OpError
 	var cert *tls.CertificateVerificationError
@@ -114,8 +116,8 @@ func neverReached(err error) bool {
 	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect" || op.Op == "socks connect")
 }
 
-// mayHaveActed tells whether the service may have carried out an attempt that
-// did not end well: no answer, or one that says only that something broke.
+// mayHaveActed reports whether the service may have executed a failed attempt:
+// there was no response, or one that leaves the outcome open.
 func mayHaveActed(resp *Response, err error) bool {
 	if err != nil {
 		var te *Error
@@ -146,14 +148,16 @@ func lastFailure(resp *Response, err error) error {
 	return fmt.Errorf("status %d", resp.Status)
 }
 
-// RetryAfter reads a Retry-After of seconds or of a date, the latter against
-// the service's own clock. What cannot be read is no wait.
+// RetryAfter returns the wait of a Retry-After header in seconds or as a date.
+// A date is compared to the service's own clock, the Date header. The wait is 0
+// if there is no valid header.
 func RetryAfter(h http.Header) time.Duration {
 	v := h.Get("Retry-After")
 	if v == "" {
 		return 0
 	}
-	// Beyond the range of an int64 it is still a number, and the nearest one.
+	// On ErrRange, ParseInt returns the nearest int64, which is good enough
+	// here.
 	if seconds, err := strconv.ParseInt(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(max(seconds, 0), 1<<30)) * time.Second
 	}

@@ -36,8 +36,8 @@ func TestRetryDecision(t *testing.T) {
 				again := wait != never && (should == "true" || should != "false" && retried)
 				t.Run(fmt.Sprintf("%d/%s/%q", status, should, value), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						first := answer(status, "Stripe-Should-Retry", should, "Retry-After", value, "Date", "Tue, 14 Nov 2023 22:13:20 GMT")
-						network, times := moments(sequence(first, answer(200)))
+						first := response(status, "Stripe-Should-Retry", should, "Retry-After", value, "Date", "Tue, 14 Nov 2023 22:13:20 GMT")
+						network, times := moments(sequence(first, response(200)))
 						resp, err := chain(network).Do(t.Context(), get("/v1/charges"))
 						require.NoError(t, err)
 						if !again {
@@ -64,7 +64,7 @@ func TestRetryAfterDateCountsByTheServicesClock(t *testing.T) {
 
 func TestSuccessIsNeverRepeated(t *testing.T) {
 	for _, status := range []int{200, 204, 302, 307} {
-		network, times := moments(answer(status, "Stripe-Should-Retry", "true"))
+		network, times := moments(response(status, "Stripe-Should-Retry", "true"))
 		resp, err := chain(network).Do(t.Context(), post("/v1/charges", "amount=1"))
 		require.NoError(t, err)
 		require.Equal(t, status, resp.Status)
@@ -74,7 +74,7 @@ func TestSuccessIsNeverRepeated(t *testing.T) {
 
 func TestRetriesAreCounted(t *testing.T) {
 	for _, retries := range []int{0, 1, 3} {
-		for name, failure := range map[string]roundTrip{"status": answer(503), "network": broken(io.ErrUnexpectedEOF)} {
+		for name, failure := range map[string]roundTrip{"status": response(503), "network": broken(io.ErrUnexpectedEOF)} {
 			t.Run(fmt.Sprint(name, retries), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					network, times := moments(failure)
@@ -105,7 +105,7 @@ func TestBackoffDoublesWithinItsJitter(t *testing.T) {
 		{1, []time.Duration{375, 750, 1500, 3000, 6000, 6000, 6000}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			network, times := moments(answer(500))
+			network, times := moments(response(500))
 			tr := chain(network, func(cfg *Config) {
 				cfg.MaxRetries = len(test.want)
 				cfg.RandomFloat = func() float64 { return test.random }
@@ -194,8 +194,8 @@ func TestSomeFailuresAreNotRetried(t *testing.T) {
 	}
 }
 
-// TestCancelledContextEndsEveryWait has a call wait for one thing after the
-// other, cancels it after a second, and allows 50 ms.
+// TestCancelledContextEndsEveryWait lets a call wait in each possible place,
+// cancels it after a second, and allows 50 ms.
 func TestCancelledContextEndsEveryWait(t *testing.T) {
 	limited := func(cfg *Config) { cfg.Limits.Endpoint = 0.01 }
 	first := func(t *testing.T, tr *Transport) {
@@ -207,11 +207,11 @@ func TestCancelledContextEndsEveryWait(t *testing.T) {
 		change  func(*Config)
 		before  func(t *testing.T, tr *Transport)
 	}{
-		"backoff":     {network: func(*testing.T) http.RoundTripper { return answer(503, "Retry-After", "30") }},
-		"rate limit":  {network: func(*testing.T) http.RoundTripper { return answer(200) }, change: limited, before: first},
-		"total limit": {network: func(*testing.T) http.RoundTripper { return answer(200) }, change: func(cfg *Config) { cfg.Limits.Total = 0.01 }, before: first},
+		"backoff":     {network: func(*testing.T) http.RoundTripper { return response(503, "Retry-After", "30") }},
+		"rate limit":  {network: func(*testing.T) http.RoundTripper { return response(200) }, change: limited, before: first},
+		"total limit": {network: func(*testing.T) http.RoundTripper { return response(200) }, change: func(cfg *Config) { cfg.Limits.Total = 0.01 }, before: first},
 		"line before the rate limit": {
-			network: func(*testing.T) http.RoundTripper { return answer(200) }, change: limited,
+			network: func(*testing.T) http.RoundTripper { return response(200) }, change: limited,
 			before: func(t *testing.T, tr *Transport) {
 				first(t, tr)
 				go func() { _, _ = tr.Do(t.Context(), get("/v1/charges")) }()
@@ -219,10 +219,10 @@ func TestCancelledContextEndsEveryWait(t *testing.T) {
 			},
 		},
 		"pause after a 429": {
-			network: func(*testing.T) http.RoundTripper { return answer(429, "Retry-After", "50") }, change: noRetries, before: first,
+			network: func(*testing.T) http.RoundTripper { return response(429, "Retry-After", "50") }, change: noRetries, before: first,
 		},
-		"answer": {network: func(*testing.T) http.RoundTripper { return roundTrip(silent) }},
-		"head of an answer": {
+		"response": {network: func(*testing.T) http.RoundTripper { return roundTrip(silent) }},
+		"head of a response": {
 			network: func(t *testing.T) http.RoundTripper {
 				return wire(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 			},
@@ -270,7 +270,7 @@ func TestCancelledContextEndsEveryWait(t *testing.T) {
 func TestCancelledContextMakesNoRequest(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	network, times := moments(answer(200))
+	network, times := moments(response(200))
 	_, err := chain(network).Do(ctx, post("/v1/charges", ""))
 	require.ErrorIs(t, err, context.Canceled)
 	var te *Error
@@ -284,7 +284,7 @@ func TestCancelledBackoffTellsWhatItWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		_, err := chain(answer(503)).Do(ctx, get("/v1/charges"))
+		_, err := chain(response(503)).Do(ctx, get("/v1/charges"))
 		require.EqualError(t, err, "context deadline exceeded while waiting to retry after: status 503")
 	})
 }
@@ -312,10 +312,10 @@ func TestSentTellsWhetherTheServiceMayHaveActed(t *testing.T) {
 		"too large":                 {func(*http.Request) (*http.Response, error) { return reply(200, string(make([]byte, 2<<20))), nil }, true},
 		"refused, then reset":       {sequence(refused, reset), true},
 		"reset, then refused":       {sequence(reset, refused), true},
-		"500, then refused":         {sequence(answer(500), refused), true},
-		"409, then refused":         {sequence(answer(409), refused), true},
-		"429, then refused":         {sequence(answer(429), refused), false},
-		"402 to retry, and refused": {sequence(answer(402, "Stripe-Should-Retry", "true"), refused), false},
+		"500, then refused":         {sequence(response(500), refused), true},
+		"409, then refused":         {sequence(response(409), refused), true},
+		"429, then refused":         {sequence(response(429), refused), false},
+		"402 to retry, and refused": {sequence(response(402, "Stripe-Should-Retry", "true"), refused), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -330,14 +330,14 @@ func TestSentTellsWhetherTheServiceMayHaveActed(t *testing.T) {
 		network roundTrip
 		sent    bool
 	}{
-		"success":             {answer(200), false},
-		"declined":            {answer(402), false},
-		"500":                 {answer(500), true},
-		"409":                 {answer(409), true},
-		"429":                 {answer(429), false},
-		"reset, then 429":     {sequence(reset, answer(429)), true},
-		"refused, then 429":   {sequence(refused, answer(429)), false},
-		"500, then a refusal": {sequence(answer(500), answer(401)), true},
+		"success":             {response(200), false},
+		"declined":            {response(402), false},
+		"500":                 {response(500), true},
+		"409":                 {response(409), true},
+		"429":                 {response(429), false},
+		"reset, then 429":     {sequence(reset, response(429)), true},
+		"refused, then 429":   {sequence(refused, response(429)), false},
+		"500, then a refusal": {sequence(response(500), response(401)), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -374,7 +374,7 @@ func TestRetriesAreLogged(t *testing.T) {
 			}
 			return a
 		}}))
-		network := sequence(answer(503), broken(io.ErrUnexpectedEOF), answer(200))
+		network := sequence(response(503), broken(io.ErrUnexpectedEOF), response(200))
 		req := get("/v1/customers")
 		req.Params = []byte("email=a%40b.c")
 		_, err := chain(network, func(cfg *Config) { cfg.Logger = logger }).Do(t.Context(), req)

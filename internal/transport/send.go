@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// sender is the last step: one HTTP request, one whole answer.
+// sender is the last step. It sends one HTTP request and reads its whole
+// response.
 type sender struct {
 	client  *http.Client
 	base    string
@@ -26,8 +27,8 @@ type sender struct {
 
 func newSender(cfg Config) *sender {
 	client := *cfg.HTTP
-	// A redirect is answered as it is, never followed: the request carries the
-	// key, and Stripe redirects nothing.
+	// A redirect is returned as the response and never followed, because the
+	// request carries the key. Stripe does not redirect.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client.Timeout = 0
 	auth := "Basic " + base64.StdEncoding.EncodeToString([]byte(cfg.Key+":"))
@@ -81,8 +82,8 @@ func (s *sender) exchange(caller context.Context, req *Request) (*Response, erro
 	case hresp.StatusCode < 300 || caller.Err() != nil:
 		return nil, &Error{Err: cause(ctx, req, err), tried: true}
 	}
-	// Of a refusal the status and the headers are enough: without its body it
-	// is an answer all the same.
+	// A response with an error status is usable without its body: the status
+	// and the headers are enough.
 	return resp, nil
 }
 
@@ -117,14 +118,14 @@ func (s *sender) headers(req *Request) http.Header {
 	return h
 }
 
-// errTimeout is the end of one attempt's time, which the retry step may follow
-// with another, as opposed to the end of the caller's own context. Like the
-// timeout of an http.Client, it is a context.DeadlineExceeded to errors.Is.
-var errTimeout = fmt.Errorf("no whole answer within the client's timeout: %w", context.DeadlineExceeded)
+// errTimeout means that one attempt has timed out, and not the caller's
+// context. The retry step may retry it. As for the timeout of an http.Client,
+// errors.Is reports true for context.DeadlineExceeded.
+var errTimeout = fmt.Errorf("no whole response within the client's timeout: %w", context.DeadlineExceeded)
 
-// cause is why an attempt failed. It tells the attempt's timeout from the
-// caller's, and takes off every *url.Error, whose URL repeats what the caller's
-// own message says, with parameters that may be personal data.
+// cause returns why an attempt failed. It distinguishes the timeout of the
+// attempt from that of the caller. It removes every *url.Error, because the URL
+// repeats the caller's own message, and its parameters may be personal data.
 func cause(ctx context.Context, req *Request, err error) error {
 	if context.Cause(ctx) == errTimeout {
 		return errTimeout
@@ -139,9 +140,9 @@ func cause(ctx context.Context, req *Request, err error) error {
 	return withoutSecrets(req, err)
 }
 
-// withoutSecrets puts a text in the place of an error that quotes the request:
-// of an answer that is not HTTP, net/http quotes a line, and a server that only
-// echoes makes that the request's own.
+// withoutSecrets replaces an error that quotes the request by a masked text.
+// The error of net/http for a response that is not HTTP quotes a line of it. If
+// the server only echoes, that line is part of the request.
 func withoutSecrets(req *Request, err error) error {
 	text := Mask(err.Error())
 	if len(req.Params) > 0 {
@@ -153,10 +154,10 @@ func withoutSecrets(req *Request, err error) error {
 	return errors.New(text)
 }
 
-// clock reads the service's clock off an answer to a request of the moment
-// start. The Date header cuts off the part of a second, and the service wrote it
-// before the answer was here, so that the time it took and a part of a second
-// are what ServerTimeAtSend can be off, always towards the past.
+// clock sets the times of a response to a request that was sent at start. The
+// Date header drops the fraction of a second, and was written before the
+// response was complete. So ServerTimeAtSend can be too early, by up to the
+// duration of the request plus about a second, but never too late.
 func (r *Response) clock(start time.Time) {
 	r.SentAt = start
 	date, err := http.ParseTime(r.Header.Get("Date"))

@@ -107,7 +107,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				asked.Add(1)
 				http.Redirect(w, r, stranger.URL, status)
 			}))
-			// The caller's own client would follow.
+			// The caller's own client would follow redirects.
 			client := &http.Client{Transport: new(http.Transport), CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
 			tr := chain(nil, func(cfg *Config) { cfg.HTTP, cfg.BaseURL = client, server.URL })
 			resp, err := tr.Do(t.Context(), &Request{Method: method, Path: "/v1/charges"})
@@ -153,7 +153,7 @@ func TestOneConnectionServesAllAttempts(t *testing.T) {
 	require.Equal(t, int32(1), connections.Load())
 }
 
-// watchedBody knows whether it was read to its end and closed.
+// watchedBody records whether it was read to its end and closed.
 type watchedBody struct {
 	io.Reader
 	ended, closed bool
@@ -233,9 +233,9 @@ func TestBodiesWithoutEndAreCutOff(t *testing.T) {
 
 func TestContentLengthMayLie(t *testing.T) {
 	for name, test := range map[string]struct {
-		answer string
-		body   string
-		err    error
+		response string
+		body     string
+		err      error
 	}{
 		"true":           {"Content-Length: 2\r\n\r\n{}", "{}", nil},
 		"too short":      {"Connection: close\r\nContent-Length: 2\r\n\r\n{}and more", "{}", nil},
@@ -248,7 +248,7 @@ func TestContentLengthMayLie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := wire(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+test.answer) })
+				network := wire(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+test.response) })
 				resp, err := chain(network, plainHTTP, noRetries).Do(t.Context(), get("/v1/charges"))
 				if test.err != nil {
 					require.ErrorIs(t, err, test.err)
@@ -312,7 +312,7 @@ func TestErrorsQuoteNeitherParametersNorKeys(t *testing.T) {
 func TestMalformedURLIsNotQuoted(t *testing.T) {
 	req := get("/v1/customers")
 	req.Params = []byte("email=jenny\x7f")
-	_, err := chain(answer(200)).Do(t.Context(), req)
+	_, err := chain(response(200)).Do(t.Context(), req)
 	require.ErrorContains(t, err, "invalid control character")
 	require.NotContains(t, err.Error(), "jenny")
 	var te *Error
@@ -329,7 +329,7 @@ func TestObserverSeesEveryAttempt(t *testing.T) {
 		}
 		type key struct{}
 		var seen []Attempt
-		tr := chain(sequence(answer(503, "Request-Id", "req_1"), broken(gone), slow), func(cfg *Config) {
+		tr := chain(sequence(response(503, "Request-Id", "req_1"), broken(gone), slow), func(cfg *Config) {
 			cfg.Observe = func(ctx context.Context, a Attempt) {
 				require.Equal(t, "value", ctx.Value(key{}))
 				seen = append(seen, a)
@@ -356,7 +356,7 @@ func TestAskedIsNeverLaterThanTheAsking(t *testing.T) {
 	for name, test := range map[string]struct {
 		date string
 		took time.Duration
-		want string // a time of day, empty for none
+		want string // a time of day; empty if there is none
 	}{
 		"at once":          {"Tue, 14 Nov 2023 22:13:20 GMT", 0, "22:13:20"},
 		"part of a second": {"Tue, 14 Nov 2023 22:13:20 GMT", time.Millisecond, "22:13:19"},
@@ -384,7 +384,7 @@ func TestAskedIsNeverLaterThanTheAsking(t *testing.T) {
 
 func TestAskedCountsTheLastAttemptAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		resp, err := chain(sequence(answer(503), answer(200, "Date", "Tue, 14 Nov 2023 22:13:20 GMT"))).Do(t.Context(), get("/v1/charges"))
+		resp, err := chain(sequence(response(503), response(200, "Date", "Tue, 14 Nov 2023 22:13:20 GMT"))).Do(t.Context(), get("/v1/charges"))
 		require.NoError(t, err)
 		require.Equal(t, "22:13:20", resp.ServerTimeAtSend.Format(time.TimeOnly))
 	})

@@ -1,11 +1,11 @@
-// Package transport carries one API call to the service and its answer back,
-// through a chain of small steps, one file each:
+// Package transport makes one API call: it sends the request to the service and
+// returns the response, through a chain of small steps, one file each:
 //
-//	retry  repeats what may be repeated, waiting as told
-//	limit  keeps below the service's rate limits, and pollers few at a time
-//	send   writes the HTTP request and reads the whole answer, within a bound
+//	retry  retries failures that may pass, and honours Retry-After
+//	limit  keeps below the rate limits, and bounds the concurrent polls
+//	send   writes the HTTP request and reads the whole response, up to a limit
 //
-// It knows HTTP and Stripe's headers, and nothing of resources or JSON.
+// It handles HTTP and Stripe's headers, but no resources and no JSON.
 package transport
 
 import (
@@ -18,43 +18,46 @@ import (
 // Request is one API call.
 type Request struct {
 	Method string
-	Path   string // escaped, from /v1 on
-	Params []byte // form-encoded: the body of a POST, the query of the rest
+	Path   string // escaped, beginning with /v1
+	Params []byte // form-encoded: the body of a POST, else the query
 
-	Account        string // Stripe-Account; empty: the key's own
+	Account        string // Stripe-Account; if empty, the account of the key
 	Version        string // Stripe-Version
 	IdempotencyKey string // POST only
-	Poll           bool   // made by a poller: not too many at a time
-	Passed         func() // optional; called when an attempt has passed the limits
+	Poll           bool   // made by a poller; maxPolls bounds such requests
+	Passed         func() // called when an attempt has passed the limits; if nil, it is not called
 
 	attempt int // the number of the attempt under way, from 1
 }
 
-// Response is a whole answer of the service, whatever its status.
+// Response is a complete response of the service, with any status.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte // valid until Release
 
-	// Date is the service's clock when it answered. Zero where it did not say.
+	// Date is the Date header: the service's clock when it responded. It is
+	// zero if there is none.
 	Date time.Time
-	// ServerTimeAtSend is the service's clock when the request was sent, at the latest:
-	// the Date less the time the answer took. Zero without a Date.
+	// ServerTimeAtSend is a lower bound of the service's clock when the request
+	// was sent: Date less the duration of the request. It is zero without a
+	// Date.
 	ServerTimeAtSend time.Time
-	// SentAt is when that was by the local clock: its monotonic reading tells
-	// how much time lies between two answers.
+	// SentAt is the local time when the request was sent, with its monotonic
+	// reading.
 	SentAt time.Time
-	// Attempts is how many requests it took.
+	// Attempts is the number of HTTP requests made.
 	Attempts int
-	// MayHaveExecuted tells that the service may have acted without saying how it ended:
-	// on this attempt or one before it. A 429 after a connection that broke
-	// does not tell what came of the first request.
+	// MayHaveExecuted is set if the service may have executed this attempt, or
+	// an earlier one, without reporting the outcome. For example, a 429 after a
+	// broken connection says nothing about the first request.
 	MayHaveExecuted bool
 
 	buf *buffer
 }
 
-// Release gives the memory of Body back. Nothing may hold on to Body after it.
+// Release makes the memory of Body available for reuse. Body must not be used
+// afterwards.
 func (r *Response) Release() {
 	if r.buf != nil {
 		r.buf.release()
@@ -62,15 +65,15 @@ func (r *Response) Release() {
 	}
 }
 
-// Error is a call that got no whole answer.
+// Error is returned for a call without a complete response.
 type Error struct {
 	Err      error
-	Attempts int // requests made; 0 where the wait for the first was cut short
-	// MayHaveExecuted tells that the service may have acted: this attempt or one before
-	// it may have reached it.
+	Attempts int // HTTP requests made; 0 if the wait for the first was cancelled
+	// MayHaveExecuted is set if the service may have executed this attempt or
+	// an earlier one.
 	MayHaveExecuted bool
 
-	tried bool // a request was begun, as opposed to refused on the way
+	tried bool // an HTTP request was started
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
@@ -81,42 +84,42 @@ type Attempt struct {
 	Method   string
 	Path     string
 	Number   int // from 1
-	Status   int // 0 where no answer came
+	Status   int // 0 if there was no response
 	Duration time.Duration
 	Err      error
-	Header   http.Header // of the answer
+	Header   http.Header // of the response
 }
 
-// Config is what a chain is made from. Every field is required unless it says
+// Config holds the settings of a chain. Every field is required unless it says
 // otherwise.
 type Config struct {
 	HTTP        *http.Client
 	BaseURL     string // without a trailing slash
 	Key         string
 	UserAgent   string
-	Timeout     time.Duration // of one attempt; 0 is none
+	Timeout     time.Duration // of one attempt; 0 is no timeout
 	MaxRetries  int
-	MaxBody     int64
+	MaxBody     int64 // in bytes
 	Limits      Limits
 	Logger      *slog.Logger
-	Observe     func(context.Context, Attempt) // optional
-	RandomFloat func() float64                 // in [0, 1)
+	Observe     func(context.Context, Attempt) // called after each attempt; if nil, it is not called
+	RandomFloat func() float64                 // returns a number in [0, 1)
 }
 
 // step is one link of the chain.
 type step func(context.Context, *Request) (*Response, error)
 
-// Transport is the chain. It is safe for concurrent use.
+// Transport makes API calls through the chain. It is safe for concurrent use.
 type Transport struct {
 	first   step
 	limiter *limiter
 }
 
-// New links the chain.
+// New returns a Transport with its own rate limits.
 func New(cfg Config) *Transport { return link(cfg, newLimiter(cfg.Limits)) }
 
-// Renew links a chain of other settings that counts towards the limits of t,
-// and rests with it after a 429. It takes no notice of cfg.Limits.
+// Renew returns a Transport with other settings that shares the limits of t,
+// and its pauses after a 429. It ignores cfg.Limits.
 func (t *Transport) Renew(cfg Config) *Transport { return link(cfg, t.limiter) }
 
 func link(cfg Config, l *limiter) *Transport {
@@ -125,8 +128,8 @@ func link(cfg Config, l *limiter) *Transport {
 	return &Transport{first: r.around(l.around(s.send)), limiter: l}
 }
 
-// Rate is how many requests a second the limits allow of one list; 0 is without
-// a limit.
+// Rate returns how many requests per second the limits allow for one list; 0 is
+// no limit.
 func (t *Transport) Rate() float64 {
 	l := t.limiter.limits
 	if l.Total > 0 && l.Endpoint > 0 {
@@ -135,8 +138,8 @@ func (t *Transport) Rate() float64 {
 	return max(l.Total, l.Endpoint)
 }
 
-// Do carries req. An answer of any status is a Response; no whole answer is an
-// *Error.
+// Do makes the call. It returns a Response of any status, or an *Error if there
+// was no complete response.
 func (t *Transport) Do(ctx context.Context, req *Request) (*Response, error) {
 	return t.first(ctx, req)
 }

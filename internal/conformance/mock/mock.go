@@ -1,9 +1,9 @@
 // Package mock runs the real stripe-mock in-process: Stripe's own program,
-// which holds every request against an OpenAPI description and answers from
-// the fixtures that come with it. It keeps no state, so it tells whether a
-// request is well-formed, and nothing about what follows from it.
+// which checks every request against an OpenAPI description and responds with
+// the fixtures that belong to it. It has no state, so it verifies that a
+// request is well-formed, but not what the request does.
 //
-// It is stricter here in one way, see Start.
+// Here it is stricter in one way; see Start.
 package mock
 
 import (
@@ -20,28 +20,28 @@ import (
 	"github.com/stripe/stripe-mock/spec"
 )
 
-// Key is a key that stripe-mock accepts, as it does every sk_test_ one whose
-// rest has no underscore.
+// Key is an API key that stripe-mock accepts. It accepts every key that begins
+// with sk_test_ and has no further underscore.
 const Key = "sk_test_123"
 
 // FolderVariable is the environment variable that names the folder of older
-// descriptions, as <folder>/<version>/spec3.json and fixtures3.json. Without
-// it they are looked for in Folder below the repository's root.
+// descriptions, as <folder>/<version>/spec3.json and fixtures3.json. If it is
+// not set, the folder is Folder, relative to the repository's root.
 const (
 	FolderVariable = "STRIPEKIT_OPENAPI"
 	Folder         = "../shared/openapi"
 )
 
-// Description is what stripe-mock serves: the paths of an OpenAPI description
-// and of its fixtures. The zero Description is the newest one, which the module
+// Description holds the paths of an OpenAPI description and its fixtures, which
+// stripe-mock serves. The zero Description is the newest one, which the module
 // of stripe-mock embeds.
 type Description struct {
 	Spec     string
 	Fixtures string
 }
 
-// Older is the description of a former version. Its error is a fs.ErrNotExist
-// where the folder or the version is missing, and says where it was looked for.
+// Older returns the description of an older version. If the folder or the
+// version is missing, the error wraps fs.ErrNotExist and has the path.
 func Older(version string) (Description, error) {
 	folder := os.Getenv(FolderVariable)
 	if folder == "" {
@@ -63,8 +63,8 @@ func Older(version string) (Description, error) {
 	return d, nil
 }
 
-// Root is the root of the repository: the nearest folder above the current one
-// that has a go.work.
+// Root returns the root of the repository: the current folder, or the nearest
+// one above it, that has a go.work.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -83,19 +83,19 @@ func Root() (string, error) {
 	}
 }
 
-// Server is a running stripe-mock. Close it.
+// Server is a running stripe-mock. The caller must close it.
 type Server struct {
 	*httptest.Server
 
-	// Version is the API version that it serves.
+	// Version is the API version that the server has.
 	Version string
 }
 
 // Start serves a description on a free port of the loopback interface. A
-// request whose Stripe-Version is another is refused. Of itself stripe-mock
-// refuses unknown parameters at the top level only; the description is closed
-// so that it refuses them at every level. Starting takes about a second for the
-// newest description, and stripe-mock logs to standard output.
+// request with another Stripe-Version is refused. By default, stripe-mock
+// refuses unknown parameters only at the top level; Start changes the
+// description so that it refuses them at every level. Starting takes about a
+// second for the newest description, and stripe-mock logs to standard output.
 func Start(d Description) (*Server, error) {
 	description, err := server.LoadSpec(embedded.OpenAPISpec, d.Spec)
 	if err != nil {
@@ -133,7 +133,8 @@ func closeRequests(description *spec.Spec) {
 	}
 }
 
-// closeSchema leaves alone what has keys of the user's own, such as metadata.
+// closeSchema forbids unknown properties. It does not change a schema for keys
+// that the user chooses, such as metadata.
 func closeSchema(s *spec.Schema) {
 	if s == nil {
 		return

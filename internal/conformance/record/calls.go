@@ -7,18 +7,18 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// call is one request, and the name under which its answer is kept.
+// call is one request, and the name under which its response is saved.
 type call struct {
 	name   string
 	method string
-	path   string // {name} stands for the id that the call of that name answered
+	path   string // {name} stands for the id in the response to the call of that name
 	params params
-	status int // of the answer that the name promises
+	status int // the expected status
 }
 
 type params = map[string]any
 
-// section is a group of calls that some versions have.
+// section is a group of calls for some versions.
 type section struct {
 	versions []string
 	calls    []call
@@ -31,10 +31,10 @@ const (
 	v2026 = stripekit.APIVersion
 )
 
-// versions are those to record, oldest first.
+// versions returns the API versions to record, the oldest first.
 func versions() []string { return []string{v2017, v2019, v2020, v2026} }
 
-// sections is the table of all calls. A version's calls are made in this order.
+// sections returns the table of all calls, in the order in which they are made.
 func sections() []section {
 	return []section{
 		{versions(), account()},
@@ -48,7 +48,7 @@ func sections() []section {
 		{[]string{v2017, v2019, v2020}, orders()},
 		{[]string{v2026}, searches()},
 		{versions(), failures()},
-		{[]string{v2019, v2020, v2026}, deletions()}, // stripe-mock answers a 2017 one with the customer
+		{[]string{v2019, v2020, v2026}, deletions()}, // in 2017, stripe-mock responds with the customer
 	}
 }
 
@@ -88,7 +88,8 @@ func refunds() []call {
 	}
 }
 
-// products are made with what some versions require besides a name.
+// products returns the calls for products. required holds the parameters that
+// some versions require besides a name.
 func products(required params) []call {
 	named := maps.Clone(required)
 	named["name"] = "T-shirt"

@@ -1,26 +1,26 @@
-// Command record writes the fixtures of testdata/fixtures: what a service
-// really answered, as <api version>/<name>.json, to the byte. Nothing in a
-// fixture is typed by hand.
+// Command record writes the fixtures in testdata/fixtures, as
+// <api version>/<name>.json. A fixture is the unchanged response of a service;
+// nothing in it is typed by hand.
 //
-// The service is stripe-mock, in-process, in each of the versions that the
-// table of calls is about. The newest comes with stripe-mock; the descriptions
-// of the others are looked for in the folder that STRIPEKIT_OPENAPI names, and
-// ../shared/openapi below the repository's root by default.
+// The service is stripe-mock, in-process, in each version of the table of
+// calls. The newest description comes with stripe-mock. The others are in the
+// folder that STRIPEKIT_OPENAPI names; the default is ../shared/openapi,
+// relative to the repository's root.
 //
 //	go generate ./record                          all versions
 //	go run ./record -version 2020-08-27           one of them
 //	go run ./record -spec s.json -fixtures f.json -version 2022-11-15
 //
-// With STRIPE_API_KEY set to a test key (sk_test_… or rk_test_…) the service is
-// the account of that key instead; a live key is refused. The calls then make a
-// customer, charges and the rest of the table in that account's test data, and
-// leave them there. Nothing is scrubbed: ids, addresses and names are written
-// as they were answered, so read the difference before it is committed. An
-// answer that contains the key is an error and is not written.
+// If STRIPE_API_KEY is a test key (sk_test_… or rk_test_…), the calls go to
+// Stripe, to the account of that key. A live key is refused. The calls then
+// create customers, charges and other objects in the test data of that account,
+// and leave them there. Nothing is scrubbed: ids, addresses and names are
+// written as they are in the response, so read the diff before you commit it. A
+// response that contains the key is an error and is not written.
 //
-// A call whose answer has another status than its name promises is reported
-// and not written: stripe-mock, for one, declines no card. So is a call that
-// needs the id of an object that is not there.
+// If a response does not have the status that its call expects, the call is
+// reported and the response is not written: stripe-mock, for example, declines
+// no card. A call that needs an id that was not recorded is reported too.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	out := os.Stdout
-	os.Stdout = os.Stderr // where stripe-mock's log belongs
+	os.Stdout = os.Stderr // for the log of stripe-mock
 	if err := run(ctx, os.Args[1:], out); err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
 		os.Exit(1)
@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// record has r record the account of STRIPE_API_KEY, or stripe-mock.
+// record runs r with the account of STRIPE_API_KEY, or with stripe-mock.
 func (o *options) record(ctx context.Context, r *recorder) error {
 	if key := os.Getenv("STRIPE_API_KEY"); key != "" {
 		return r.record(ctx, key)

@@ -21,9 +21,9 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// TestFixturesAreWhatStripeMockAnswers holds the committed fixtures to a new
-// recording: none is typed by hand, none is missing and none is left over.
-func TestFixturesAreWhatStripeMockAnswers(t *testing.T) {
+// TestFixturesAreWhatStripeMockReturns compares the committed fixtures to a new
+// recording: none is typed by hand, missing or left over.
+func TestFixturesAreWhatStripeMockReturns(t *testing.T) {
 	t.Setenv("STRIPE_API_KEY", "")
 	root, err := mock.Root()
 	require.NoError(t, err)
@@ -48,7 +48,8 @@ func TestFixturesAreWhatStripeMockAnswers(t *testing.T) {
 	}
 }
 
-// read returns the steady parts of a folder's files by their names.
+// read returns the files of a folder by their names, without what stripe-mock
+// generates each time.
 func read(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -62,7 +63,7 @@ func read(t *testing.T, folder string) map[string]string {
 	return files
 }
 
-func TestRecorderKeepsAnswersToTheByte(t *testing.T) {
+func TestRecorderKeepsResponsesToTheByte(t *testing.T) {
 	const body = "{ \"id\":\t\"acct_1\" }\n\n"
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 	r := newRecorder(t)
@@ -134,12 +135,12 @@ func TestRecorderRefusesAnAnswerWithTheKey(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"id":"acct_1","key":%q}`, key) })
 	r := newRecorder(t)
 	err := r.record(t.Context(), key, stripekit.WithBaseURL(server.URL))
-	require.ErrorContains(t, err, "account: the answer contains the key")
+	require.ErrorContains(t, err, "account: the response contains the key")
 	require.NotContains(t, err.Error(), key)
 	require.Empty(t, read(t, r.folder))
 }
 
-func TestRecorderEndsWhenThereIsNoAnswer(t *testing.T) {
+func TestRecorderEndsWhenThereIsNoResponse(t *testing.T) {
 	server := serve(t, func(http.ResponseWriter, *http.Request) {})
 	server.Close()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -148,7 +149,7 @@ func TestRecorderEndsWhenThereIsNoAnswer(t *testing.T) {
 	require.ErrorIs(t, r.record(ctx, mock.Key, stripekit.WithBaseURL(server.URL)), context.Canceled)
 }
 
-// TestRecordingAgainChangesNothing shows that what stripe-mock draws anew each
+// TestRecordingAgainChangesNothing checks that what stripe-mock generates each
 // time makes no difference, and that anything else does.
 func TestRecordingAgainChangesNothing(t *testing.T) {
 	t.Setenv("STRIPE_API_KEY", "")
@@ -218,9 +219,9 @@ func newRecorder(t *testing.T) *recorder {
 	return &recorder{version: stripekit.APIVersion, folder: t.TempDir(), log: t.Output()}
 }
 
-func serve(t *testing.T, answer http.HandlerFunc) *httptest.Server {
+func serve(t *testing.T, response http.HandlerFunc) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(answer)
+	server := httptest.NewServer(response)
 	t.Cleanup(server.Close)
 	return server
 }

@@ -17,16 +17,16 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// recorder makes the calls of one version and keeps the answers.
+// recorder makes the calls of one version and saves the responses.
 type recorder struct {
 	version string
 	folder  string
-	log     io.Writer // one line a call
+	log     io.Writer // receives one line per call
 
 	client *stripekit.Client
 	key    string
 	wire   *wire
-	ids    map[string]string // by the name of the call
+	ids    map[string]string // ids in the responses, by the name of the call
 }
 
 // record makes every call of the version with a test key.
@@ -60,8 +60,7 @@ func (r *recorder) record(ctx context.Context, key string, opts ...stripekit.Opt
 	return nil
 }
 
-// keep makes a call and writes its answer, if it is the one that the call's
-// name promises.
+// keep makes a call and writes its response, if it has the expected status.
 func (r *recorder) keep(ctx context.Context, c call) error {
 	path, params, missing := r.fill(c)
 	if missing != "" {
@@ -70,13 +69,13 @@ func (r *recorder) keep(ctx context.Context, c call) error {
 	err := r.client.Call(ctx, c.method, path, params, nil)
 	var failed *stripekit.Error
 	if err != nil && (!errors.As(err, &failed) || failed.HTTPStatus == 0) {
-		return err // no answer at all
+		return err // there was no response
 	}
 	if r.wire.status != c.status {
-		return r.report(c, fmt.Sprintf("not recorded: answered %d, not %d", r.wire.status, c.status))
+		return r.report(c, fmt.Sprintf("not recorded: status %d, not %d", r.wire.status, c.status))
 	}
 	if bytes.Contains(r.wire.body, []byte(r.key)) {
-		return errors.New("the answer contains the key")
+		return errors.New("the response contains the key")
 	}
 	r.ids[c.name] = idOf(r.wire.body)
 	file := filepath.Join(r.folder, c.name+".json")
@@ -89,11 +88,12 @@ func (r *recorder) keep(ctx context.Context, c call) error {
 	return r.report(c, fmt.Sprintf("%d bytes", len(r.wire.body)))
 }
 
-// address is what stripe-mock names in the messages of its validation errors.
+// address matches the memory addresses in the validation errors of stripe-mock.
 var address = regexp.MustCompile(`0x[0-9a-f]+`)
 
-// same compares two answers but for what stripe-mock draws anew each time: the
-// id of an object without a fixture, and addresses in memory.
+// same reports whether two responses are equal, except for what stripe-mock
+// generates each time: the id of an object without a fixture, and memory
+// addresses.
 func same(a, b []byte) bool {
 	return bytes.Equal(steady(a), steady(b))
 }
@@ -112,8 +112,8 @@ func (r *recorder) report(c call, outcome string) error {
 
 var placeholder = regexp.MustCompile(`\{(\w+)\}`)
 
-// fill puts ids into the placeholders of a call; missing names the call whose
-// id there is not.
+// fill puts ids into the placeholders of a call. missing is the name of a call
+// whose id is needed and was not recorded.
 func (r *recorder) fill(c call) (path string, filled params, missing string) {
 	replace := func(s string) string {
 		return placeholder.ReplaceAllStringFunc(s, func(match string) string {
@@ -133,27 +133,27 @@ func (r *recorder) fill(c call) (path string, filled params, missing string) {
 	return replace(c.path), filled, missing
 }
 
-// idOf is the id of an object, or of the first one of a page; empty where
+// idOf returns the id of an object, or of the first object on a page, "" if
 // there is none.
 func idOf(body []byte) string {
-	var answer struct {
+	var response struct {
 		ID   string
 		Data []struct{ ID string }
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.ID != "" || len(answer.Data) == 0 {
-		return answer.ID
+	if err := json.Unmarshal(body, &response); err != nil || response.ID != "" || len(response.Data) == 0 {
+		return response.ID
 	}
-	return answer.Data[0].ID
+	return response.Data[0].ID
 }
 
-// wire is a transport that keeps the last answer.
+// wire is a transport that keeps the last response.
 type wire struct {
 	transport http.Transport
 	status    int
 	body      []byte
 }
 
-// RoundTrip reads the whole answer before it hands it on.
+// RoundTrip reads the whole response before it returns it.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.status, w.body = 0, nil
 	resp, err := w.transport.RoundTrip(r)

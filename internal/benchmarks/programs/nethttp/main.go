@@ -1,5 +1,5 @@
-// Command nethttp reads a charge and a list with net/http alone: what the other
-// two programs are measured against.
+// Command nethttp reads a charge and a list with net/http alone. It is the
+// baseline of the other two programs.
 package main
 
 import (
