@@ -143,7 +143,7 @@ func TestPollerEndsAfterItsObserver(t *testing.T) {
 
 func TestPollerObservesInADrainOfAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const perRequest = 55 * time.Second // of many that are under way at a time
+		const perRequest = 55 * time.Second // with many requests in flight at a time
 		s := newShop(t, stripetest.WithRequestLog(1))
 		sold := s.server.Seed("/v1/customers", stripetest.Seeding{Count: 60_000, First: time.Now().Add(-24 * time.Hour), Every: time.Second})
 		s.interfere(func(r *http.Request) (*http.Response, error) {
@@ -183,7 +183,7 @@ func TestPollerObservesWhateverHoldsItUp(t *testing.T) {
 		},
 		"Retry-After": func(s *shop) {
 			s.interfere(func(r *http.Request) (*http.Response, error) {
-				resp := answer(r, 503, "busy")
+				resp := response(r, 503, "busy")
 				resp.Header.Set("Retry-After", "600")
 				return resp, nil
 			})
@@ -235,7 +235,7 @@ func TestPollerTellsOfSavesThatFail(t *testing.T) {
 
 		pass(time.Hour)
 		store.hook(func(ctx context.Context, _ func() (uint64, error)) (uint64, error) {
-			<-t.Context().Done() // deaf to ctx
+			<-t.Context().Done() // ignores ctx
 			return 0, ctx.Err()
 		})
 		s.sell(1)
@@ -340,5 +340,27 @@ func TestPollerThatWaitsForAResponseDoesNotCallItAWaitForTheRateLimit(t *testing
 			pass(time.Second)
 			require.Zero(t, p.Status().Waiting)
 		}
+	})
+}
+
+// The acknowledgement comes after the end, and its save fails.
+func TestPollerDoesNotObserveAfterItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		s.sell(1)
+		store := new(hookedStore)
+		var o observer
+		events, stop := s.watch(s.poller(stripekit.PollConfig{Checkpoints: store, From: stripekit.FromBeginning, Observe: o.observe}))
+		e, ok := receive(events, time.Minute)
+		require.True(t, ok)
+		pass(time.Minute)
+		stop()
+		synctest.Wait()
+		observed, saves := len(o.all()), store.saveCount()
+		store.hook(func(context.Context, func() (uint64, error)) (uint64, error) { return 0, errors.New("disk full") })
+		e.Ack()
+		pass(time.Minute)
+		require.Greater(t, store.saveCount(), saves)
+		require.Len(t, o.all(), observed)
 	})
 }
