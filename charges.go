@@ -255,6 +255,10 @@ func (s *ChargesService) Page(ctx context.Context, p ChargeListParams, opts ...C
 	return page[Charge](ctx, s.client, chargesPath, p.ListParams, p, opts)
 }
 
+func (s *ChargesService) source() source[Charge] {
+	return source[Charge]{client: s.client, path: chargesPath, timeField: "created"}
+}
+
 // Where returns a Source of the charges that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

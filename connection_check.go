@@ -190,7 +190,7 @@ func (t *dialTrace) failed(name string, err error) error {
 	reason := map[CheckStep]string{
 		StepNameResolution: "there is no address for " + t.host,
 		StepConnection:     "there is no connection to " + t.host,
-		StepProxy:          "there is no way through the proxy" + t.proxyName(),
+		StepProxy:          "there is no connection through the proxy" + t.proxyName(),
 		StepTLS:            "there is no secure connection to " + t.host,
 		StepKey:            "the service refuses the key",
 		StepPermission:     "the key is good, but may not do this",

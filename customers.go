@@ -255,6 +255,10 @@ func (s *CustomersService) Page(ctx context.Context, p CustomerListParams, opts 
 	return page[Customer](ctx, s.client, customersPath, p.ListParams, p, opts)
 }
 
+func (s *CustomersService) source() source[Customer] {
+	return source[Customer]{client: s.client, path: customersPath, timeField: "created"}
+}
+
 // Where returns a Source of the customers that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

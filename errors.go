@@ -247,7 +247,7 @@ func errorOf(req *transport.Request, resp *transport.Response) error {
 	fromStripe := err == nil && (b.Type != "" || b.Code != "" || b.Message != "")
 	switch {
 	case resp.Status >= 300 && resp.Status < 400:
-		e.Message = "the service answered with a redirect, which is not followed"
+		e.Message = "the service responded with a redirect, which is not followed"
 	case !fromStripe:
 		e.Message = notJSON(resp)
 	default:

@@ -240,6 +240,11 @@ func (s *InvoiceItemsService) Page(ctx context.Context, p InvoiceItemListParams,
 	return page[InvoiceItem](ctx, s.client, invoiceItemsPath, p.ListParams, p, opts)
 }
 
+// An invoice item has no field created: date is when it was created.
+func (s *InvoiceItemsService) source() source[InvoiceItem] {
+	return source[InvoiceItem]{client: s.client, path: invoiceItemsPath, timeField: "date"}
+}
+
 // Where returns a Source of the invoice items that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

@@ -48,31 +48,6 @@ type source[T any] struct {
 
 func (s source[T]) source() source[T] { return s }
 
-func (s *ChargesService) source() source[Charge] {
-	return source[Charge]{client: s.client, path: chargesPath, timeField: "created"}
-}
-
-func (s *CustomersService) source() source[Customer] {
-	return source[Customer]{client: s.client, path: customersPath, timeField: "created"}
-}
-
-func (s *ProductsService) source() source[Product] {
-	return source[Product]{client: s.client, path: productsPath, timeField: "created"}
-}
-
-func (s *RefundsService) source() source[Refund] {
-	return source[Refund]{client: s.client, path: refundsPath, timeField: "created"}
-}
-
-func (s *OrdersService) source() source[Order] {
-	return source[Order]{client: s.client, path: ordersPath, timeField: "created"}
-}
-
-// An invoice item has no field created: date is when it was created.
-func (s *InvoiceItemsService) source() source[InvoiceItem] {
-	return source[InvoiceItem]{client: s.client, path: invoiceItemsPath, timeField: "date"}
-}
-
 // resource returns the name of the list in logs, such as "charges".
 func (s source[T]) resource() string { return strings.TrimPrefix(s.path, "/v1/") }
 

@@ -264,7 +264,7 @@ func proxyResponded(_ context.Context, _ *url.URL, _ *http.Request, resp *http.R
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	text := strings.TrimSpace(fmt.Sprintf("the proxy answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
+	text := strings.TrimSpace(fmt.Sprintf("the proxy responded with %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: errors.New(text)}
 }
 

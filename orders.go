@@ -258,6 +258,10 @@ func (s *OrdersService) Page(ctx context.Context, p OrderListParams, opts ...Cal
 	return page[Order](ctx, s.client, ordersPath, p.ListParams, p, opts)
 }
 
+func (s *OrdersService) source() source[Order] {
+	return source[Order]{client: s.client, path: ordersPath, timeField: "created"}
+}
+
 // Where returns a Source of the orders that match p, for a Poller or a Backfill.
 // Different filters have different checkpoints. NewPoller returns a ParamError
 // if p.ListParams is set, because a Poller sets these parameters itself. An

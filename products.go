@@ -259,6 +259,10 @@ func (s *ProductsService) Page(ctx context.Context, p ProductListParams, opts ..
 	return page[Product](ctx, s.client, productsPath, p.ListParams, p, opts)
 }
 
+func (s *ProductsService) source() source[Product] {
+	return source[Product]{client: s.client, path: productsPath, timeField: "created"}
+}
+
 // Where returns a Source of the products that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

@@ -214,7 +214,7 @@ func TestUpdateOfTheProxyTakesEffectAndKeepsThePasswordOfTheSame(t *testing.T) {
 	moved.Proxy = two.URL
 	require.NoError(t, cs.Update(moved))
 	_, err = client.Check(t.Context())
-	require.ErrorContains(t, err, "the proxy answered 407")
+	require.ErrorContains(t, err, "the proxy responded with 407")
 	moved.Proxy = two.url()
 	require.NoError(t, cs.Update(moved))
 	check(1, 1)
@@ -244,10 +244,10 @@ func TestTestNamesTheProxyWhereItFails(t *testing.T) {
 		"not there":            {named(gone.URL, "http", proxyLogin), "connection refused", syscall.ECONNREFUSED},
 		"https, not there":     {named(gone.URL, "https", proxyLogin), "connection refused", syscall.ECONNREFUSED},
 		"socks, not there":     {named(gone.URL, "socks5", proxyLogin), "connection refused", syscall.ECONNREFUSED},
-		"wrong password":       {named(newProxy(t, (*httptest.Server).Start).URL, "http", "user:"+proxyMark+"2"), "the proxy answered 407 Proxy Authentication Required", nil},
-		"forbidden":            {refusing(403), "the proxy answered 403 Forbidden", nil},
-		"unauthorized":         {refusing(401), "the proxy answered 401 Unauthorized", nil},
-		"no way on":            {refusing(502), "the proxy answered 502 Bad Gateway", nil},
+		"wrong password":       {named(newProxy(t, (*httptest.Server).Start).URL, "http", "user:"+proxyMark+"2"), "the proxy responded with 407 Proxy Authentication Required", nil},
+		"forbidden":            {refusing(403), "the proxy responded with 403 Forbidden", nil},
+		"unauthorized":         {refusing(401), "the proxy responded with 401 Unauthorized", nil},
+		"no way on":            {refusing(502), "the proxy responded with 502 Bad Gateway", nil},
 		"TLS with the proxy":   {strings.Replace(secured.url(), "127.0.0.1", "localhost", 1), "certificate is valid for", nil},
 		"no TLS, though https": {named(newProxy(t, (*httptest.Server).Start).URL, "https", proxyLogin), "does not look like a TLS handshake", nil},
 		"drops":                {"http://" + proxyLogin + "@" + dropped, "EOF", io.ErrUnexpectedEOF},
@@ -262,7 +262,7 @@ func TestTestNamesTheProxyWhereItFails(t *testing.T) {
 				ctx = untilHeard(t, heard)
 			}
 			e := requireStep(ctx, t, through(test.proxy, server), stripekit.StepProxy)
-			require.Contains(t, e.Reason, "there is no way through the proxy "+strings.Split(test.proxy, "://")[0]+"://")
+			require.Contains(t, e.Reason, "there is no connection through the proxy "+strings.Split(test.proxy, "://")[0]+"://")
 			require.Contains(t, e.Reason, test.reason)
 			if test.cause != nil {
 				require.ErrorIs(t, e, test.cause)
@@ -302,7 +302,7 @@ func TestRefusalByTheProxyIsNoUnknownOutcome(t *testing.T) {
 	client, err := through(p.url(), server).Open(stripekit.WithMaxRetries(0))
 	require.NoError(t, err)
 	_, err = client.Customers.Create(t.Context(), stripekit.CustomerCreateParams{})
-	require.ErrorContains(t, err, "the proxy answered 503 Service Unavailable")
+	require.ErrorContains(t, err, "the proxy responded with 503 Service Unavailable")
 	require.NotErrorIs(t, err, stripekit.ErrOutcomeUnknown)
 }
 

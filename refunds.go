@@ -111,6 +111,10 @@ func (s *RefundsService) Page(ctx context.Context, p RefundListParams, opts ...C
 	return page[Refund](ctx, s.client, refundsPath, p.ListParams, p, opts)
 }
 
+func (s *RefundsService) source() source[Refund] {
+	return source[Refund]{client: s.client, path: refundsPath, timeField: "created"}
+}
+
 // Where returns a Source of the refunds that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters
