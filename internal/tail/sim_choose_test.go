@@ -11,7 +11,7 @@ import (
 func newHistory(t require.TestingT, seed uint64, sum *totals) *history {
 	r := rand.New(rand.NewPCG(seed, 2))
 	h := &history{
-		t: t, rand: r, totals: sum, life: 1, refs: map[int]*object{},
+		t: t, rand: r, lies: rand.New(rand.NewPCG(seed, 3)), totals: sum, life: 1, refs: map[int]*object{},
 		trace: func(string, ...any) {},
 		mono:  time.Unix(r.Int64N(1<<31), r.Int64N(1e9)),
 	}

@@ -1,6 +1,8 @@
 package tail
 
 import (
+	"slices"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit/internal/listing"
@@ -126,8 +128,14 @@ func (h *history) landFlight(f *flight) *Drained {
 		return nil
 	}
 	f.page.Received = h.mono
+	wrong := h.lies.Float64() < h.nonsense && h.disorder(f)
 	d, err := h.tail.DrainRead(f.request, f.page)
 	require.NoError(h.t, err)
+	if wrong {
+		require.Nil(h.t, d)
+		require.False(h.t, h.tail.Draining(), "a list out of order is drained")
+		h.totals.plain++
+	}
 	h.sawStart()
 	if d != nil {
 		objects := make([]*object, len(d.Fresh))
@@ -137,6 +145,15 @@ func (h *history) landFlight(f *flight) *Drained {
 		d.Value = objects
 	}
 	return d
+}
+
+// disorder puts a page in the wrong order, and reports whether that can be seen. The
+// Poller then reads the list plainly, from where the drain has come to.
+func (h *history) disorder(f *flight) bool {
+	heads := slices.Clone(f.page.Heads)
+	slices.Reverse(heads)
+	f.page.Heads = heads
+	return h.tail.Draining() && len(heads) > 0 && heads[0].Created < heads[len(heads)-1].Created
 }
 
 // takeDrained delivers the next objects, if the reader is ready for them.

@@ -18,7 +18,7 @@ import (
 type totals struct {
 	objects, late, deleted, polls, requests, failures, dropped, lost, nonsense int
 	found, lateFound, again, crashes, sleeps, snapshots, holes, maxSeen        int
-	refused, unstarted, helpless, maxSettle, maxPoll, drains, drained          int
+	refused, unstarted, helpless, maxSettle, maxPoll, drains, drained, plain   int
 }
 
 // seeded adds the seed of the history to a failure.
@@ -51,6 +51,7 @@ type history struct {
 	t       require.TestingT
 	trace   func(format string, args ...any)
 	rand    *rand.Rand
+	lies    *rand.Rand // of the pages of drains
 	service *service
 	dates   dates
 	totals  *totals
