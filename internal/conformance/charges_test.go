@@ -59,6 +59,12 @@ func chargeOperations() []operation {
 				return some(c.Charges.Search(ctx, `amount>999 AND metadata["order"]:"6735"`))
 			},
 		},
+		{
+			name: "Charges.SearchPage",
+			call: func(ctx context.Context, c *stripekit.Client, _ any) error {
+				return filled(c.Charges.SearchPage(ctx, `amount>999 AND metadata["order"]:"6735"`, ""))
+			},
+		},
 	}
 }
 

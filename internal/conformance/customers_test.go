@@ -60,6 +60,12 @@ func customerOperations() []operation {
 				return some(c.Customers.Search(ctx, `email:"jenny@example.com"`))
 			},
 		},
+		{
+			name: "Customers.SearchPage",
+			call: func(ctx context.Context, c *stripekit.Client, _ any) error {
+				return filled(c.Customers.SearchPage(ctx, `email:"jenny@example.com"`, ""))
+			},
+		},
 	}
 }
 

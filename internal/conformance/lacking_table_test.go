@@ -14,7 +14,7 @@ var lackingTable = []struct {
 		"WithExpand sends it",
 	},
 	{
-		regexp.MustCompile(`\.Search$`), regexp.MustCompile(`^page$`),
+		regexp.MustCompile(`\.Search(Page)?$`), regexp.MustCompile(`^page$`),
 		"the iteration sends it",
 	},
 	{

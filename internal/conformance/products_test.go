@@ -61,6 +61,12 @@ func productOperations() []operation {
 				return some(c.Products.Search(ctx, `active:"true"`))
 			},
 		},
+		{
+			name: "Products.SearchPage",
+			call: func(ctx context.Context, c *stripekit.Client, _ any) error {
+				return filled(c.Products.SearchPage(ctx, `active:"true"`, ""))
+			},
+		},
 	}
 }
 

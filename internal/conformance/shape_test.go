@@ -57,8 +57,9 @@ func TestShapesAreOfEveryMethodOfTheServices(t *testing.T) {
 	}
 	methods := map[string]bool{"Client.Check": true}
 	for _, name := range serviceMethods() {
-		// List sends the same request as Page.
-		methods[strings.Replace(strings.Replace(name, ".Page", ".List", 1), ".ReturnsPage", ".Returns", 1)] = true
+		// List sends the same request as Page, and Search as SearchPage.
+		same := strings.NewReplacer(".Page", ".List", ".ReturnsPage", ".Returns", ".SearchPage", ".Search")
+		methods[same.Replace(name)] = true
 	}
 	require.Equal(t, methods, table)
 }

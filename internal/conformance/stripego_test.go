@@ -194,7 +194,7 @@ func TestStripeGoAndOursSeeTheSameDecline(t *testing.T) {
 				charge, err := f.ours.Charges.Get(t.Context(), id)
 				require.NoError(t, err)
 				require.Empty(t, cmp.Diff(ourCharge(theirCharge), charge))
-				require.Equal(t, "failed", charge.Status)
+				require.Equal(t, stripekit.ChargeFailed, charge.Status)
 				require.False(t, charge.Paid)
 			}
 		})

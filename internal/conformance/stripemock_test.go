@@ -299,7 +299,7 @@ func TestFormerVersionsAreAcceptedAndRead(t *testing.T) {
 // response as later versions.
 func inVersion(o operation, version string) bool {
 	switch {
-	case strings.HasSuffix(o.name, ".Search"):
+	case strings.HasSuffix(o.name, ".Search"), strings.HasSuffix(o.name, ".SearchPage"):
 		return false
 	case o.name == "Refunds.Cancel":
 		return version >= "2020-08-27"
