@@ -258,7 +258,7 @@ func TestPollerDrains45DaysInBoundedMemory(t *testing.T) {
 					pass(200 * time.Millisecond)
 				}
 			}
-			require.Less(t, heap()-base, int64(32<<20))
+			require.Less(t, heap()-base, int64(40<<20))
 			mortal.dead.Store(true)
 			stop()
 		}
