@@ -93,7 +93,8 @@ func TestBackfillIsCancelledAtOnce(t *testing.T) {
 					cause := errors.New("enough")
 					ctx, cancel := context.WithCancelCause(t.Context())
 					defer cancel(nil)
-					timer := time.AfterFunc(5*time.Second, func() { cancel(cause) })
+					// Between two objects: the loop could check its context at the same moment.
+					timer := time.AfterFunc(5*time.Second+333*time.Microsecond, func() { cancel(cause) })
 					defer timer.Stop()
 					cancelled, n := 0, 0
 					var last error
