@@ -64,6 +64,9 @@ func (w *Windows) pace(e *edge, objects int) float64 {
 		here = e.block.within(high-long, high)
 	}
 	last := w.last(long)
+	if here.objects+last.objects == 0 {
+		return NoBound
+	}
 	return max(1, float64(objects)*(here.seconds+last.seconds)/(here.objects+last.objects))
 }
 
