@@ -380,8 +380,8 @@ func TestPollerFlushReturnsOnceAllIsSaved(t *testing.T) {
 		e := <-events
 		require.Equal(t, sold[0], e.ID)
 		stop()
-		e.Ack()
 		store.hangs.Store(true)
+		e.Ack()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.ErrorIs(t, p.Flush(ctx), context.DeadlineExceeded, "its error")
