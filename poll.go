@@ -210,7 +210,7 @@ type PollStatus struct {
 
 	Failures   int   // consecutive requests that failed
 	LastError  error // of the last poll; nil if it succeeded
-	HandlerErr error // the last error of the handler of Run or of OnGiveUp; nil after a success of the handler
+	HandlerErr error // the last error of the handler (Run, Handled) or of OnGiveUp; nil after a success of the handler or a Commit
 	SaveErr    error // of the last save, or of a save that takes longer than 10 s; nil if it succeeded
 
 	CheckpointBytes int // the size of the checkpoint last saved
@@ -240,6 +240,13 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 		queue:     delivery.New[*incoming[T]](cfg.MaxUnacked),
 	}, nil
 }
+
+// Config returns the configuration, with the default values filled in.
+func (p *Poller[T]) Config() PollConfig { return p.cfg }
+
+// Key returns the key of the checkpoint. It identifies the flow: the mode, the
+// connection, the connected account, the list with its filter, and PollConfig.Name.
+func (p *Poller[T]) Key() string { return p.key }
 
 // Start begins to poll and returns the channel of events. It claims the
 // checkpoint: of two Pollers on one checkpoint the newer continues, and the older

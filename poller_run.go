@@ -81,7 +81,7 @@ func (r *run[T]) work(ctx context.Context) {
 		if err == nil {
 			err = r.handle(ctx, e)
 		}
-		r.poller.handled(e, err)
+		r.poller.Handled(e, err)
 	}
 	returned = true
 }
@@ -97,10 +97,15 @@ func (p *Poller[T]) abort(goexit bool) {
 	p.cancel()
 }
 
-// handled acknowledges an event, or asks for its redelivery if err is not nil.
-func (p *Poller[T]) handled(e Event[T], err error) {
+// Handled acknowledges an event if err is nil. Otherwise it asks for a redelivery
+// and logs err, as Run does after an error of its handler: PollStatus.HandlerErr is
+// err, and after PollConfig.MaxAttempts deliveries the event is given up with err as
+// the reason. Handled is for loops that do the work of Run in another way.
+func (p *Poller[T]) Handled(e Event[T], err error) {
 	if err != nil {
-		e.receipt.Nack(e.seq, e.Attempt, redelivery(e.Attempt), err)
+		if e.receipt != nil {
+			e.receipt.Nack(e.seq, e.Attempt, redelivery(e.Attempt), err)
+		}
 		p.log.Warn("stripe event not handled", "id", e.ID, "attempt", e.Attempt, "error", err)
 		return
 	}

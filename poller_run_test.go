@@ -109,3 +109,55 @@ func TestPollerRunHandlesAsManyEventsAtATimeAsItHasWorkers(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+func TestPollerHandledDoesAsRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		broken := errors.New("broken")
+		var givenUp error
+		p := s.poller(stripekit.PollConfig{MaxAttempts: 3, OnGiveUp: func(_ context.Context, _ stripekit.Event[any], reason error) error {
+			givenUp = reason
+			return nil
+		}})
+		events, stop := s.watch(p)
+		defer stop()
+		s.sell(2)
+
+		first := <-events
+		p.Handled(first, nil)
+		require.Equal(t, 1, p.Status().Unacked)
+
+		for attempt, wait := range []time.Duration{0, time.Second, 2 * time.Second} {
+			start := time.Now()
+			e := <-events
+			require.Equal(t, attempt+1, e.Attempt)
+			require.Equal(t, wait, time.Since(start))
+			require.NoError(t, givenUp)
+			p.Handled(e, broken)
+			require.ErrorIs(t, p.Status().HandlerErr, broken)
+		}
+		synctest.Wait()
+		require.ErrorIs(t, givenUp, broken)
+		require.Zero(t, p.Status().Unacked)
+		require.Equal(t, uint64(1), p.Status().GivenUp)
+
+		s.sell(1)
+		p.Handled(<-events, nil)
+		require.NoError(t, p.Status().HandlerErr)
+		require.NotPanics(t, func() { p.Handled(customerEvent{}, broken) }, "an event of no Poller")
+	})
+}
+
+func TestPollerTellsItsConfigAndItsKey(t *testing.T) {
+	client, err := stripekit.New("sk_test_x")
+	require.NoError(t, err)
+	store := new(stripekit.MemoryStore)
+	p, err := stripekit.NewPoller(client.Customers, stripekit.PollConfig{Name: "a b", Checkpoints: store, MaxAttempts: 3})
+	require.NoError(t, err)
+	cfg := p.Config()
+	require.Same(t, store, cfg.Checkpoints)
+	require.Equal(t, 3, cfg.MaxAttempts)
+	require.Equal(t, 15*time.Second, cfg.Every, "a default")
+	require.NotNil(t, cfg.Logger)
+	require.Equal(t, "test///customers//a%20b", p.Key())
+}

@@ -337,6 +337,7 @@ func (p *Poller[T]) Commit(ctx context.Context, events []Event[T], commit func(c
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.saved, p.status.SaveErr, p.status.CheckpointBytes = changes, nil, len(data)
+	p.status.HandlerErr = nil
 	p.saveAt = time.Now().Add(saveEvery)
 	settled := p.changes == changes
 	for _, e := range events {
