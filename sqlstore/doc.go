@@ -1,0 +1,49 @@
+// Package sqlstore keeps the checkpoints of Pollers and Backfills in a table of the
+// caller's database, and writes what a Poller delivers into that database exactly
+// once.
+//
+//	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
+//	store, err := sqlstore.New(db, sqlstore.PostgreSQL)
+//	err = store.Migrate(ctx) // once, for example when the program is deployed
+//	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{Checkpoints: store})
+//	err = sqlstore.RunTx(ctx, poller, 100,
+//		func(ctx context.Context, tx *sql.Tx, events []stripekit.Event[stripekit.Charge]) error {
+//			for _, e := range events {
+//				_, err := tx.ExecContext(ctx, "INSERT INTO payments (id, amount) VALUES ($1, $2)", e.ID, e.Object.Amount)
+//				if err != nil {
+//					return err
+//				}
+//			}
+//			return nil
+//		})
+//
+// # Exactly once
+//
+// RunTx writes the rows of the handler and the checkpoint in one transaction. Both
+// are stored or neither is, whatever crashes: the program, the machine, the
+// database. Two processes may run with the same flow by mistake or in a rolling
+// update. The newer one continues. The older one is refused before its handler is
+// called, because the checkpoint is saved first.
+//
+// This covers what the handler does with its transaction. What it does elsewhere,
+// such as sending an email, may be done again.
+//
+// # Databases
+//
+// The package uses database/sql and no driver. It is tested with SQLite
+// (github.com/ncruces/go-sqlite3), PostgreSQL (the stdlib package of
+// github.com/jackc/pgx/v5) and MariaDB (github.com/go-sql-driver/mysql). Some
+// settings matter:
+//
+//   - A connection that hangs holds RunTx up until the driver gives up. Limit that by
+//     the driver: connect_timeout and tcp_user_timeout of pgx; timeout, readTimeout
+//     and writeTimeout of go-sql-driver/mysql.
+//   - SQLite needs a busy timeout if more than one process or Poller writes
+//     (_pragma=busy_timeout(10000)), and is faster with WAL
+//     (_pragma=journal_mode(wal)). For durability across a power failure,
+//     synchronous must be FULL, which is SQLite's default.
+//   - With MySQL, interpolateParams=true saves a round trip for each statement.
+//     max_allowed_packet must be larger than the largest checkpoint.
+//
+// The isolation level is that of the database or the data source name. Each works.
+package sqlstore

@@ -1,0 +1,12 @@
+module github.com/stripekit/stripekit/sqlstore
+
+go 1.26.0
+
+require github.com/stripekit/stripekit v0.0.0
+
+require (
+	github.com/go-json-experiment/json v0.0.0-20260820222146-c27c302e5fc3 // indirect
+	golang.org/x/time v0.14.0 // indirect
+)
+
+replace github.com/stripekit/stripekit => ../

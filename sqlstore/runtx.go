@@ -1,0 +1,232 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/stripekit/stripekit"
+)
+
+const (
+	// defaultBatch is the size of a batch if none is given.
+	defaultBatch = 100
+	// linger is how long a batch waits for another event.
+	linger = time.Millisecond
+	// flushTimeout bounds the save at the end.
+	flushTimeout = 10 * time.Second
+)
+
+// RunTx starts the Poller, and calls handle with batches of its events, each in a
+// transaction that also stores the checkpoint. The transaction is committed if
+// handle returns nil. So what handle writes is written exactly once for each event,
+// even if processes crash or several of them run. PollConfig.Checkpoints of the
+// Poller must be a *Store; the transactions are of its database.
+//
+// A batch has the events that are there, in the order of the Poller, up to the number
+// batch; 0 is 100. It does not wait for more. If handle returns an error for more than
+// one event, the transaction is rolled back, and handle is called for each event
+// alone. An event for which that fails is redelivered, alone, as after an error of the
+// handler of Poller.Run: with the waits of Run, PollConfig.MaxAttempts and OnGiveUp.
+// As in Run, handle is not called with an event that has a DecodeErr, which is
+// redelivered in the same way. PollConfig.Workers has no meaning.
+//
+// Some errors are not the fault of an event. While the database cannot be reached, or
+// refuses the checkpoint, RunTx waits and tries again, without an end. If the
+// connection breaks during handle or the commit, or the database ends the transaction
+// because of another one (a deadlock, a serialization failure), the batch is repeated
+// up to ten times before that counts as an error of handle. All this is logged by
+// PollConfig.Logger. handle should return the errors of the database as they are, or
+// wrapped.
+//
+// handle must use tx for what is to be done once. It must not commit it or roll it
+// back, nor execute what commits implicitly, such as CREATE TABLE in MySQL. It must
+// not ignore an error of tx, unless it has a savepoint to go back to.
+//
+// RunTx returns what Run returns, and panics as Run does if handle panics: after a
+// rollback and the end of the Poller, with a *stripekit.PanicError.
+func RunTx[T any](ctx context.Context, p *stripekit.Poller[T], batch int, handle func(ctx context.Context, tx *sql.Tx, events []stripekit.Event[T]) error) error {
+	store, ok := p.Config().Checkpoints.(*Store)
+	switch {
+	case !ok:
+		return fmt.Errorf("sqlstore: PollConfig.Checkpoints must be a *sqlstore.Store, and is a %T", p.Config().Checkpoints)
+	case batch < 0:
+		return fmt.Errorf("sqlstore: a batch of %d events is out of range", batch)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events, err := p.Start(ctx)
+	if err != nil {
+		return err
+	}
+	r := &txRun[T]{poller: p, store: store, size: cmp.Or(batch, defaultBatch), handle: handle, events: events}
+	r.work(ctx)
+	cancel()
+	for range events { // events are left after a panic
+	}
+	flushing, stop := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer stop()
+	saveErr := p.Flush(flushing)
+	if r.panicked != nil {
+		panic(r.panicked)
+	}
+	if err := p.Err(); err != nil {
+		return err
+	}
+	return saveErr
+}
+
+// txRun is one call of RunTx.
+type txRun[T any] struct {
+	poller   *stripekit.Poller[T]
+	store    *Store
+	size     int
+	handle   func(context.Context, *sql.Tx, []stripekit.Event[T]) error
+	events   <-chan stripekit.Event[T]
+	panicked *stripekit.PanicError // the panic of handle
+}
+
+// work handles events until the channel is closed or handle panics.
+func (r *txRun[T]) work(ctx context.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panicked = &stripekit.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	for e := range r.events {
+		batch, alone := r.fill(e)
+		r.run(ctx, batch)
+		for _, e := range alone {
+			r.run(ctx, []stripekit.Event[T]{e})
+		}
+	}
+}
+
+// fill returns a batch that begins with e. Events that have failed before are apart,
+// so that they do not make the batch fail.
+func (r *txRun[T]) fill(e stripekit.Event[T]) (batch, alone []stripekit.Event[T]) {
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	for {
+		switch {
+		case e.DecodeErr != nil:
+			r.poller.Handled(e, e.DecodeErr)
+		case e.Attempt > 1:
+			alone = append(alone, e)
+		default:
+			batch = append(batch, e)
+		}
+		if len(batch)+len(alone) == r.size {
+			return batch, alone
+		}
+		var ok bool
+		select {
+		case e, ok = <-r.events:
+			if !ok {
+				return batch, alone
+			}
+		case <-timer.C:
+			return batch, alone
+		}
+	}
+}
+
+// run commits a batch, or each event alone if that fails.
+func (r *txRun[T]) run(ctx context.Context, batch []stripekit.Event[T]) {
+	err := r.persist(ctx, batch)
+	switch {
+	case err == nil:
+	case len(batch) == 1 && !errors.Is(err, stripekit.ErrAcknowledged):
+		r.poller.Handled(batch[0], err)
+	case len(batch) > 1:
+		for _, e := range batch {
+			r.run(ctx, []stripekit.Event[T]{e})
+		}
+	}
+}
+
+// persist commits a batch, and tries again after errors that are not the fault of an
+// event. It returns nil, too, if the Poller or ctx has ended.
+func (r *txRun[T]) persist(ctx context.Context, batch []stripekit.Event[T]) error {
+	calls := 0 // of handle
+	for try := 0; ; try++ {
+		outcome, err := r.commit(ctx, batch)
+		if outcome.called {
+			calls++
+		}
+		conflict := errors.Is(err, stripekit.ErrCheckpointConflict)
+		switch {
+		case err == nil, ctx.Err() != nil, r.poller.Err() != nil:
+			return nil
+		case !conflict && !outcome.passing, calls > maxRetries:
+			return err
+		}
+		// After a conflict, the Poller has loaded the checkpoint: if a commit before had
+		// an unknown end, the events prove to be acknowledged now.
+		r.poller.Config().Logger.Warn("stripe events not committed, another try", "key", r.poller.Key(), "events", len(batch), "error", err)
+		if wait(ctx, try) != nil {
+			return nil
+		}
+	}
+}
+
+// outcome describes a transaction that has failed.
+type outcome struct {
+	called  bool // handle was called
+	passing bool // the error is not the fault of an event
+}
+
+// commit makes one transaction of a batch.
+func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T]) (o outcome, err error) {
+	err = r.poller.Commit(ctx, batch, func(ctx context.Context, c stripekit.Checkpoint) (uint64, error) {
+		o.passing = true
+		conn, err := r.store.db.Conn(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		tx, err := conn.BeginTx(ctx, nil)
+		if err != nil {
+			return 0, err
+		}
+		defer tx.Rollback()
+		// First: if another Poller has taken over, the work is not begun.
+		revision, err := r.store.SaveTx(ctx, tx, c)
+		if err != nil {
+			return 0, err
+		}
+		o.called = true
+		err = r.handle(ctx, tx, batch)
+		if err == nil {
+			err = r.store.commit(ctx, tx, c.Key, revision)
+		}
+		if err == nil {
+			return revision, nil
+		}
+		_ = tx.Rollback() // it fails after a Commit, or on a broken connection
+		o.passing = r.store.dialect.disturbed(err) || conn.PingContext(ctx) != nil
+		return 0, err
+	})
+	return o, err
+}
+
+// commit commits a transaction that has saved a revision.
+func (s *Store) commit(ctx context.Context, tx *sql.Tx, key string, revision uint64) error {
+	if s.dialect == MySQL {
+		// After a deadlock MySQL rolls the transaction back and goes on without one. If
+		// handle has ignored that error, a commit would succeed without the checkpoint.
+		var stored uint64
+		err := tx.QueryRowContext(ctx, s.sql.revision, key).Scan(&stored)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if stored != revision {
+			return errors.New("sqlstore: the transaction was rolled back before its end; an error of the database was ignored")
+		}
+	}
+	return tx.Commit()
+}
