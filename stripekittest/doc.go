@@ -1,6 +1,6 @@
 // Package stripekittest has what the tests of a program that uses stripekit
-// need: a client of a fake Stripe, a client of recorded responses, and events to
-// call a handler with. Nothing in it reaches the network.
+// need: a client of a fake Stripe, a client of recorded responses, events to call a
+// handler with, and a test of checkpoint stores. Nothing in it reaches the network.
 //
 // # A fake Stripe
 //
@@ -53,4 +53,8 @@
 //
 // [NewEvent] returns an event as a Poller delivers it, and the [Receipt] that
 // says whether the code under test acknowledged it.
+//
+// # Checkpoint stores
+//
+// [TestStore] tests an implementation of stripekit.CheckpointStore.
 package stripekittest

@@ -55,6 +55,12 @@ func (r *testRun) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
+func (r *testRun) Failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fatal != "" || len(r.errors) > 0
+}
+
 func (r *testRun) Logf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
