@@ -9,6 +9,7 @@ import (
 // Dialect is the kind of a database.
 type Dialect string
 
+// The databases that a Store knows.
 const (
 	SQLite     Dialect = "sqlite"     // SQLite 3.24 or later
 	PostgreSQL Dialect = "postgresql" // PostgreSQL 12 or later

@@ -2,20 +2,8 @@
 // caller's database, and writes what a Poller delivers into that database exactly
 // once.
 //
-//	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
-//	store, err := sqlstore.New(db, sqlstore.PostgreSQL)
-//	err = store.Migrate(ctx) // once, for example when the program is deployed
-//	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{Checkpoints: store})
-//	err = sqlstore.RunTx(ctx, poller, 100,
-//		func(ctx context.Context, tx *sql.Tx, events []stripekit.Event[stripekit.Charge]) error {
-//			for _, e := range events {
-//				_, err := tx.ExecContext(ctx, "INSERT INTO payments (id, amount) VALUES ($1, $2)", e.ID, e.Object.Amount)
-//				if err != nil {
-//					return err
-//				}
-//			}
-//			return nil
-//		})
+// New makes a Store, Store.Migrate creates its table, and RunTx writes. The example of
+// RunTx is a whole program.
 //
 // # Exactly once
 //
@@ -38,10 +26,12 @@
 //   - A connection that hangs holds RunTx up until the driver gives up. Limit that by
 //     the driver: connect_timeout and tcp_user_timeout of pgx; timeout, readTimeout
 //     and writeTimeout of go-sql-driver/mysql.
-//   - SQLite needs a busy timeout if more than one process or Poller writes
-//     (_pragma=busy_timeout(10000)), and is faster with WAL
-//     (_pragma=journal_mode(wal)). For durability across a power failure,
-//     synchronous must be FULL, which is SQLite's default.
+//   - SQLite needs a busy timeout if more than one process or Poller writes, and is
+//     faster with a write-ahead log. For that log some drivers flush to the disk only
+//     now and then by default, so that the last transactions are lost in a power
+//     failure: synchronous must be FULL. With ncruces/go-sqlite3 the name of the
+//     database ends in
+//     ?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full).
 //   - With MySQL, interpolateParams=true saves a round trip for each statement.
 //     max_allowed_packet must be larger than the largest checkpoint.
 //

@@ -15,6 +15,9 @@ import (
 const (
 	// defaultBatch is the size of a batch if none is given.
 	defaultBatch = 100
+	// maxBatchRetries is how often a batch is repeated before each event is handled
+	// alone, which is likelier to succeed if connections break often.
+	maxBatchRetries = 3
 	// linger is how long a batch waits for another event.
 	linger = time.Millisecond
 	// flushTimeout bounds the save at the end.
@@ -39,9 +42,9 @@ const (
 // refuses the checkpoint, RunTx waits and tries again, without an end. If the
 // connection breaks during handle or the commit, or the database ends the transaction
 // because of another one (a deadlock, a serialization failure), the batch is repeated
-// up to ten times before that counts as an error of handle. All this is logged by
-// PollConfig.Logger. handle should return the errors of the database as they are, or
-// wrapped.
+// three times, and then each event ten times, before that counts as an error of
+// handle. All this is logged by PollConfig.Logger. handle should return the errors of
+// the database as they are, or wrapped.
 //
 // handle must use tx for what is to be done once. It must not commit it or roll it
 // back, nor execute what commits implicitly, such as CREATE TABLE in MySQL. It must
@@ -152,7 +155,10 @@ func (r *txRun[T]) run(ctx context.Context, batch []stripekit.Event[T]) {
 // persist commits a batch, and tries again after errors that are not the fault of an
 // event. It returns nil, too, if the Poller or ctx has ended.
 func (r *txRun[T]) persist(ctx context.Context, batch []stripekit.Event[T]) error {
-	calls := 0 // of handle
+	calls, limit := 0, maxRetries // of handle
+	if len(batch) > 1 {
+		limit = maxBatchRetries
+	}
 	for try := 0; ; try++ {
 		outcome, err := r.commit(ctx, batch)
 		if outcome.called {
@@ -162,7 +168,7 @@ func (r *txRun[T]) persist(ctx context.Context, batch []stripekit.Event[T]) erro
 		switch {
 		case err == nil, ctx.Err() != nil, r.poller.Err() != nil:
 			return nil
-		case !conflict && !outcome.passing, calls > maxRetries:
+		case !conflict && !outcome.passing, calls > limit:
 			return err
 		}
 		// After a conflict, the Poller has loaded the checkpoint: if a commit before had

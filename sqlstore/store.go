@@ -73,7 +73,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if try == maxRetries || wait(ctx, try) != nil {
+		if try == 2 || wait(ctx, try) != nil {
 			return fmt.Errorf("sqlstore: creating the table: %w", err)
 		}
 	}
