@@ -25,9 +25,9 @@
 //
 // # Consistency
 //
-// A Load is answered by the leader of the stream, never by a follower that may be
-// behind. Only while the network splits a cluster may a leader that is being replaced
-// answer with an old checkpoint. That is harmless: a Save compares the revision in the
+// The leader of the stream responds to a Load, never a follower that may be behind.
+// Only while the network splits a cluster may a leader that is being replaced respond
+// with an old checkpoint. That is harmless: a Save compares the revision in the
 // majority of the cluster, so that the first Save after such a Load is refused.
 //
 // # Connections

@@ -117,7 +117,7 @@ func unsuitable(cfg jetstream.StreamConfig) (wrong []string) {
 	require(cfg.MaxAge == 0, "max_age is not 0")
 	require(cfg.Retention == jetstream.LimitsPolicy, "retention is not limits")
 	require(cfg.Discard == jetstream.DiscardNew && !cfg.DiscardNewPerSubject, "discard is not new")
-	require(!cfg.AllowDirect, "allow_direct is set: followers that are behind would answer")
+	require(!cfg.AllowDirect, "allow_direct is set: followers that are behind would respond")
 	require(cfg.AllowMsgTTL, "allow_msg_ttl is not set")
 	require(cfg.SubjectDeleteMarkerTTL == 0, "subject_delete_marker_ttl is set")
 	require(cfg.PersistMode == jetstream.DefaultPersistMode, "persist_mode is not default")
