@@ -124,7 +124,8 @@ func TestPollerEndsAfterItsObserver(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShop(t)
 			began := make(chan struct{}, 1)
-			_, stop := s.watch(s.poller(stripekit.PollConfig{Observe: func(stripekit.PollStatus) {
+			// The second poll is due at a random moment of a day, not while this lasts.
+			_, stop := s.watch(s.poller(stripekit.PollConfig{Every: 24 * time.Hour, Observe: func(stripekit.PollStatus) {
 				select {
 				case began <- struct{}{}:
 				default:
