@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -127,6 +128,20 @@ func TestPollerCommitAcknowledgesInAnyOrder(t *testing.T) {
 		for i, rows := range []int{0, 1, 0, 1, 1} {
 			require.Equal(t, rows, c.db.written(c.got[i].ID))
 		}
+	})
+}
+
+func TestPollerCommitMayChangeTheSlice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommitting(t, 3)
+		defer func() { c.stop() }()
+		events := slices.Clone(c.got)
+		require.NoError(t, c.p.Commit(t.Context(), events, func(ctx context.Context, cp stripekit.Checkpoint) (uint64, error) {
+			revision, err := c.db.commit(events...)(ctx, cp)
+			clear(events)
+			return revision, err
+		}))
+		require.Zero(t, c.p.Status().Unacked)
 	})
 }
 

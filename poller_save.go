@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stripekit/stripekit/internal/checkpoint"
@@ -323,6 +324,7 @@ func (p *Poller[T]) Commit(ctx context.Context, events []Event[T], commit func(c
 		return err
 	}
 	defer p.freeSlot()
+	events = slices.Clone(events) // commit may change the slice
 	keys, err := p.unacknowledged(events)
 	if err != nil {
 		return err

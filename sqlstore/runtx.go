@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/stripekit/stripekit"
@@ -50,8 +51,10 @@ const (
 // back, nor execute what commits implicitly, such as CREATE TABLE in MySQL. It must
 // not ignore an error of tx, unless it has a savepoint to go back to.
 //
-// RunTx returns what Run returns, and panics as Run does if handle panics: after a
-// rollback and the end of the Poller, with a *stripekit.PanicError.
+// RunTx returns what Run returns. If handle panics, RunTx panics as Run does, with a
+// *stripekit.PanicError, after a rollback and the end of the Poller. If handle calls
+// runtime.Goexit, as FailNow of package testing does, the same happens, and the
+// goroutine of RunTx ends.
 func RunTx[T any](ctx context.Context, p *stripekit.Poller[T], batch int, handle func(ctx context.Context, tx *sql.Tx, events []stripekit.Event[T]) error) error {
 	store, ok := p.Config().Checkpoints.(*Store)
 	switch {
@@ -143,53 +146,71 @@ func (r *txRun[T]) run(ctx context.Context, batch []stripekit.Event[T]) {
 	err := r.persist(ctx, batch)
 	switch {
 	case err == nil:
-	case len(batch) == 1 && !errors.Is(err, stripekit.ErrAcknowledged):
+	case len(batch) == 1:
 		r.poller.Handled(batch[0], err)
-	case len(batch) > 1:
+	default:
 		for _, e := range batch {
 			r.run(ctx, []stripekit.Event[T]{e})
 		}
 	}
 }
 
+// errAcknowledged: an event of a batch is acknowledged, and others may not be.
+var errAcknowledged = errors.New("sqlstore: an event of the batch is acknowledged already")
+
 // persist commits a batch, and tries again after errors that are not the fault of an
-// event. It returns nil, too, if the Poller or ctx has ended.
+// event. It returns nil, too, if a single event proves to be acknowledged, or if the
+// Poller or ctx has ended.
 func (r *txRun[T]) persist(ctx context.Context, batch []stripekit.Event[T]) error {
 	calls, limit := 0, maxRetries // of handle
 	if len(batch) > 1 {
 		limit = maxBatchRetries
 	}
+	var failure error // of the last call of handle, or of the commit after it
 	for try := 0; ; try++ {
-		outcome, err := r.commit(ctx, batch)
-		if outcome.called {
+		// After the last call of handle it may remain to find out how its commit ended.
+		o, err := r.commit(ctx, batch, calls > limit)
+		if o.failure != nil {
 			calls++
+			failure = o.failure
 		}
-		conflict := errors.Is(err, stripekit.ErrCheckpointConflict)
 		switch {
 		case err == nil, ctx.Err() != nil, r.poller.Err() != nil:
 			return nil
-		case !conflict && !outcome.passing, calls > limit:
-			return err
+		case errors.Is(err, stripekit.ErrAcknowledged):
+			// A commit before was carried out, although it returned an error. After the
+			// conflict that followed, the Poller has found that in the checkpoint.
+			if len(batch) > 1 {
+				return errAcknowledged
+			}
+			return nil
+		case o.failure != nil && (!o.passing || calls > limit && !o.unknown), o.notCommitted:
+			return failure
 		}
-		// After a conflict, the Poller has loaded the checkpoint: if a commit before had
-		// an unknown end, the events prove to be acknowledged now.
-		r.poller.Config().Logger.Warn("stripe events not committed, another try", "key", r.poller.Key(), "events", len(batch), "error", err)
+		r.poller.Config().Logger.Warn("stripe events not committed, another try",
+			"key", r.poller.Key(), "events", len(batch), "error", cmp.Or(o.failure, err))
 		if wait(ctx, try) != nil {
 			return nil
 		}
 	}
 }
 
-// outcome describes a transaction that has failed.
+// outcome describes a transaction that was not committed.
 type outcome struct {
-	called  bool // handle was called
-	passing bool // the error is not the fault of an event
+	failure      error // of handle or of the commit; nil if handle was not called
+	passing      bool  // failure is not the fault of an event
+	unknown      bool  // the commit may have been carried out
+	notCommitted bool  // no commit before was carried out
 }
 
-// commit makes one transaction of a batch.
-func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T]) (o outcome, err error) {
+// errFailed stands for an outcome.failure. The Poller must not see the errors that
+// handle returns: ErrAcknowledged among them would be that of another Poller.
+var errFailed = errors.New("sqlstore: the transaction failed")
+
+// commit makes one transaction of a batch. If inquire is set, it only finds out
+// whether one before was committed: then it returns an ErrAcknowledged after a conflict.
+func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T], inquire bool) (o outcome, err error) {
 	err = r.poller.Commit(ctx, batch, func(ctx context.Context, c stripekit.Checkpoint) (uint64, error) {
-		o.passing = true
 		conn, err := r.store.db.Conn(ctx)
 		if err != nil {
 			return 0, err
@@ -202,37 +223,43 @@ func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T]) (o ou
 		defer tx.Rollback()
 		// First: if another Poller has taken over, the work is not begun.
 		revision, err := r.store.SaveTx(ctx, tx, c)
-		if err != nil {
+		switch {
+		case err != nil:
 			return 0, err
+		case inquire:
+			o.notCommitted = true
+			return 0, errFailed
 		}
-		o.called = true
-		err = r.handle(ctx, tx, batch)
+		committing := false
+		err = r.handle(ctx, tx, slices.Clone(batch)) // it may change the slice
 		if err == nil {
-			err = r.store.commit(ctx, tx, c.Key, revision)
+			committing, err = r.store.commit(ctx, tx, c.Key, revision)
 		}
 		if err == nil {
 			return revision, nil
 		}
 		_ = tx.Rollback() // it fails after a Commit, or on a broken connection
-		o.passing = r.store.dialect.disturbed(err) || conn.PingContext(ctx) != nil
-		return 0, err
+		broken := conn.PingContext(ctx) != nil
+		o.failure, o.passing, o.unknown = err, broken || r.store.dialect.disturbed(err), broken && committing
+		return 0, errFailed
 	})
 	return o, err
 }
 
-// commit commits a transaction that has saved a revision.
-func (s *Store) commit(ctx context.Context, tx *sql.Tx, key string, revision uint64) error {
+// commit commits a transaction that has saved a revision. It reports whether it came
+// to the commit itself.
+func (s *Store) commit(ctx context.Context, tx *sql.Tx, key string, revision uint64) (committing bool, err error) {
 	if s.dialect == MySQL {
 		// After a deadlock MySQL rolls the transaction back and goes on without one. If
 		// handle has ignored that error, a commit would succeed without the checkpoint.
 		var stored uint64
 		err := tx.QueryRowContext(ctx, s.sql.revision, key).Scan(&stored)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
+			return false, err
 		}
 		if stored != revision {
-			return errors.New("sqlstore: the transaction was rolled back before its end; an error of the database was ignored")
+			return false, errors.New("sqlstore: the transaction was rolled back before its end; an error of the database was ignored")
 		}
 	}
-	return tx.Commit()
+	return true, tx.Commit()
 }
