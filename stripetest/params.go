@@ -102,13 +102,19 @@ func decimal(name string, v *value) *apiError {
 	return nil
 }
 
+// boolean accepts true and false in any case: older stripe-python
+// sends True and False, which v1 accepts today (stripe-dotnet pull request
+// 3104, stripe-python pull request 1499). It puts the value in lower case, so
+// that all readers compare with one spelling.
 func boolean(name string, v *value) *apiError {
 	if failure := nonEmpty(name, v); failure != nil {
 		return failure
 	}
-	if v.text != "true" && v.text != "false" {
+	lower := strings.ToLower(v.text)
+	if lower != "true" && lower != "false" {
 		return invalidRequest("", name, "Invalid boolean: "+v.text)
 	}
+	v.text = lower
 	return nil
 }
 
