@@ -103,6 +103,9 @@ func (v version) rewrite(response any) {
 		return
 	}
 	eachObject(response, func(object *tree) {
+		if object.values["deleted"] == true {
+			return // id, object and deleted, in every version
+		}
 		switch object.text("object") {
 		case "charge":
 			v.rewriteCharge(object)

@@ -136,3 +136,14 @@ func TestOrdersAreGoneFromLaterVersions(t *testing.T) {
 		}
 	}
 }
+
+// The deleted object is the same in every version: id, object and deleted, as
+// in the descriptions of 2017-08-15 to now.
+func TestDeletedInvoiceItemIsTheSameInEveryVersion(t *testing.T) {
+	a := memory(t)
+	for _, version := range []string{"2017-08-15", "2019-09-09", "2020-08-27", "2025-02-24.acacia", "2026-08-26.dahlia"} {
+		id := a.create("/v1/invoiceitems", "customer_account=acct_1&amount=5&currency=usd")
+		got := a.with("Stripe-Version", version).del("/v1/invoiceitems/" + id)
+		require.Empty(t, cmp.Diff(map[string]any{"id": id, "object": "invoiceitem", "deleted": true}, got), version)
+	}
+}
