@@ -257,7 +257,7 @@ func (a *account) customerCard(id, source string) (*card, *apiError) {
 		return nil, invalidRequest("missing", "source", fmt.Sprintf("Customer %s does not have a linked source with ID %s.", id, source))
 	}
 	if customer.card == nil {
-		return nil, invalidRequest("missing", "", "Cannot charge a customer that has no active card")
+		return nil, noActiveCard()
 	}
 	return customer.card, nil
 }

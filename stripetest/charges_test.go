@@ -160,9 +160,13 @@ func TestChargeOfCustomerWithoutSourceIsRefused(t *testing.T) {
 	a := memory(t)
 	id := a.post("/v1/customers", "email=a@b.c")["id"].(string)
 	r := a.do("POST", "/v1/charges", "amount=1000&currency=usd&customer="+id)
-	require.Equal(t, http.StatusBadRequest, r.status)
+	require.Equal(t, http.StatusPaymentRequired, r.status)
+	require.Equal(t, "card_error", r.failure()["type"])
 	require.Equal(t, "missing", r.failure()["code"])
+	require.Equal(t, "card", r.failure()["param"])
 	require.Equal(t, "Cannot charge a customer that has no active card", r.failure()["message"])
+	ids, _ := a.page("/v1/charges", nil)
+	require.Empty(t, ids, "no charge is attempted")
 }
 
 func TestChargeIsUpdated(t *testing.T) {

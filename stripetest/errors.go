@@ -83,6 +83,31 @@ func expiredKey(key string) *apiError {
 	}
 }
 
+// publishableKey is the error for a publishable key on any path but that of
+// tokens. The status is from a public report (seatreg issue 97); so is the code
+// (pro-sites issue 3).
+func publishableKey() *apiError {
+	return &apiError{
+		status: http.StatusForbidden,
+		Type:   typeInvalidRequest,
+		Code:   "secret_key_required",
+		Message: "This API call cannot be made with a publishable API key. Please use a secret API key. " +
+			"You can find a list of your API keys at https://dashboard.stripe.com/account/apikeys.",
+	}
+}
+
+// noActiveCard is the error for a charge of a customer without a card, as
+// stripe-node issue 282 and stripe-android issue 475 show it.
+func noActiveCard() *apiError {
+	return &apiError{
+		status:  http.StatusPaymentRequired,
+		Type:    typeCard,
+		Code:    "missing",
+		Param:   "card",
+		Message: "Cannot charge a customer that has no active card",
+	}
+}
+
 func rateLimited() *apiError {
 	return &apiError{
 		status:  http.StatusTooManyRequests,

@@ -118,20 +118,20 @@ func TestServerRefusesKeys(t *testing.T) {
 		opts    []stripetest.Option
 		message string // empty: accepted
 	}{
-		"test":             {key: "sk_test_123"},
-		"live":             {key: "sk_live_123"},
-		"restricted":       {key: "rk_test_123"},
-		"restricted, live": {key: "rk_live_123"},
-		"none":             {key: "", message: "You did not provide an API key. "},
-		"publishable":      {key: "pk_test_51abcdef1234", message: "Invalid API Key provided: ****1234"},
-		"unknown prefix":   {key: "nonsense", message: "Invalid API Key provided: ****ense"},
-		"prefix only":      {key: "sk_test_", message: "Invalid API Key provided: sk_test_****"},
-		"odd characters":   {key: "sk_test_51abc def1234", message: "Invalid API Key provided: sk_test_****1234"},
-		"short":            {key: "sk_test_12 34", message: "Invalid API Key provided: sk_test_****"},
-		"named":            {key: "sk_test_ours00001111", opts: own},
-		"named as well":    {key: "my_live_key", opts: own},
-		"not named":        {key: "sk_test_other0001234", opts: own, message: "Invalid API Key provided: sk_test_****1234"},
-		"none named":       {key: testKey, opts: []stripetest.Option{stripetest.WithKeys()}, message: "Invalid API Key provided: sk_test_****1234"},
+		"test":                {key: "sk_test_123"},
+		"live":                {key: "sk_live_123"},
+		"restricted":          {key: "rk_test_123"},
+		"restricted, live":    {key: "rk_live_123"},
+		"none":                {key: "", message: "You did not provide an API key. "},
+		"unknown prefix":      {key: "nonsense", message: "Invalid API Key provided: ****ense"},
+		"prefix only":         {key: "sk_test_", message: "Invalid API Key provided: sk_test_****"},
+		"odd characters":      {key: "sk_test_51abc def1234", message: "Invalid API Key provided: sk_test_****1234"},
+		"short":               {key: "sk_test_12 34", message: "Invalid API Key provided: sk_test_****"},
+		"named":               {key: "sk_test_ours00001111", opts: own},
+		"named as well":       {key: "my_live_key", opts: own},
+		"not named":           {key: "sk_test_other0001234", opts: own, message: "Invalid API Key provided: sk_test_****1234"},
+		"unknown publishable": {key: "pk_test_51abcdef1234", opts: own, message: "Invalid API Key provided: pk_test_****1234"},
+		"none named":          {key: testKey, opts: []stripetest.Option{stripetest.WithKeys()}, message: "Invalid API Key provided: sk_test_****1234"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -147,6 +147,40 @@ func TestServerRefusesKeys(t *testing.T) {
 			require.NotContains(t, r.failure(), "request_log_url")
 		})
 	}
+}
+
+func TestServerRefusesPublishableKeys(t *testing.T) {
+	for key, opts := range map[string][]stripetest.Option{
+		"pk_test_51abcdef1234": nil,
+		"pk_live_51abcdef1234": {stripetest.WithKeys("pk_live_51abcdef1234")},
+	} {
+		for _, request := range [][2]string{{"GET", "/v1/customers"}, {"POST", "/v1/charges"}} {
+			r := memory(t, opts...).as(key).do(request[0], request[1], "")
+			require.Equal(t, http.StatusForbidden, r.status, key)
+			failure := r.failure()
+			require.Equal(t, "invalid_request_error", failure["type"])
+			require.Equal(t, "secret_key_required", failure["code"])
+			require.Contains(t, failure["message"], "This API call cannot be made with a publishable API key. Please use a secret API key.")
+			require.NotContains(t, r.raw, key)
+		}
+	}
+}
+
+func TestServerRefusesNULBytes(t *testing.T) {
+	a := memory(t)
+	for name, request := range map[string][3]string{
+		"value": {"POST", "/v1/customers", "name=a%00b"},
+		"key":   {"POST", "/v1/customers", "metadata[a%00]=b"},
+		"query": {"GET", "/v1/customers?email=%00", ""},
+		"path":  {"GET", "/v1/customers/cus_%00", ""},
+	} {
+		r := a.do(request[0], request[1], request[2])
+		require.Equal(t, http.StatusBadRequest, r.status, name)
+		require.Equal(t, "invalid_request_error", r.failure()["type"], name)
+		require.Contains(t, r.failure()["message"], "NUL", name)
+	}
+	ids, _ := a.page("/v1/customers", nil)
+	require.Empty(t, ids)
 }
 
 func TestServerAcceptsBearerTokens(t *testing.T) {

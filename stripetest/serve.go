@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -93,6 +94,9 @@ func (s *Server) process(c *call, body []byte, bodyErr error) *response {
 func (s *Server) admit(c *call, body []byte, bodyErr error) (key string, failure *apiError) {
 	if failure := c.readVersion(); failure != nil {
 		return "", failure
+	}
+	if strings.Contains(c.path, "%00") {
+		return "", invalidRequest("", "", "Invalid request: "+errNUL.Error())
 	}
 	if c.route.handle == nil || !c.version.has(c.route) {
 		return "", unrecognizedURL(c.method, c.path)
