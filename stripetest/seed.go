@@ -38,8 +38,8 @@ type Seeding struct {
 	// for invoice items). Lists still order and filter the objects by the times
 	// that First and Every give.
 	Undated bool
-	// Account is the id of a connected account. Empty means the account that
-	// the API keys belong to.
+	// Account is the id of a connected account, or that of a key by
+	// [Server.AccountOf]. Empty means the account that the API keys belong to.
 	Account string
 	// Live selects live mode. The default is test mode.
 	Live bool

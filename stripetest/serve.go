@@ -68,7 +68,7 @@ func (s *Server) newCall(r *http.Request) *call {
 		requestID: newID("req_", 14),
 		method:    cmp.Or(r.Method, http.MethodGet),
 		path:      r.URL.EscapedPath(),
-		version:   defaultVersion,
+		version:   s.versionWithoutHeader(),
 		time:      s.now(),
 	}
 	c.route, c.id, _ = s.match(c.method, c.path)
@@ -105,7 +105,7 @@ func (s *Server) admit(c *call, body []byte, bodyErr error) (key string, failure
 	if failure != nil {
 		return "", failure
 	}
-	c.account = s.accountFor(c.request.Header.Get("Stripe-Account"), live)
+	c.account = s.accountFor(cmp.Or(c.request.Header.Get("Stripe-Account"), s.AccountOf(apiKey(c.request))), live)
 	if failure := s.permit(c); failure != nil {
 		return "", failure
 	}

@@ -29,13 +29,11 @@ func (c *call) readVersion() *apiError {
 	if sent == "" {
 		return nil
 	}
-	if !versionForm.MatchString(sent) {
+	v, ok := parseVersion(sent)
+	if !ok {
 		return invalidVersion(sent)
 	}
-	if _, err := time.Parse(time.DateOnly, version(sent).date()); err != nil {
-		return invalidVersion(sent)
-	}
-	c.version = version(sent)
+	c.version = v
 	return nil
 }
 
