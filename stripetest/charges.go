@@ -93,7 +93,7 @@ func chargeFields() fields {
 		"amount":                      integer,
 		"application_fee_amount":      integer,
 		"capture":                     boolean,
-		"currency":                    nonEmpty,
+		"currency":                    currency,
 		"customer":                    nonEmpty,
 		"description":                 text,
 		"expand":                      list(text),

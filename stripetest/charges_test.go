@@ -257,7 +257,7 @@ func TestChargeIsCaptured(t *testing.T) {
 
 func TestCaptureIsRefused(t *testing.T) {
 	tests := map[string]refusal{
-		"more than the amount": {form: "amount=1001", code: "amount_too_large", param: "amount", message: "Amount must be no more than 1000 "},
+		"more than the amount": {form: "amount=1001", code: "amount_too_large", param: "amount", message: "Amount must be no more than $10.00"},
 		"nothing":              {form: "amount=0", code: "parameter_invalid_integer", param: "amount", message: "This value must be "},
 		"transfer to nobody":   {form: "transfer_data[amount]=5", param: "transfer_data", message: "Charge OBJ has no transfer_data."},
 		"unknown parameter":    {form: "capture=true", code: "parameter_unknown", param: "capture", message: "Received unknown parameter: capture"},

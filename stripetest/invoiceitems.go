@@ -66,7 +66,7 @@ type taxRate struct {
 func invoiceItemFields() fields {
 	return fields{
 		"amount":              integer,
-		"currency":            nonEmpty,
+		"currency":            currency,
 		"customer":            nonEmpty,
 		"customer_account":    nonEmpty,
 		"description":         text,
@@ -94,7 +94,7 @@ func invoiceItemUpdateFields() fields {
 
 func priceDataFields() fields {
 	return fields{
-		"currency":            nonEmpty,
+		"currency":            currency,
 		"product":             nonEmpty,
 		"tax_behavior":        oneOf("exclusive", "inclusive", "unspecified"),
 		"unit_amount":         integer,
@@ -146,9 +146,6 @@ func (a *account) checkInvoiceItem(params *value) *apiError {
 	}
 	if params.count(amountParams()...) == 0 {
 		return missingParam("amount")
-	}
-	if params.has("currency") {
-		return checkCurrency("currency", params.string("currency"))
 	}
 	return nil
 }
@@ -261,9 +258,6 @@ func (i *invoiceItem) setPrice(c *call) *apiError {
 }
 
 func checkPriceData(a *account, data *value) *apiError {
-	if failure := checkCurrency("price_data[currency]", data.string("currency")); failure != nil {
-		return failure
-	}
 	if _, ok := a.products.get(data.string("product")); !ok {
 		return noSuch("product", data.string("product"), "price_data[product]")
 	}

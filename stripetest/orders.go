@@ -63,10 +63,10 @@ type statusTransitions struct {
 }
 
 func orderFields() fields {
-	item := hash(orderItemFields().with(fields{"currency": nonEmpty}))
+	item := hash(orderItemFields().with(fields{"currency": currency}))
 	return fields{
 		"coupon":   text,
-		"currency": nonEmpty,
+		"currency": currency,
 		"customer": nonEmpty,
 		"email":    text,
 		"expand":   list(text),
@@ -138,9 +138,6 @@ func newOrders(delay func(string) time.Duration) *collection[order] {
 
 func createOrder(c *call) (any, *apiError) {
 	if failure := required(c.params, "currency"); failure != nil {
-		return nil, failure
-	}
-	if failure := checkCurrency("currency", c.params.string("currency")); failure != nil {
 		return nil, failure
 	}
 	if id := c.params.string("customer"); id != "" {

@@ -91,7 +91,7 @@ func dimensionFields() fields {
 
 func defaultPriceFields() fields {
 	return fields{
-		"currency":            nonEmpty,
+		"currency":            currency,
 		"currency_options":    anyHash,
 		"custom_unit_amount":  requiring(fields{"enabled": boolean, "maximum": integer, "minimum": integer, "preset": integer}, "enabled"),
 		"metadata":            metadata,
@@ -146,9 +146,6 @@ func checkDefaultPrice(params, data *value) *apiError {
 		return nil
 	}
 	if failure := required(params, "default_price_data[currency]"); failure != nil {
-		return failure
-	}
-	if failure := checkCurrency("default_price_data[currency]", data.string("currency")); failure != nil {
 		return failure
 	}
 	if amounts := data.count("unit_amount", "unit_amount_decimal", "custom_unit_amount"); amounts != 1 {

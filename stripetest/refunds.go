@@ -40,7 +40,7 @@ func refundFields() fields {
 	return fields{
 		"amount":                 atLeast(1),
 		"charge":                 nonEmpty,
-		"currency":               nonEmpty,
+		"currency":               currency,
 		"customer":               nonEmpty,
 		"expand":                 list(text),
 		"instructions_email":     text,

@@ -165,7 +165,7 @@ func TestRefundOfAFailedChargeIsRefused(t *testing.T) {
 }
 
 func TestRefundMessageWritesTheCurrency(t *testing.T) {
-	for currency, want := range map[string]string{"usd": "$20.05", "eur": "€20.05", "gbp": "£20.05", "jpy": "¥2005", "krw": "2005 KRW", "chf": "20.05 CHF"} {
+	for currency, want := range map[string]string{"usd": "$20.05", "eur": "€20.05", "gbp": "£20.05", "jpy": "¥2,005", "krw": "2,005 KRW", "chf": "20.05 CHF"} {
 		a := memory(t)
 		charge := a.create("/v1/charges", "amount=1000&source=tok_visa&currency="+currency)
 		r := a.do("POST", "/v1/refunds", "amount=2005&charge="+charge)
