@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// authenticate checks the request's API key and returns its mode.
-func (s *Server) authenticate(r *http.Request) (live bool, failure *apiError) {
-	key := apiKey(r)
+// authenticate checks the request's API key and returns its mode. A publishable
+// key, which browsers use, can only create tokens.
+func (s *Server) authenticate(c *call) (live bool, failure *apiError) {
+	key := apiKey(c.request)
 	if key == "" {
 		return false, noKey()
 	}
@@ -17,7 +18,7 @@ func (s *Server) authenticate(r *http.Request) (live bool, failure *apiError) {
 	if !s.accepts(key) {
 		return false, badKey(key)
 	}
-	if strings.HasPrefix(key, "pk_") {
+	if strings.HasPrefix(key, "pk_") && (c.method != http.MethodPost || c.route.pattern != "/v1/tokens") {
 		return false, publishableKey()
 	}
 	return strings.Contains(key, "_live_"), nil

@@ -189,16 +189,16 @@ func createCharge(c *call) (any, *apiError) {
 // or a review that follows the response is in the stored charge, but not in the
 // response.
 func (a *account) addCharge(ch *charge, capture bool) *apiError {
-	token := ch.Source.token
-	if token.decline != nil {
-		ch.fail(token.decline)
+	test := ch.Source.behaviour()
+	if test.decline != nil {
+		ch.fail(test.decline)
 		a.charges.add(ch.ID, ch.Created, ch)
-		return token.decline.refusal(ch.ID)
+		return test.decline.refusal(ch.ID)
 	}
 	ch.succeed(capture)
 	stored := *ch
-	stored.Disputed = token.disputed
-	if token.reviewed {
+	stored.Disputed = test.disputed
+	if test.reviewed {
 		stored.Review = new(newID("prv_1", 23))
 	}
 	a.charges.add(ch.ID, ch.Created, &stored)
@@ -239,27 +239,27 @@ func (a *account) paymentCard(c *call, customer, source string) (*card, *apiErro
 	if customer != "" {
 		return a.customerCard(customer, source)
 	}
-	token, ok := lookupToken(source)
-	if !ok {
-		return nil, noSuch("token", source, "source")
-	}
-	return newCard(c, token, nil), nil
+	return a.spend(c, source, "source")
 }
 
-// customerCard returns the customer's card. It refuses any other source: a
-// token must be attached before it is charged with a customer.
+// customerCard returns the customer's card with the id of the source, or the
+// default one. It refuses any other source: a token must be attached before it
+// is charged with a customer.
 func (a *account) customerCard(id, source string) (*card, *apiError) {
 	customer, ok := a.customers.get(id)
 	if !ok {
 		return nil, noSuch("customer", id, "customer")
 	}
-	if source != "" && (customer.card == nil || customer.card.ID != source) {
+	if chosen := customer.card(source); source != "" && chosen != nil {
+		return chosen, nil
+	}
+	if source != "" {
 		return nil, invalidRequest("missing", "source", fmt.Sprintf("Customer %s does not have a linked source with ID %s.", id, source))
 	}
-	if customer.card == nil {
-		return nil, noActiveCard()
+	if card := customer.defaultCard(); card != nil {
+		return card, nil
 	}
-	return customer.card, nil
+	return nil, noActiveCard()
 }
 
 // newCharge makes the charge that the parameters describe.
@@ -293,7 +293,7 @@ func blankCharge(c *call, card *card, amount int64, currency string) *charge {
 		Customer:             card.Customer,
 		Livemode:             c.account.live,
 		Metadata:             map[string]string{},
-		Outcome:              newOutcome(card.token),
+		Outcome:              newOutcome(card.behaviour()),
 		PaymentMethod:        card.ID,
 		PaymentMethodDetails: newPaymentMethod(card, amount),
 		Refunds:              listObject{Object: "list", Data: []*refund{}, URL: "/v1/charges/" + id + "/refunds"},

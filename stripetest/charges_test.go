@@ -135,7 +135,13 @@ func TestDeclinedChargeIsStored(t *testing.T) {
 			require.Equal(t, false, stored["captured"])
 			require.Equal(t, test.code, stored["failure_code"])
 			require.Equal(t, test.message, stored["failure_message"])
-			require.Equal(t, test.reason, stored["outcome"].(map[string]any)["reason"])
+			outcome := stored["outcome"].(map[string]any)
+			if token == "tok_chargeDeclinedFraudulent" {
+				require.Equal(t, []any{"highest_risk_level", "blocked", "not_sent_to_network", "highest"},
+					[]any{outcome["reason"], outcome["type"], outcome["network_status"], outcome["risk_level"]})
+			} else {
+				require.Equal(t, test.reason, outcome["reason"])
+			}
 		})
 	}
 }

@@ -32,7 +32,7 @@ type customer struct {
 	TaxExempt           string            `json:"tax_exempt"`
 	TestClock           *string           `json:"test_clock"`
 
-	card *card // the default source, nil if there is none
+	cards []*card // the sources, the oldest first
 }
 
 type customerShipping struct {
@@ -121,7 +121,7 @@ func createCustomer(c *call) (any, *apiError) {
 	}
 	created := newCustomer(c)
 	if source := c.params.string("source"); source != "" {
-		if failure := created.attach(c, source); failure != nil {
+		if _, failure := created.attach(c, source); failure != nil {
 			return nil, failure
 		}
 	}
@@ -164,31 +164,21 @@ func updateCustomer(c *call) (any, *apiError) {
 	return &changed, nil
 }
 
-// changeSource replaces the customer's card. A customer has at most one.
+// changeSource replaces the default source by the card of a token, or makes
+// another one of the customer's cards the default.
 func (cus *customer) changeSource(c *call) *apiError {
 	if source := c.params.string("source"); source != "" {
-		if failure := cus.attach(c, source); failure != nil {
+		if failure := cus.replaceDefault(c, source); failure != nil {
 			return failure
 		}
 	}
-	if id := c.params.string("default_source"); id != "" && id != deref(cus.DefaultSource) {
-		return noSuch("source", id, "default_source")
+	if id := c.params.string("default_source"); id != "" {
+		card := cus.card(id)
+		if card == nil {
+			return noSuch("source", id, "default_source")
+		}
+		cus.DefaultSource = &card.ID
 	}
-	return nil
-}
-
-// attach makes the card of a token the customer's default source. It refuses a
-// token whose charges are declined, except tok_chargeCustomerFail.
-func (cus *customer) attach(c *call, source string) *apiError {
-	token, ok := lookupToken(source)
-	if !ok {
-		return noSuch("token", source, "source")
-	}
-	if token.decline != nil && !token.attach {
-		return token.decline.refusal("")
-	}
-	cus.card = newCard(c, token, &cus.ID)
-	cus.DefaultSource = &cus.card.ID
 	return nil
 }
 

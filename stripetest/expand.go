@@ -59,14 +59,18 @@ func expandable(kind string) map[string]string {
 func respondedKind(r route) string {
 	parts := strings.Split(strings.TrimPrefix(r.pattern, "/v1/"), "/")
 	kind := strings.TrimSuffix(parts[0], "s")
-	last := parts[len(parts)-1]
-	switch last {
-	case "refunds":
-		kind = "refund"
-	case "returns":
-		kind = "order_return"
+	if len(parts) > 2 {
+		switch parts[2] {
+		case "refunds":
+			kind = "refund"
+		case "returns":
+			kind = "order_return"
+		case "sources":
+			kind = "card"
+		}
 	}
-	if r.method == http.MethodGet && last != "{id}" && last != "account" {
+	last := parts[len(parts)-1]
+	if r.method == http.MethodGet && !strings.HasPrefix(last, "{") && last != "account" {
 		return "[]" + kind
 	}
 	return kind
@@ -132,8 +136,10 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 	case "refund":
 		return stored(a.refunds, id)
 	case "card":
-		if owner, ok := a.customers.get(parent.text("id")); ok && owner.card != nil {
-			return owner.card
+		if owner, ok := a.customers.get(parent.text("id")); ok {
+			if card := owner.card(id); card != nil {
+				return card
+			}
 		}
 	case "price":
 		if known, ok := a.prices[id]; ok {

@@ -28,10 +28,9 @@ func (s *Server) SeedCharges(n, perSecond int) []string {
 	a := s.accountFor("", false)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	token, _ := lookupToken("tok_visa")
 	params, _ := parseForm("amount=1000&currency=usd")
 	c := &call{account: a, params: params, time: s.now()}
-	card := newCard(c, token, nil)
+	card := newCard(c, "tok_visa")
 	customers := []*string{new("cus_0"), new("cus_1")}
 	ids := make([]string, n)
 	for i := range ids {

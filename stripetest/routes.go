@@ -37,6 +37,8 @@ func routes() []route {
 		{post, "/v1/charges/{id}/capture", captureFields(), captureCharge, false},
 		{post, "/v1/charges/{id}/refunds", refundFields().without("charge"), createRefund, false},
 		{get, "/v1/charges/{id}/refunds", listFields(nil).without("created"), listRefundsOfCharge, false},
+		{get, "/v1/charges/{id}/refunds/{refund}", expandable, ofCharge(retrieval(refunds)), false},
+		{post, "/v1/charges/{id}/refunds/{refund}", withMetadata, ofCharge(updateRefund), false},
 
 		{post, "/v1/customers", customerFields(), createCustomer, false},
 		{get, "/v1/customers", listFields(customerFilters()), listing(customers), false},
@@ -44,6 +46,14 @@ func routes() []route {
 		{get, "/v1/customers/{id}", expandable, retrieveCustomer, false},
 		{post, "/v1/customers/{id}", customerUpdateFields(), updateCustomer, false},
 		{del, "/v1/customers/{id}", nil, deletion(customers, nil), false},
+		{post, "/v1/customers/{id}/sources", sourceFields(), createSource, false},
+		{get, "/v1/customers/{id}/sources", sourceListFields(), listSources, false},
+		{get, "/v1/customers/{id}/sources/{source}", expandable, retrieveSource, false},
+		{post, "/v1/customers/{id}/sources/{source}", sourceUpdateFields(), updateSource, false},
+		{del, "/v1/customers/{id}/sources/{source}", nil, deleteSource, false},
+
+		{post, "/v1/tokens", tokenFields(), createToken, false},
+		{get, "/v1/tokens/{id}", expandable, retrieval(tokens), false},
 
 		{post, "/v1/products", productFields(), createProduct, false},
 		{get, "/v1/products", listFields(productFilters()), listProducts, false},
@@ -85,6 +95,7 @@ type account struct {
 	mu           sync.RWMutex // guards the fields below
 	charges      *collection[charge]
 	customers    *collection[customer]
+	tokens       *collection[token]
 	products     *collection[product]
 	refunds      *collection[refund]
 	invoiceItems *collection[invoiceItem]
@@ -101,6 +112,7 @@ func newAccount(profile *accountObject, live bool, delay func(object string) tim
 		profile:      profile,
 		charges:      newCharges(delay),
 		customers:    newCustomers(delay),
+		tokens:       newTokens(delay),
 		products:     newProducts(delay),
 		refunds:      newRefunds(delay),
 		invoiceItems: newInvoiceItems(delay),
@@ -113,6 +125,7 @@ func newAccount(profile *accountObject, live bool, delay func(object string) tim
 
 func charges(a *account) *collection[charge]           { return a.charges }
 func customers(a *account) *collection[customer]       { return a.customers }
+func tokens(a *account) *collection[token]             { return a.tokens }
 func products(a *account) *collection[product]         { return a.products }
 func refunds(a *account) *collection[refund]           { return a.refunds }
 func invoiceItems(a *account) *collection[invoiceItem] { return a.invoiceItems }
@@ -174,6 +187,13 @@ func deletion[T any](from func(*account) *collection[T], check func(*account, *T
 	}
 }
 
+// innerID returns the id at the end of a path such as
+// /v1/charges/{id}/refunds/{refund}.
+func (c *call) innerID() string {
+	id, _ := url.PathUnescape(c.path[strings.LastIndexByte(c.path, '/')+1:]) // checked by matchPattern
+	return id
+}
+
 // match returns the route for an escaped path and the id in the path.
 func (s *Server) match(method, path string) (found route, id string, ok bool) {
 	for _, route := range s.routes {
@@ -188,7 +208,8 @@ func (s *Server) match(method, path string) (found route, id string, ok bool) {
 }
 
 // matchPattern compares path and pattern by segment. {id} matches any segment
-// that is not empty. An escaped slash is part of an id.
+// that is not empty, and so does another name in braces, whose segment innerID
+// returns. An escaped slash is part of an id.
 func matchPattern(pattern, path string) (id string, ok bool) {
 	for {
 		want, patternRest, more := strings.Cut(pattern, "/")
@@ -196,12 +217,14 @@ func matchPattern(pattern, path string) (id string, ok bool) {
 		switch {
 		case more != pathMore:
 			return "", false
-		case want == "{id}" && got != "":
+		case strings.HasPrefix(want, "{") && got != "":
 			unescaped, err := url.PathUnescape(got)
 			if err != nil {
 				return "", false
 			}
-			id = unescaped
+			if want == "{id}" {
+				id = unescaped
+			}
 		case want != got:
 			return "", false
 		}

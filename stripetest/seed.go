@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -232,15 +233,18 @@ func (a *account) copyRefunds(id string, seeding Seeding) []string {
 	return copyObjects(a.refunds, id, seeding, set)
 }
 
-// copyCustomer gives the copy a card of its own, which has its customer.
+// copyCustomer gives the copy cards of its own, which have its customer.
 func copyCustomer(cus *customer, id string, second int64) {
 	cus.ID, cus.Created = id, second
-	if cus.card == nil {
-		return
+	cus.cards = slices.Clone(cus.cards)
+	for i, old := range cus.cards {
+		card := *old
+		card.ID, card.Customer = newID("card_1", 23), &cus.ID
+		cus.cards[i] = &card
+		if deref(cus.DefaultSource) == old.ID {
+			cus.DefaultSource = &card.ID
+		}
 	}
-	card := *cus.card
-	card.ID, card.Customer = newID("card_1", 23), &cus.ID
-	cus.card, cus.DefaultSource = &card, &card.ID
 }
 
 // copyBlock is the number of copies that are allocated together.

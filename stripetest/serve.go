@@ -101,7 +101,7 @@ func (s *Server) admit(c *call, body []byte, bodyErr error) (key string, failure
 	if c.route.handle == nil || !c.version.has(c.route) {
 		return "", unrecognizedURL(c.method, c.path)
 	}
-	live, failure := s.authenticate(c.request)
+	live, failure := s.authenticate(c)
 	if failure != nil {
 		return "", failure
 	}
