@@ -45,7 +45,6 @@ type charge struct {
 	ReceiptNumber                 null              `json:"receipt_number"`
 	ReceiptURL                    *string           `json:"receipt_url"`
 	Refunded                      bool              `json:"refunded"`
-	Refunds                       listObject        `json:"refunds"`
 	Review                        *string           `json:"review"`
 	Shipping                      *chargeShipping   `json:"shipping"`
 	Source                        *card             `json:"source"`
@@ -296,7 +295,6 @@ func blankCharge(c *call, card *card, amount int64, currency string) *charge {
 		Outcome:              newOutcome(card.behaviour()),
 		PaymentMethod:        card.ID,
 		PaymentMethodDetails: newPaymentMethod(card, amount),
-		Refunds:              listObject{Object: "list", Data: []*refund{}, URL: "/v1/charges/" + id + "/refunds"},
 		Source:               card,
 	}
 }

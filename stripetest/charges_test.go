@@ -21,7 +21,7 @@ func TestChargeHasTheFieldsOfTheAPI(t *testing.T) {
 		balance_transaction billing_details calculated_statement_descriptor captured created currency customer description
 		disputed failure_balance_transaction failure_code failure_message fraud_details id livemode metadata object
 		on_behalf_of outcome paid payment_intent payment_method payment_method_details receipt_email receipt_number
-		receipt_url refunded refunds review shipping source source_transfer statement_descriptor
+		receipt_url refunded review shipping source source_transfer statement_descriptor
 		statement_descriptor_suffix status transfer_data transfer_group`)
 	a := memory(t)
 	r := a.do("POST", "/v1/charges", "amount=1000&currency=usd&source=tok_visa")
@@ -251,7 +251,7 @@ func TestChargeIsCaptured(t *testing.T) {
 			}
 			require.Regexp(t, `^txn_3`, got["balance_transaction"])
 			require.Empty(t, cmp.Diff(got, a.get("/v1/charges/"+id)))
-			for _, refund := range got["refunds"].(map[string]any)["data"].([]any) {
+			for _, refund := range a.refundsOf(id)["data"].([]any) {
 				require.Equal(t, test.refunded, refund.(map[string]any)["amount"])
 			}
 			refusal{"POST", "/v1/charges/OBJ/capture", "", 400, "charge_already_captured", "", "Charge OBJ has already been captured."}.refuse(t, a, id)
@@ -304,7 +304,7 @@ func TestUncapturedChargeExpiresAfterSevenDays(t *testing.T) {
 		require.Equal(t, true, got["refunded"])
 		require.Equal(t, 1000.0, got["amount_refunded"])
 		require.Equal(t, false, got["captured"])
-		refund := got["refunds"].(map[string]any)["data"].([]any)[0].(map[string]any)
+		refund := a.refundsOf(id)["data"].([]any)[0].(map[string]any)
 		require.Equal(t, "expired_uncaptured_charge", refund["reason"])
 		require.Equal(t, float64(start+7*24*3600), refund["created"])
 		listed, _ := a.page("/v1/refunds", nil)

@@ -32,7 +32,32 @@ type customer struct {
 	TaxExempt           string            `json:"tax_exempt"`
 	TestClock           *string           `json:"test_clock"`
 
-	cards []*card // the sources, the oldest first
+	cards  []*card  // the sources, the oldest first
+	taxIDs []*taxID // the oldest first
+}
+
+type taxID struct {
+	ID           string            `json:"id"`
+	Object       string            `json:"object"`
+	Country      *string           `json:"country"`
+	Created      int64             `json:"created"` // seconds
+	Customer     string            `json:"customer"`
+	Livemode     bool              `json:"livemode"`
+	Owner        taxIDOwner        `json:"owner"`
+	Type         string            `json:"type"`
+	Value        string            `json:"value"`
+	Verification taxIDVerification `json:"verification"`
+}
+
+type taxIDOwner struct {
+	Customer string `json:"customer"`
+	Type     string `json:"type"`
+}
+
+type taxIDVerification struct {
+	Status          string `json:"status"`
+	VerifiedAddress null   `json:"verified_address"`
+	VerifiedName    null   `json:"verified_name"`
 }
 
 type customerShipping struct {
@@ -196,7 +221,30 @@ func newCustomer(c *call) *customer {
 		TestClock:           c.params.optional("test_clock"),
 	}
 	created.set(c.params)
+	for _, sent := range c.params.elements("tax_id_data") {
+		created.taxIDs = append(created.taxIDs, newTaxID(c, created.ID, sent))
+	}
 	return created
+}
+
+// newTaxID makes a tax id that is not verified yet. The country of some types is
+// in their names: de_stn is of DE.
+func newTaxID(c *call, customer string, params *value) *taxID {
+	made := &taxID{
+		ID:           newID("txi_1", 23),
+		Object:       "tax_id",
+		Created:      c.time.Unix(),
+		Customer:     customer,
+		Livemode:     c.account.live,
+		Owner:        taxIDOwner{customer, "customer"},
+		Type:         params.string("type"),
+		Value:        params.string("value"),
+		Verification: taxIDVerification{Status: "pending"},
+	}
+	if country, _, ok := strings.Cut(made.Type, "_"); ok && len(country) == 2 && country != "eu" {
+		made.Country = new(strings.ToUpper(country))
+	}
+	return made
 }
 
 // set changes the fields whose parameters were sent.

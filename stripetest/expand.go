@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,7 +19,7 @@ const maxExpand = 4
 // []charge.
 func expandable(kind string) map[string]string {
 	if element, ok := strings.CutPrefix(kind, "[]"); ok {
-		return map[string]string{"data": element}
+		return map[string]string{"data": element, "total_count": ""}
 	}
 	switch kind {
 	case "charge":
@@ -30,7 +31,7 @@ func expandable(kind string) map[string]string {
 		}
 	case "customer":
 		return map[string]string{
-			"cash_balance": "", "default_source": "card", "sources": "", "subscriptions": "", "tax": "", "tax_ids": "", "test_clock": "",
+			"cash_balance": "", "default_source": "card", "sources": "[]card", "subscriptions": "", "tax": "", "tax_ids": "", "test_clock": "",
 		}
 	case "product":
 		return map[string]string{"default_price": "price", "tax_code": ""}
@@ -100,6 +101,11 @@ func expansions(r route, params *value) ([][]string, *apiError) {
 	return paths, nil
 }
 
+// expands reports whether the request expands a field of the response itself.
+func (c *call) expands(field string) bool {
+	return slices.ContainsFunc(c.expand, func(path []string) bool { return len(path) == 1 && path[0] == field })
+}
+
 // expand replaces ids by their objects along a path.
 func (a *account) expand(node any, kind string, path []string) {
 	switch node := node.(type) {
@@ -110,6 +116,7 @@ func (a *account) expand(node any, kind string, path []string) {
 	case *tree:
 		name := path[0]
 		next := expandable(kind)[name]
+		a.embed(node, kind, name)
 		if id := node.text(name); id != "" {
 			if object := a.lookup(next, id, node); object != nil {
 				node.set(name, newTree(object))

@@ -183,7 +183,6 @@ func (a *account) refundsChanged(ch *charge, more int64) *charge {
 	changed := *ch
 	changed.AmountRefunded += more
 	changed.Refunded = changed.AmountRefunded == changed.Amount
-	changed.Refunds = newest(a.refunds, "charge", ch.ID, "/v1/charges/"+ch.ID+"/refunds")
 	a.charges.replace(ch.ID, &changed)
 	return &changed
 }

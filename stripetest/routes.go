@@ -158,7 +158,11 @@ func listed[T any](c *call, objects *collection[T], q query) (any, *apiError) {
 	if failure != nil {
 		return nil, failure
 	}
-	return &listObject{Object: "list", Data: data, HasMore: more, URL: c.path}, nil
+	result := &listObject{Object: "list", Data: data, HasMore: more, URL: c.path}
+	if c.expands("total_count") {
+		result.Total = new(objects.total(q))
+	}
+	return result, nil
 }
 
 // deletedObject is the JSON object for a deleted object.

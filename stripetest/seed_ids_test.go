@@ -32,8 +32,8 @@ func TestSeedUsesTheChosenIDs(t *testing.T) {
 		})
 	}
 
-	shown := a.with("Stripe-Version", "2020-08-27").get("/v1/charges/" + charge)["refunds"].(map[string]any)["data"].([]any)
-	require.Equal(t, "a_1", shown[0].(map[string]any)["id"])
+	require.Equal(t, []string{"c_3", "b/ü 2", "a_1"}, ids(a.refundsOf(charge)))
+	require.Equal(t, 100.0, a.get("/v1/charges/" + charge)["amount_refunded"], "a copy changes no other object")
 	product := a.get("/v1/products/a_1?expand[]=default_price")
 	require.Equal(t, "a_1", product["default_price"].(map[string]any)["product"])
 }

@@ -174,6 +174,7 @@ func (c *call) shape(result any) any {
 	for _, path := range c.expand {
 		c.account.expand(shaped, respondedKind(c.route), path)
 	}
+	c.account.embedAll(shaped, c.version)
 	c.account.undate(shaped)
 	c.version.rewrite(shaped)
 	return shaped

@@ -1,9 +1,6 @@
 package stripetest
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // sourceFields are the parameters that attach a card to a customer.
 func sourceFields() fields {
@@ -166,13 +163,5 @@ func listSources(c *call) (any, *apiError) {
 
 // sources returns the list of cards that is part of a customer.
 func (cus *customer) sources() *listObject {
-	cards := slices.Clone(cus.cards)
-	slices.Reverse(cards)
-	if cards == nil {
-		cards = []*card{}
-	}
-	return &listObject{
-		Object: "list", Data: cards[:min(len(cards), defaultLimit)], HasMore: len(cards) > defaultLimit,
-		URL: fmt.Sprintf("/v1/customers/%s/sources", cus.ID),
-	}
+	return firstPage(cus.cards, "/v1/customers/"+cus.ID+"/sources")
 }

@@ -25,7 +25,9 @@ func TestCustomerHasSeveralSources(t *testing.T) {
 	require.Equal(t, []string{first["id"].(string)}, listed)
 	require.Empty(t, cmp.Diff(first, a.get(path+"/"+first["id"].(string))))
 
-	charged := func(more string) any { return a.get("/v1/charges/" + a.charge("customer="+customer+more))["payment_method"] }
+	charged := func(more string) any {
+		return a.get("/v1/charges/" + a.charge("customer="+customer+more))["payment_method"]
+	}
 	require.Equal(t, first["id"], charged(""))
 	require.Equal(t, second, charged("&source="+second))
 	a.post("/v1/customers/"+customer, "default_source="+second)
