@@ -34,6 +34,8 @@ type Server struct {
 	accountPerKey    bool
 	keyAccounts      map[string]string // the account of a key that was named
 	accountVersion   atomic.Value      // a version; see WithDefaultVersion
+	control          controlAccess
+	controlMux       *http.ServeMux
 
 	transport http.RoundTripper
 	stop      func() // closes the listener, if there is one
@@ -45,6 +47,8 @@ type Server struct {
 	requests  []Request
 	counts    counts
 	faults    []*Fault
+
+	madeFaults int // how many faults there have been
 }
 
 // New starts a server. It panics if it cannot listen on 127.0.0.1. With
@@ -63,6 +67,9 @@ func New(opts ...Option) *Server {
 	s.clock = &clock{base: s.now}
 	s.now = s.clock.now
 	s.started = s.now()
+	if s.control != noControl {
+		s.controlMux = s.newControlMux()
+	}
 	if s.inMemory {
 		s.URL, s.transport, s.stop = "https://stripe.test", s, func() {}
 	} else {
