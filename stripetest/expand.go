@@ -1,11 +1,9 @@
 package stripetest
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -43,12 +41,16 @@ func expandable(kind string) map[string]string {
 	case "invoiceitem":
 		return map[string]string{"customer": "customer", "discounts": "", "invoice": "", "subscription": "", "test_clock": ""}
 	case "order":
-		return map[string]string{"application": "", "charge": "charge", "customer": "customer", "returns": "[]order_return"}
+		return map[string]string{"application": "", "charge": "charge", "customer": "customer", "items": "order_item", "returns": "[]order_return"}
+	case "order_item":
+		return map[string]string{"parent": "sku"}
 	case "order_return":
 		return map[string]string{"order": "order", "refund": "refund"}
 	case "card":
 		return map[string]string{"customer": "customer"}
 	case "price":
+		return map[string]string{"currency_options": "", "product": "product", "tiers": ""}
+	case "sku":
 		return map[string]string{"product": "product"}
 	case "transfer_data":
 		return map[string]string{"destination": ""}
@@ -140,6 +142,8 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 		return stored(a.orders, id)
 	case "product":
 		return stored(a.products, id)
+	case "sku":
+		return stored(a.skus, id)
 	case "refund":
 		return stored(a.refunds, id)
 	case "card":
@@ -149,9 +153,7 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 			}
 		}
 	case "price":
-		if known, ok := a.prices[id]; ok {
-			return newPriceObject(id, known, parent)
-		}
+		return stored(a.prices, id)
 	case "balance_transaction":
 		return newBalanceTransaction(id, parent)
 	}
@@ -210,49 +212,5 @@ func newBalanceTransaction(id string, source *tree) *balanceTransaction {
 		Source:            source.text("id"),
 		Status:            "available",
 		Type:              kind,
-	}
-}
-
-// priceObject has the fields of a price that this server knows.
-type priceObject struct {
-	ID                string   `json:"id"`
-	Object            string   `json:"object"`
-	Active            bool     `json:"active"`
-	BillingScheme     string   `json:"billing_scheme"`
-	Created           any      `json:"created"` // copied from the object that refers to it
-	Currency          string   `json:"currency"`
-	CustomUnitAmount  null     `json:"custom_unit_amount"`
-	Livemode          any      `json:"livemode"`
-	LookupKey         null     `json:"lookup_key"`
-	Metadata          struct{} `json:"metadata"`
-	Nickname          null     `json:"nickname"`
-	Product           string   `json:"product"`
-	Recurring         null     `json:"recurring"`
-	TaxBehavior       string   `json:"tax_behavior"`
-	TiersMode         null     `json:"tiers_mode"`
-	TransformQuantity null     `json:"transform_quantity"`
-	Type              string   `json:"type"`
-	UnitAmount        *int64   `json:"unit_amount"` // null if it is not an integer
-	UnitAmountDecimal string   `json:"unit_amount_decimal"`
-}
-
-func newPriceObject(id string, p price, parent *tree) *priceObject {
-	var unitAmount *int64
-	if n, err := strconv.ParseInt(p.unitAmount, 10, 64); err == nil {
-		unitAmount = &n
-	}
-	return &priceObject{
-		ID:                id,
-		Object:            "price",
-		Active:            true,
-		BillingScheme:     "per_unit",
-		Created:           cmp.Or(parent.values["created"], parent.values["date"]),
-		Currency:          strings.ToLower(p.currency),
-		Livemode:          parent.values["livemode"],
-		Product:           p.product,
-		TaxBehavior:       "unspecified",
-		Type:              "one_time",
-		UnitAmount:        unitAmount,
-		UnitAmountDecimal: p.unitAmount,
 	}
 }

@@ -242,17 +242,25 @@ func (i *invoiceItem) setPrice(c *call) *apiError {
 	switch {
 	case p.has("pricing"):
 		id := p.hash("pricing").string("price")
-		known := c.account.prices[id]
-		i.setUnit(known, &priceDetails{id, known.product})
+		known, ok := c.account.prices.get(id)
+		if !ok {
+			return noSuch("price", id, "pricing[price]")
+		}
+		if known.Type == "recurring" {
+			return invalidRequest("", "pricing[price]", "The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`.")
+		}
+		i.setUnit(known, &priceDetails{id, known.Product})
 	case p.has("price_data"):
 		data := p.hash("price_data")
 		if failure := checkPriceData(c.account, data); failure != nil {
 			return failure
 		}
-		made := newPrice(data, data.string("product"))
-		i.setUnit(made, &priceDetails{c.account.addPrice(made), made.product})
+		made := newPrice(c, data, data.string("product"))
+		made.inline = true
+		c.account.prices.add(made.ID, made.Created, made)
+		i.setUnit(made, &priceDetails{made.ID, made.Product})
 	case p.has("unit_amount_decimal"):
-		i.setUnit(price{unitAmount: p.string("unit_amount_decimal")}, nil)
+		i.setUnit(&price{UnitAmountDecimal: new(p.string("unit_amount_decimal"))}, nil)
 	}
 	return nil
 }
@@ -261,15 +269,12 @@ func checkPriceData(a *account, data *value) *apiError {
 	if _, ok := a.products.get(data.string("product")); !ok {
 		return noSuch("product", data.string("product"), "price_data[product]")
 	}
-	if data.count("unit_amount", "unit_amount_decimal") != 1 {
-		return invalidRequest("", "price_data", "Exactly one of unit_amount and unit_amount_decimal is needed in price_data.")
-	}
-	return nil
+	return checkAmounts("price_data", data, "unit_amount", "unit_amount_decimal")
 }
 
-func (i *invoiceItem) setUnit(p price, details *priceDetails) {
-	i.Currency = cmp.Or(i.Currency, strings.ToLower(p.currency))
-	i.Pricing = &pricing{PriceDetails: details, Type: "price_details", UnitAmountDecimal: new(cmp.Or(p.unitAmount, "0"))}
+func (i *invoiceItem) setUnit(p *price, details *priceDetails) {
+	i.Currency = cmp.Or(i.Currency, p.Currency)
+	i.Pricing = &pricing{PriceDetails: details, Type: "price_details", UnitAmountDecimal: new(cmp.Or(deref(p.UnitAmountDecimal), "0"))}
 }
 
 // setAmount takes the amount parameter. Without it, it computes the amount anew

@@ -11,8 +11,9 @@ import (
 const (
 	maxOrderItems = 25
 
-	// skuPrice is the price of one unit of a SKU whose item has no amount, in
-	// the smallest currency unit. This server has no SKUs.
+	// skuPrice is the price of one unit of a SKU that does not exist, if its
+	// item has no amount, in the smallest currency unit. The real service
+	// refuses such an item.
 	skuPrice = 1500
 )
 
@@ -173,7 +174,7 @@ func newOrder(c *call) *order {
 		Updated:            c.time.Unix(),
 	}
 	for _, params := range p.elements("items") {
-		item := newOrderItem(params, created.Currency)
+		item := newOrderItem(c.account, params, created.Currency)
 		created.Items = append(created.Items, item)
 		created.Amount += item.Amount
 	}
@@ -181,7 +182,7 @@ func newOrder(c *call) *order {
 	return created
 }
 
-func newOrderItem(params *value, currency string) orderItem {
+func newOrderItem(a *account, params *value, currency string) orderItem {
 	item := orderItem{
 		Object:      "order_item",
 		Amount:      params.integer("amount", 0),
@@ -194,8 +195,21 @@ func newOrderItem(params *value, currency string) orderItem {
 	if item.Type == "sku" {
 		item.Quantity = new(params.integer("quantity", 1))
 		item.Amount = params.integer("amount", skuPrice*min(*item.Quantity, maxAmount))
+		item.setSKU(a)
 	}
 	return item
+}
+
+// setSKU sets the amount and the currency of an item whose SKU exists.
+func (item *orderItem) setSKU(a *account) {
+	known, ok := a.skus.get(deref(item.Parent))
+	if !ok {
+		return
+	}
+	item.Amount, item.Currency = known.Price*min(*item.Quantity, maxAmount), known.Currency
+	if of, ok := a.products.get(known.Product); ok && item.Description == nil {
+		item.Description = &of.Name
+	}
 }
 
 func (o *order) checkItems() *apiError {

@@ -203,6 +203,15 @@ func (f fields) with(more fields) fields {
 	return all
 }
 
+// only returns the named fields.
+func (f fields) only(names ...string) fields {
+	some := make(fields, len(names))
+	for _, name := range names {
+		some[name] = f[name]
+	}
+	return some
+}
+
 // without returns the fields without the named ones.
 func (f fields) without(names ...string) fields {
 	rest := maps.Clone(f)

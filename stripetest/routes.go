@@ -60,7 +60,12 @@ func routes() []route {
 		{get, "/v1/products/search", searchParams(), searching(products, productIndex()), false},
 		{get, "/v1/products/{id}", expandable, retrieval(products), false},
 		{post, "/v1/products/{id}", productUpdateFields(), updateProduct, false},
-		{del, "/v1/products/{id}", nil, deletion(products, nil), false},
+		{del, "/v1/products/{id}", nil, deletion(products, (*account).checkUnused), false},
+
+		{post, "/v1/prices", priceFields(), createPrice, false},
+		{get, "/v1/prices", listFields(priceFilters()), listing(prices), false},
+		{get, "/v1/prices/{id}", expandable, retrieval(prices), false},
+		{post, "/v1/prices/{id}", priceUpdateFields(), updatePrice, false},
 
 		{post, "/v1/refunds", refundFields(), createRefund, false},
 		{get, "/v1/refunds", listFields(refundFilters()), listing(refunds), false},
@@ -80,6 +85,11 @@ func routes() []route {
 		{post, "/v1/orders/{id}", orderUpdateFields(), updateOrder, true},
 		{post, "/v1/orders/{id}/pay", orderPayFields(), payOrder, true},
 		{post, "/v1/orders/{id}/returns", orderReturnFields(), returnOrder, true},
+		{post, "/v1/skus", skuFields(), createSKU, true},
+		{get, "/v1/skus", listFields(skuFilters()), listing(skus), true},
+		{get, "/v1/skus/{id}", expandable, retrieval(skus), true},
+		{post, "/v1/skus/{id}", skuUpdateFields(), updateSKU, true},
+		{del, "/v1/skus/{id}", nil, deletion(skus, nil), true},
 		{get, "/v1/order_returns", listFields(fields{"order": nonEmpty}), listing(orderReturns), true},
 		{get, "/v1/order_returns/{id}", expandable, retrieval(orderReturns), true},
 	}
@@ -101,9 +111,10 @@ type account struct {
 	invoiceItems *collection[invoiceItem]
 	orders       *collection[order]
 	orderReturns *collection[orderReturn]
-	prices       map[string]price // by id
-	finalized    map[string]bool  // ids of finalized invoices
-	undated      map[string]bool  // ids of objects that were seeded as undated
+	prices       *collection[price]
+	skus         *collection[sku]
+	finalized    map[string]bool // ids of finalized invoices
+	undated      map[string]bool // ids of objects that were seeded as undated
 }
 
 func newAccount(profile *accountObject, live bool, delay func(object string) time.Duration) *account {
@@ -118,7 +129,8 @@ func newAccount(profile *accountObject, live bool, delay func(object string) tim
 		invoiceItems: newInvoiceItems(delay),
 		orders:       newOrders(delay),
 		orderReturns: newOrderReturns(delay),
-		prices:       make(map[string]price),
+		prices:       newPrices(delay),
+		skus:         newSKUs(delay),
 		finalized:    make(map[string]bool),
 	}
 }
@@ -127,6 +139,8 @@ func charges(a *account) *collection[charge]           { return a.charges }
 func customers(a *account) *collection[customer]       { return a.customers }
 func tokens(a *account) *collection[token]             { return a.tokens }
 func products(a *account) *collection[product]         { return a.products }
+func prices(a *account) *collection[price]             { return a.prices }
+func skus(a *account) *collection[sku]                 { return a.skus }
 func refunds(a *account) *collection[refund]           { return a.refunds }
 func invoiceItems(a *account) *collection[invoiceItem] { return a.invoiceItems }
 func orders(a *account) *collection[order]             { return a.orders }

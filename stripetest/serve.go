@@ -176,7 +176,7 @@ func (c *call) shape(result any) any {
 	}
 	c.account.embedAll(shaped, c.version)
 	c.account.undate(shaped)
-	c.version.rewrite(shaped)
+	c.version.rewrite(c.account, shaped)
 	return shaped
 }
 

@@ -177,7 +177,7 @@ func TestLoadRefusesWithAReason(t *testing.T) {
 		"number twice":     {replace(`"number":2`, `"number":1`), "its number is not possible"},
 		"account twice":    {replace(`"id":"acct_x"`, `"id":"`+a.server.AccountOf("")+`"`), "is there twice"},
 		"status of replay": {replace(`"status":402`, `"status":7`), "responses: 1: its key, request or status is not possible"},
-		"deep":             {replace(`"returns":{"object":"list","data":[`, `"returns":{"object":"list","data":[`+strings.Repeat("[", 9000)+strings.Repeat("]", 9000)+","), "nested too deep"},
+		"deep":             {replace(`"returns":{"object":"list","data":[]`, `"returns":{"object":"list","data":`+strings.Repeat("[", 9000)+strings.Repeat("]", 9000)), "nested too deep"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := memory(t, stripetest.WithClock(at(1700000000).read))
