@@ -87,19 +87,19 @@ func customerFields() fields {
 	return fields{
 		"address":               orEmpty(hash(addressFields())),
 		"balance":               integer,
-		"business_name":         text,
+		"business_name":         upTo(150),
 		"cash_balance":          hash(fields{"settings": hash(fields{"reconciliation_mode": oneOf("automatic", "manual", "merchant_default")})}),
 		"description":           text,
-		"email":                 text,
+		"email":                 email(maxEmail),
 		"expand":                list(text),
-		"individual_name":       text,
+		"individual_name":       upTo(150),
 		"invoice_prefix":        nonEmpty,
 		"invoice_settings":      hash(invoiceSettingsFields()),
 		"metadata":              metadata,
-		"name":                  text,
+		"name":                  upTo(256),
 		"next_invoice_sequence": integer,
 		"payment_method":        nonEmpty,
-		"phone":                 text,
+		"phone":                 upTo(20),
 		"preferred_locales":     orEmpty(list(nonEmpty)),
 		"shipping":              orEmpty(hash(fields{"address": hash(addressFields()), "name": nonEmpty, "phone": text})),
 		"source":                nonEmpty,
@@ -119,7 +119,7 @@ func customerUpdateFields() fields {
 
 func invoiceSettingsFields() fields {
 	return fields{
-		"custom_fields":          orEmpty(list(hash(fields{"name": nonEmpty, "value": nonEmpty}))),
+		"custom_fields":          orEmpty(list(hash(fields{"name": filled(upTo(40)), "value": filled(upTo(140))}))),
 		"default_payment_method": text,
 		"footer":                 text,
 		"rendering_options": orEmpty(hash(fields{

@@ -64,8 +64,8 @@ func TestServerRefusesAsStripeDoes(t *testing.T) {
 		"unknown token":          {"POST", "/v1/charges", "amount=1000&currency=usd&source=tok_x", 400, "resource_missing", "source", "No such token: 'tok_x'"},
 		"unknown token to keep":  {"POST", "/v1/customers", "source=tok_x", 400, "resource_missing", "source", "No such token: 'tok_x'"},
 		"customer's shipping":    {"POST", "/v1/customers", "shipping[name]=a", 400, "parameter_missing", "shipping[address]", "Missing required param: shipping[address]."},
-		"metadata key":           {"POST", "/v1/customers", "metadata[" + strings.Repeat("k", 41) + "]=v", 400, "", "metadata[" + strings.Repeat("k", 41) + "]", "Metadata keys can have up to 40 characters"},
-		"metadata value":         {"POST", "/v1/customers", "metadata[k]=" + strings.Repeat("v", 501), 400, "", "metadata[k]", "Metadata values can have up to 500 characters"},
+		"metadata key":           {"POST", "/v1/customers", "metadata[" + strings.Repeat("k", 41) + "]=v", 400, "", "metadata", "Invalid key: " + strings.Repeat("k", 41) + " must be a string under 40 characters"},
+		"metadata value":         {"POST", "/v1/customers", "metadata[k]=" + strings.Repeat("v", 501), 400, "", "metadata", "Invalid val: vv"},
 		"metadata count":         {"POST", "/v1/customers", manyMetadata(51), 400, "", "metadata", "Metadata can have up to 50 keys"},
 	}
 	for name, test := range tests {

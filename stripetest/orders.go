@@ -69,7 +69,7 @@ func orderFields() fields {
 		"coupon":   text,
 		"currency": currency,
 		"customer": nonEmpty,
-		"email":    text,
+		"email":    email(maxText),
 		"expand":   list(text),
 		"items":    atMost(maxOrderItems, list(item)),
 		"metadata": metadata,
@@ -80,7 +80,7 @@ func orderFields() fields {
 func orderItemFields() fields {
 	return fields{
 		"amount":      integer,
-		"description": text,
+		"description": upTo(1000),
 		"parent":      text,
 		"quantity":    atLeast(1),
 		"type":        oneOf("discount", "shipping", "sku", "tax"),
@@ -102,7 +102,7 @@ func orderPayFields() fields {
 	return fields{
 		"application_fee": integer,
 		"customer":        nonEmpty,
-		"email":           nonEmpty,
+		"email":           filled(email(maxText)),
 		"expand":          list(text),
 		"metadata":        metadata,
 		"source":          nonEmpty,

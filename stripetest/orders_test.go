@@ -292,7 +292,7 @@ func TestOrderIsRefused(t *testing.T) {
 	}
 	const order, returns, pay = "/v1/orders/OBJ", "/v1/orders/OBJ/returns", "/v1/orders/OBJ/pay"
 	tests := map[string]refusal{
-		"without currency":      {"POST", "/v1/orders", "email=a", 400, "parameter_missing", "currency", "Missing required param: currency."},
+		"without currency":      {"POST", "/v1/orders", "email=a@b.c", 400, "parameter_missing", "currency", "Missing required param: currency."},
 		"of an unknown one":     {"POST", "/v1/orders", "currency=usd&customer=cus_x", 400, "resource_missing", "customer", "No such customer: 'cus_x'"},
 		"of 26 items":           {"POST", "/v1/orders", items, 400, "", "items", "items can have at most 25 elements."},
 		"in two currencies":     {"POST", "/v1/orders", "currency=usd&items[0][currency]=eur", 400, "", "items[0][currency]", "The currency of every item must be "},

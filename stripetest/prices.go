@@ -68,7 +68,7 @@ func priceFields() fields {
 		"active":         boolean,
 		"billing_scheme": oneOf("per_unit"),
 		"expand":         list(text),
-		"lookup_key":     text,
+		"lookup_key":     upTo(200),
 		"nickname":       text,
 		"product":        nonEmpty,
 		"product_data":   requiring(productFields().only("active", "id", "metadata", "name", "statement_descriptor", "tax_code", "unit_label"), "name"),

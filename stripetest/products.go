@@ -56,7 +56,7 @@ func productFields() fields {
 		"caption":              text,
 		"deactivate_on":        orEmpty(list(nonEmpty)),
 		"default_price_data":   hash(priceAmountFields()),
-		"description":          text,
+		"description":          upTo(maxDescription),
 		"expand":               list(text),
 		"id":                   nonEmpty,
 		"images":               orEmpty(atMost(maxImages, list(nonEmpty))),
@@ -65,10 +65,10 @@ func productFields() fields {
 		"name":                 nonEmpty,
 		"package_dimensions":   orEmpty(requiring(dimensionFields(), "height", "length", "weight", "width")),
 		"shippable":            boolean,
-		"statement_descriptor": text,
+		"statement_descriptor": statementDescriptor,
 		"tax_code":             text,
 		"type":                 oneOf("good", "service"),
-		"unit_label":           text,
+		"unit_label":           upTo(12),
 		"url":                  text,
 	}
 }

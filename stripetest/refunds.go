@@ -44,7 +44,7 @@ func refundFields() fields {
 		"currency":               currency,
 		"customer":               nonEmpty,
 		"expand":                 list(text),
-		"instructions_email":     text,
+		"instructions_email":     email(maxText),
 		"metadata":               metadata,
 		"origin":                 oneOf("customer_balance"),
 		"payment_intent":         nonEmpty,
