@@ -49,6 +49,17 @@
 // created timestamps. [Server.Requests], [Server.Counts] and
 // [Server.CountsPerSecond] report the requests that the server received.
 //
+// # Accounts, time and state
+//
+// All keys belong to one account, unless [WithAccountPerKey] or [WithAccountKeys]
+// says otherwise. [WithDefaultVersion] is for requests without a Stripe-Version
+// header. [Server.SetTime] and [Server.Advance] move the clock. [Server.Clear]
+// removes data; [Server.Dump] and [Server.Load] write and read all of it as JSON.
+//
+// [WithControl] lets programs in other languages do all this, by requests beside
+// the API. The program examples/fakestripe serves the fake on a port, and
+// docs/fakestripe.md describes both.
+//
 // # Not covered
 //
 // The server has no other resources (payment intents, subscriptions, invoices,

@@ -1,5 +1,6 @@
 // Package node runs Stripe's own client for Node against the fake service, in its
-// newest version and in version 8. It needs npm and its registry.
+// newest version and in version 8, and the documented programs in Node and Python.
+// It needs npm and its registry, and Python with the package stripe.
 package node
 
 import (
@@ -21,21 +22,25 @@ import (
 // STRIPEKIT_REQUIRE_SERVERS is 1.
 func install(t *testing.T) string {
 	t.Helper()
-	missing := t.Skipf
-	if os.Getenv("STRIPEKIT_REQUIRE_SERVERS") == "1" {
-		missing = t.Fatalf
-	}
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			missing("%s is not installed: the checks of stripe-node are left out", program)
+			missing(t)("%s is not installed: the checks of stripe-node are left out", program)
 		}
 	}
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata")))
 	if out, err := command(t, dir, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"); err != nil {
-		missing("npm cannot install stripe-node, and its checks are left out: %v\n%s", err, out)
+		missing(t)("npm cannot install stripe-node, and its checks are left out: %v\n%s", err, out)
 	}
 	return dir
+}
+
+// missing returns the function to call where a program is not installed.
+func missing(t *testing.T) func(format string, args ...any) {
+	if os.Getenv("STRIPEKIT_REQUIRE_SERVERS") == "1" {
+		return t.Fatalf
+	}
+	return t.Skipf
 }
 
 func command(t *testing.T, dir, name string, args ...string) (string, error) {
@@ -50,19 +55,28 @@ func command(t *testing.T, dir, name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-func TestStripeNodePassesItsChecks(t *testing.T) {
+func TestStripeNode(t *testing.T) {
 	dir := install(t)
-	for _, client := range []string{"stripe-newest", "stripe-8"} {
-		t.Run(client, func(t *testing.T) {
+	for _, client := range []string{"stripe", "stripe-8"} {
+		t.Run("checks of "+client, func(t *testing.T) {
 			server := stripetest.New(stripetest.WithControl())
 			defer server.Close()
 			out, err := command(t, dir, "node", "core.cjs", client, server.URL)
 			require.NoError(t, err, out)
 			passed := requireChecks(t, out)
 			require.GreaterOrEqual(t, passed, 50)
-			t.Logf("%s %s: %d checks", client, versionOf(t, dir, client), passed)
+			t.Logf("stripe-node %s: %d checks", versionOf(t, dir, client), passed)
 		})
 	}
+	t.Run("documented program", func(t *testing.T) {
+		program, err := os.ReadFile(filepath.Join(fakestripe, "shop.mjs"))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "shop.mjs"), program, 0o600))
+		withFakestripe(t)
+		out, err := command(t, dir, "node", "shop.mjs")
+		require.NoError(t, err, out)
+		require.Equal(t, shopOutput+"true\n", out)
+	})
 }
 
 // requireChecks makes a test of each check that a script has printed, and returns

@@ -1,6 +1,6 @@
 // Checks of a fake Stripe with stripe-node, for any of its versions:
 //
-//	node core.cjs stripe-newest http://127.0.0.1:12111
+//	node core.cjs stripe http://127.0.0.1:12111
 //
 // Each check prints a line, "ok" or "FAIL", with its name and what is wrong.
 const assert = require('node:assert/strict');
