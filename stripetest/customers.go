@@ -112,7 +112,7 @@ func customerFields() fields {
 
 func customerUpdateFields() fields {
 	return customerFields().without("payment_method", "tax_id_data", "test_clock").with(fields{
-		"default_source": nonEmpty,
+		"default_source": filled(upTo(500)),
 		"tax":            hash(fields{"ip_address": text, "validate_location": oneOf("auto", "deferred", "immediately")}),
 	})
 }

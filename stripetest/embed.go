@@ -12,6 +12,7 @@ type embeddedList struct {
 // default". An object has its lists at its end, in this order.
 var embeddedLists = []embeddedList{
 	{"charge", "refunds", "2022-11-15", (*account).refundsOf},
+	{"product", "skus", "2018-02-05", (*account).skusOf}, // gone between the descriptions of 2017-08-15 and 2018-05-21; the day is assumed
 	{"customer", "sources", "2020-08-27", (*account).sourcesOf},
 	{"customer", "subscriptions", "2020-08-27", (*account).subscriptionsOf},
 	{"customer", "tax_ids", "2020-08-27", (*account).taxIDsOf},
@@ -19,6 +20,11 @@ var embeddedLists = []embeddedList{
 
 func (a *account) refundsOf(charge string) *listObject {
 	list := newest(a.refunds, "charge", charge, "/v1/charges/"+charge+"/refunds")
+	return &list
+}
+
+func (a *account) skusOf(product string) *listObject {
+	list := newest(a.skus, "product", product, "/v1/skus?product="+product)
 	return &list
 }
 

@@ -197,6 +197,9 @@ func newOrderItem(a *account, params *value, currency string) orderItem {
 		item.Amount = params.integer("amount", skuPrice*min(*item.Quantity, maxAmount))
 		item.setSKU(a)
 	}
+	if item.Description == nil { // it is never null
+		item.Description = new(cmp.Or(deref(item.Parent), item.Type))
+	}
 	return item
 }
 

@@ -60,7 +60,7 @@ func TestOrderReturnsItsParameters(t *testing.T) {
 	for field, want := range map[string]any{
 		"amount": 3400.0, "currency": "usd", "customer": customer, "email": "a@b.c", "metadata": map[string]any{"a": "1"}, "external_coupon_code": "TEN",
 		"status": "created", "created": 1700000000.0, "updated": 1700000000.0, "charge": nil, "amount_returned": nil,
-		"items": []any{item("sku", 3000, 2.0, "sku_1", nil), item("shipping", 500, nil, nil, nil), item("discount", -100, nil, nil, "Off")},
+		"items": []any{item("sku", 3000, 2.0, "sku_1", "sku_1"), item("shipping", 500, nil, nil, "shipping"), item("discount", -100, nil, nil, "Off")},
 		"shipping": map[string]any{
 			"name": "Jo", "phone": "1", "carrier": nil, "tracking_number": nil,
 			"address": map[string]any{"line1": "1 Rd", "line2": nil, "city": nil, "country": nil, "postal_code": nil, "state": nil},
