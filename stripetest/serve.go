@@ -105,7 +105,11 @@ func (s *Server) admit(c *call, body []byte, bodyErr error) (key string, failure
 	if failure != nil {
 		return "", failure
 	}
-	c.account = s.accountFor(cmp.Or(c.request.Header.Get("Stripe-Account"), s.AccountOf(apiKey(c.request))), live)
+	account, failure := s.actingAccount(c.request)
+	if failure != nil {
+		return "", failure
+	}
+	c.account = s.accountFor(account, live)
 	if failure := s.permit(c); failure != nil {
 		return "", failure
 	}

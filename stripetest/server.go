@@ -32,6 +32,7 @@ type Server struct {
 	storeBadRequests bool
 	cursorAndCreated CursorAndCreated
 	accountPerKey    bool
+	connected        map[string]bool   // accounts; nil: any well-formed id
 	keyAccounts      map[string]string // the account of a key that was named
 	accountVersion   atomic.Value      // a version; see WithDefaultVersion
 	control          controlAccess
