@@ -39,7 +39,9 @@ func expandable(kind string) map[string]string {
 			"payment_intent": "", "source_transfer_reversal": "", "transfer_reversal": "",
 		}
 	case "invoiceitem":
-		return map[string]string{"customer": "customer", "discounts": "", "invoice": "", "subscription": "", "test_clock": ""}
+		return map[string]string{"customer": "customer", "discounts": "", "invoice": "invoice", "subscription": "", "test_clock": ""}
+	case "invoice":
+		return map[string]string{"customer": "customer"}
 	case "order":
 		return map[string]string{"application": "", "charge": "charge", "customer": "customer", "items": "order_item", "returns": "[]order_return"}
 	case "order_item":
@@ -144,6 +146,8 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 		return stored(a.products, id)
 	case "sku":
 		return stored(a.skus, id)
+	case "invoice":
+		return stored(a.invoices, id)
 	case "refund":
 		return stored(a.refunds, id)
 	case "card":

@@ -2,7 +2,6 @@ package stripetest
 
 import (
 	"cmp"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -307,12 +306,4 @@ func updateInvoiceItem(c *call) (any, *apiError) {
 	}
 	c.account.invoiceItems.replace(old.ID, &changed)
 	return &changed, nil
-}
-
-// checkInvoice refuses to change an item that is on a finalized invoice.
-func (a *account) checkInvoice(i *invoiceItem) *apiError {
-	if i.Invoice != nil && a.finalized[*i.Invoice] {
-		return invalidRequest("", "", fmt.Sprintf("Invoice %s is finalized: its invoice items can no longer be created, changed or deleted.", *i.Invoice))
-	}
-	return nil
 }

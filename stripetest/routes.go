@@ -79,6 +79,10 @@ func routes() []route {
 		{post, "/v1/invoiceitems/{id}", invoiceItemUpdateFields(), updateInvoiceItem, false},
 		{del, "/v1/invoiceitems/{id}", nil, deletion(invoiceItems, (*account).checkInvoice), false},
 
+		{post, "/v1/invoices", invoiceFields(), createInvoice, false},
+		{get, "/v1/invoices/{id}", expandable, retrieveInvoice, false},
+		{post, "/v1/invoices/{id}/finalize", fields{"auto_advance": boolean, "expand": list(text)}, finalizeInvoice, false},
+
 		{post, "/v1/orders", orderFields(), createOrder, true},
 		{get, "/v1/orders", listFields(orderFilters()), listing(orders), true},
 		{get, "/v1/orders/{id}", expandable, retrieval(orders), true},
@@ -113,7 +117,7 @@ type account struct {
 	orderReturns *collection[orderReturn]
 	prices       *collection[price]
 	skus         *collection[sku]
-	finalized    map[string]bool // ids of finalized invoices
+	invoices     *collection[invoice]
 	undated      map[string]bool // ids of objects that were seeded as undated
 }
 
@@ -131,7 +135,7 @@ func newAccount(profile *accountObject, live bool, delay func(object string) tim
 		orderReturns: newOrderReturns(delay),
 		prices:       newPrices(delay),
 		skus:         newSKUs(delay),
-		finalized:    make(map[string]bool),
+		invoices:     newInvoices(delay),
 	}
 }
 

@@ -6,8 +6,8 @@ import "errors"
 // since no request can make such objects.
 
 func (a *account) check() error {
-	if a.profile == nil || a.prices == nil || a.finalized == nil {
-		return errors.New("profile, prices or finalized: it is null")
+	if a.profile == nil {
+		return errors.New("profile: it is null")
 	}
 	return nil
 }
