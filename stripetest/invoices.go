@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // invoice is what invoice items need: a draft that items are added to, until it
@@ -50,12 +49,8 @@ func invoiceFields() fields {
 	}
 }
 
-func newInvoices(delay func(string) time.Duration) *collection[invoice] {
-	return newCollection("invoice", delay, map[string]func(*invoice) string{
-		"customer": func(i *invoice) string { return i.Customer },
-		"status":   func(i *invoice) string { return i.Status },
-	})
-}
+// newInvoices makes a collection that is never listed.
+func newInvoices() *collection[invoice] { return newCollection[invoice]("invoice", nil, nil) }
 
 func createInvoice(c *call) (any, *apiError) {
 	if failure := required(c.params, "customer"); failure != nil {

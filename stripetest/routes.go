@@ -127,7 +127,7 @@ func newAccount(profile *accountObject, live bool, delay func(object string) tim
 		profile:      profile,
 		charges:      newCharges(delay),
 		customers:    newCustomers(delay),
-		tokens:       newTokens(delay),
+		tokens:       newTokens(),
 		products:     newProducts(delay),
 		refunds:      newRefunds(delay),
 		invoiceItems: newInvoiceItems(delay),
@@ -135,7 +135,7 @@ func newAccount(profile *accountObject, live bool, delay func(object string) tim
 		orderReturns: newOrderReturns(delay),
 		prices:       newPrices(delay),
 		skus:         newSKUs(delay),
-		invoices:     newInvoices(delay),
+		invoices:     newInvoices(),
 	}
 }
 

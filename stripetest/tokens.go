@@ -1,9 +1,6 @@
 package stripetest
 
-import (
-	"strings"
-	"time"
-)
+import "strings"
 
 // token stands for a card until it is charged or attached, once. The test tokens
 // of testCards can be used any number of times and are not stored.
@@ -27,9 +24,8 @@ func tokenFields() fields {
 	}
 }
 
-func newTokens(delay func(string) time.Duration) *collection[token] {
-	return newCollection[token]("token", delay, nil)
-}
+// newTokens makes a collection that is never listed.
+func newTokens() *collection[token] { return newCollection[token]("token", nil, nil) }
 
 // createToken makes the token of a card that is sent by its number. The real
 // service takes numbers from browsers, and from servers of accounts that it has
