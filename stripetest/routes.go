@@ -3,6 +3,7 @@ package stripetest
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,12 +24,14 @@ type route struct {
 // routes returns the table of operations. If two patterns match a path, the
 // first one is used.
 func routes() []route {
-	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	return slices.Concat(chargeRoutes(), customerRoutes(), productRoutes(), billRoutes())
+}
+
+func chargeRoutes() []route {
+	const get, post = http.MethodGet, http.MethodPost
 	expandable := fields{"expand": list(text)}
 	withMetadata := fields{"expand": list(text), "metadata": metadata}
 	return []route{
-		{get, "/v1/account", expandable, retrieveAccount, false},
-
 		{post, "/v1/charges", chargeFields(), createCharge, false},
 		{get, "/v1/charges", listFields(chargeFilters()), listing(charges), false},
 		{get, "/v1/charges/search", searchParams(), searching(charges, chargeIndex()), false},
@@ -40,6 +43,18 @@ func routes() []route {
 		{get, "/v1/charges/{id}/refunds/{refund}", expandable, ofCharge(retrieval(refunds)), false},
 		{post, "/v1/charges/{id}/refunds/{refund}", withMetadata, ofCharge(updateRefund), false},
 
+		{post, "/v1/refunds", refundFields(), createRefund, false},
+		{get, "/v1/refunds", listFields(refundFilters()), listing(refunds), false},
+		{get, "/v1/refunds/{id}", expandable, retrieval(refunds), false},
+		{post, "/v1/refunds/{id}", withMetadata, updateRefund, false},
+		{post, "/v1/refunds/{id}/cancel", expandable, cancelRefund, false},
+	}
+}
+
+func customerRoutes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	expandable := fields{"expand": list(text)}
+	return []route{
 		{post, "/v1/customers", customerFields(), createCustomer, false},
 		{get, "/v1/customers", listFields(customerFilters()), listing(customers), false},
 		{get, "/v1/customers/search", searchParams(), searching(customers, customerIndex()), false},
@@ -55,6 +70,14 @@ func routes() []route {
 		{post, "/v1/tokens", tokenFields(), createToken, false},
 		{get, "/v1/tokens/{id}", expandable, retrieval(tokens), false},
 
+		{get, "/v1/account", expandable, retrieveAccount, false},
+	}
+}
+
+func productRoutes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	expandable := fields{"expand": list(text)}
+	return []route{
 		{post, "/v1/products", productFields(), createProduct, false},
 		{get, "/v1/products", listFields(productFilters()), listProducts, false},
 		{get, "/v1/products/search", searchParams(), searching(products, productIndex()), false},
@@ -67,12 +90,18 @@ func routes() []route {
 		{get, "/v1/prices/{id}", expandable, retrieval(prices), false},
 		{post, "/v1/prices/{id}", priceUpdateFields(), updatePrice, false},
 
-		{post, "/v1/refunds", refundFields(), createRefund, false},
-		{get, "/v1/refunds", listFields(refundFilters()), listing(refunds), false},
-		{get, "/v1/refunds/{id}", expandable, retrieval(refunds), false},
-		{post, "/v1/refunds/{id}", withMetadata, updateRefund, false},
-		{post, "/v1/refunds/{id}/cancel", expandable, cancelRefund, false},
+		{post, "/v1/skus", skuFields(), createSKU, true},
+		{get, "/v1/skus", listFields(skuFilters()), listing(skus), true},
+		{get, "/v1/skus/{id}", expandable, retrieval(skus), true},
+		{post, "/v1/skus/{id}", skuUpdateFields(), updateSKU, true},
+		{del, "/v1/skus/{id}", nil, deletion(skus, nil), true},
+	}
+}
 
+func billRoutes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	expandable := fields{"expand": list(text)}
+	return []route{
 		{post, "/v1/invoiceitems", invoiceItemFields(), createInvoiceItem, false},
 		{get, "/v1/invoiceitems", listFields(invoiceItemFilters()), listing(invoiceItems), false},
 		{get, "/v1/invoiceitems/{id}", expandable, retrieval(invoiceItems), false},
@@ -89,11 +118,7 @@ func routes() []route {
 		{post, "/v1/orders/{id}", orderUpdateFields(), updateOrder, true},
 		{post, "/v1/orders/{id}/pay", orderPayFields(), payOrder, true},
 		{post, "/v1/orders/{id}/returns", orderReturnFields(), returnOrder, true},
-		{post, "/v1/skus", skuFields(), createSKU, true},
-		{get, "/v1/skus", listFields(skuFilters()), listing(skus), true},
-		{get, "/v1/skus/{id}", expandable, retrieval(skus), true},
-		{post, "/v1/skus/{id}", skuUpdateFields(), updateSKU, true},
-		{del, "/v1/skus/{id}", nil, deletion(skus, nil), true},
+
 		{get, "/v1/order_returns", listFields(fields{"order": nonEmpty}), listing(orderReturns), true},
 		{get, "/v1/order_returns/{id}", expandable, retrieval(orderReturns), true},
 	}

@@ -126,8 +126,10 @@ func updateSource(c *call) (any, *apiError) {
 		return nil, failure
 	}
 	card.setHolder(c.params)
-	if failure := checkExpiry(c, card.ExpMonth, card.ExpYear); failure != nil {
-		return nil, failure
+	if c.params.count("exp_month", "exp_year") > 0 {
+		if failure := checkExpiry(c, card.ExpMonth, card.ExpYear); failure != nil {
+			return nil, failure
+		}
 	}
 	changed.cards = slices.Clone(owner.cards)
 	changed.cards[slices.Index(owner.cards, old)] = &card

@@ -4,9 +4,12 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/stripetest"
 )
 
 func TestCustomerHasSeveralSources(t *testing.T) {
@@ -53,13 +56,16 @@ func TestCustomersNewSourceReplacesTheDefault(t *testing.T) {
 }
 
 func TestSourceIsUpdated(t *testing.T) {
-	a := memory(t)
+	clock := at(1700000000)
+	a := memory(t, stripetest.WithClock(clock.read))
 	customer := a.post("/v1/customers", "source=tok_visa")
 	path := "/v1/customers/" + customer["id"].(string) + "/sources/" + customer["default_source"].(string)
 	got := a.post(path, "name=Jo&exp_month=12&exp_year=2040&address_zip=1&metadata[a]=b")
 	require.Equal(t, []any{"Jo", 12.0, 2040.0, "1", map[string]any{"a": "b"}}, []any{got["name"], got["exp_month"], got["exp_year"], got["address_zip"], got["metadata"]})
 	require.Empty(t, cmp.Diff(got, a.get(path)))
 	require.Equal(t, http.StatusPaymentRequired, a.do("POST", path, "exp_month=0").status)
+	clock.now = time.Unix(4e9, 0)
+	require.Equal(t, "Mo", a.post(path, "name=Mo")["name"], "a card that has expired")
 }
 
 func TestSourceIsRefused(t *testing.T) {
