@@ -188,3 +188,18 @@ func TestServerAcceptsBearerTokens(t *testing.T) {
 	require.Equal(t, http.StatusOK, a.with("Authorization", "Bearer "+testKey).do("GET", "/v1/account", "").status)
 	require.Equal(t, http.StatusUnauthorized, a.with("Authorization", "Digest "+testKey).do("GET", "/v1/account", "").status)
 }
+
+func TestMissingObjectOfTheOtherModeIsNamed(t *testing.T) {
+	a := memory(t)
+	live := a.as("sk_live_1")
+	customer, charge := live.create("/v1/customers", ""), live.charge("source=tok_visa")
+	const hint = "; a similar object exists in live mode, but a test mode key was used to make this request."
+	refusal{"GET", "/v1/customers/OBJ", "", 404, "resource_missing", "id", "No such customer: 'OBJ'" + hint}.refuse(t, a, customer)
+	refusal{"POST", "/v1/refunds", "charge=OBJ", 400, "resource_missing", "charge", "No such charge: 'OBJ'" + hint}.refuse(t, a, charge)
+	test := a.create("/v1/customers", "")
+	r := live.do("GET", "/v1/customers/"+test, "")
+	require.Contains(t, r.failure()["message"], "exists in test mode, but a live mode key was used")
+	live.del("/v1/customers/" + customer)
+	require.Equal(t, "No such customer: '"+customer+"'", a.do("GET", "/v1/customers/"+customer, "").failure()["message"])
+	require.Equal(t, "No such customer: 'cus_x'", a.do("GET", "/v1/customers/cus_x", "").failure()["message"])
+}

@@ -144,6 +144,10 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 		return stored(a.orders, id)
 	case "product":
 		return stored(a.products, id)
+	case "invoiceitem":
+		return stored(a.invoiceItems, id)
+	case "order_return":
+		return stored(a.orderReturns, id)
 	case "sku":
 		return stored(a.skus, id)
 	case "invoice":

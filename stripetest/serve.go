@@ -131,6 +131,7 @@ func (s *Server) perform(c *call) *response {
 	result, failure := s.handle(c)
 	if failure != nil {
 		failure.Param = cmp.Or(renamed[failure.Param], failure.Param)
+		s.hintAtOtherMode(c, failure)
 		return c.refuse(failure)
 	}
 	return c.respond(http.StatusOK, render(result))
