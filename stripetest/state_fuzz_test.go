@@ -87,6 +87,8 @@ func useAll(a *api) {
 		"/v1/invoiceitems":  {"?metadata[a]=b&quantity=3", "?unit_amount_decimal=2.5"},
 		"/v1/orders":        {"/pay?source=tok_visa", "/returns?items[0][quantity]=1", "?metadata[a]=b&status=fulfilled", "/returns"},
 		"/v1/order_returns": nil,
+		"/v1/prices":        {"?metadata[a]=b&active=false"},
+		"/v1/skus":          {"?metadata[a]=b&price=7"},
 	} {
 		list := a.do("GET", path+"?limit=4&created[gt]=-5", "")
 		data, _ := list.body["data"].([]any)

@@ -79,6 +79,7 @@ func shown(t testing.TB, a *api) map[string]string {
 				get("/v1/charges?limit=2&expand[]=data.customer.default_source&expand[]=data.balance_transaction")
 				get("/v1/products?expand[]=data.default_price")
 				get("/v1/charges/search?limit=1&query=" + url.QueryEscape(`currency:"usd"`))
+				get("/v1/customers/search?limit=1&query=" + url.QueryEscape(`created>0`)) // next_page has the number of an object
 			}
 		}
 	}
@@ -168,8 +169,8 @@ func TestLoadRefusesWithAReason(t *testing.T) {
 		"time":             {replace(`"time":"2023`, `"time":"9999`), "time: 9999"},
 		"unknown data":     {replace(`"customers":`, `"clients":`), "clients: there is no such data"},
 		"unknown field":    {replace(`"amount":1000`, `"amont":1000`), "amont: no such field"},
-		"wrong type":       {replace(`"amount":1000`, `"amount":"many"`), "amount: string was found where a number is expected"},
-		"too large":        {replace(`"amount":1000`, `"amount":1e30`), "amount: number 1e30 was found where a number is expected"},
+		"wrong type":       {replace(`"amount":1000`, `"amount":"many"`), "amount: a string was found where a number is expected"},
+		"too large":        {replace(`"amount":1000`, `"amount":1e30`), "amount: the number 1e30 is not possible"},
 		"null":             {replace(`"amount":1000`, `"amount":null`), "amount: null is not possible"},
 		"no metadata":      {replace(`"metadata":{}`, `"metadata":null`), "metadata: it is missing"},
 		"id of another":    {replace(`"id":"cus_chosen"`, `"id":"cus_other"`), "its id is another one"},

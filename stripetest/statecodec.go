@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -75,9 +74,19 @@ func (sc *stateCodec) write(out *bytes.Buffer, v reflect.Value) error {
 		return writePlain(out, v.Interface())
 	}
 	switch v.Kind() {
-	case reflect.Bool, reflect.String, reflect.Int, reflect.Int64, reflect.Uint64, reflect.Float64:
-		return writePlain(out, v.Interface())
-	case reflect.Interface:
+	case reflect.Bool:
+		out.WriteString(strconv.FormatBool(v.Bool()))
+		return nil
+	case reflect.Int, reflect.Int64:
+		out.WriteString(strconv.FormatInt(v.Int(), 10))
+		return nil
+	case reflect.String:
+		if text := v.String(); isPlainText(text) {
+			out.WriteString(`"` + text + `"`)
+			return nil
+		}
+		return writePlain(out, v.String())
+	case reflect.Uint64, reflect.Float64, reflect.Interface:
 		return writePlain(out, v.Interface())
 	case reflect.Pointer:
 		if v.IsNil() {
@@ -162,6 +171,16 @@ func (sc *stateCodec) writeMap(out *bytes.Buffer, v reflect.Value) error {
 	return nil
 }
 
+// isPlainText reports whether JSON has a text as it is. Most texts are ids.
+func isPlainText(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // writePlain writes JSON as responses have it.
 func writePlain(out *bytes.Buffer, value any) error {
 	encoder := json.NewEncoder(out)
@@ -175,103 +194,128 @@ func writePlain(out *bytes.Buffer, value any) error {
 
 // decode reads JSON into what a pointer points to. Its errors name the field.
 func (sc *stateCodec) decode(raw json.RawMessage, pointer any) error {
-	return sc.read(raw, reflect.ValueOf(pointer).Elem())
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	return sc.read(decoder, reflect.ValueOf(pointer).Elem())
 }
 
-func (sc *stateCodec) read(raw json.RawMessage, v reflect.Value) error {
-	isNull := string(raw) == "null"
+func (sc *stateCodec) read(d *json.Decoder, v reflect.Value) error {
+	if v.Kind() == reflect.Interface {
+		return readRaw(d, v)
+	}
+	token, err := d.Token()
+	if err != nil {
+		return err
+	}
+	return sc.readToken(d, token, v)
+}
+
+// readToken reads the value that begins with a token.
+func (sc *stateCodec) readToken(d *json.Decoder, token json.Token, v reflect.Value) error {
 	switch v.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
-		if isNull {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		if token == nil {
 			v.SetZero()
 			return nil
 		}
 	default:
-		if isNull {
+		if token == nil {
 			return errors.New("null is not possible")
 		}
 	}
 	switch {
 	case v.Type() == reflect.TypeFor[time.Time]():
-		return readPlain(raw, v)
+		return readTime(token, v)
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		return sc.read(raw, v.Elem())
+		return sc.readToken(d, token, v.Elem())
 	case v.Kind() == reflect.Struct:
-		return sc.readStruct(raw, v)
+		return sc.readStruct(d, token, v)
 	case v.Kind() == reflect.Slice:
-		return sc.readSlice(raw, v)
+		return sc.readSlice(d, token, v)
 	case v.Kind() == reflect.Map:
-		return sc.readMap(raw, v)
-	case v.Kind() == reflect.Interface:
-		return readRaw(raw, v)
+		return sc.readMap(d, token, v)
 	}
-	return readPlain(raw, v)
+	return readPlain(token, v)
 }
 
-func (sc *stateCodec) readStruct(raw json.RawMessage, v reflect.Value) error {
-	var sent map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &sent); err != nil {
-		return wrongType(err)
+func (sc *stateCodec) readStruct(d *json.Decoder, token json.Token, v reflect.Value) error {
+	if token != json.Delim('{') {
+		return unexpected(token, "an object")
 	}
-	for _, field := range sc.fieldsOf(v.Type()) {
-		inner, known := sent[field.name]
-		if !known {
-			continue
+	fields := sc.fieldsOf(v.Type())
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
 		}
-		delete(sent, field.name)
-		if err := sc.read(inner, settable(v.Field(field.index))); err != nil {
-			return fmt.Errorf("%s: %w", field.name, err)
+		i := slices.IndexFunc(fields, func(f stateField) bool { return f.name == name })
+		if i < 0 {
+			return fmt.Errorf("%.40v: no such field", name)
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(sent)) {
-		return fmt.Errorf("%s: no such field", name)
+		if err := sc.read(d, settable(v.Field(fields[i].index))); err != nil {
+			return fmt.Errorf("%v: %w", name, err)
+		}
 	}
 	if metadata := v.FieldByName("Metadata"); metadata.Kind() == reflect.Map && metadata.IsNil() {
 		return errors.New("metadata: it is missing") // every object has some, and updates add to it
 	}
-	return nil
+	_, err := d.Token()
+	return err
 }
 
-func (sc *stateCodec) readSlice(raw json.RawMessage, v reflect.Value) error {
-	var sent []json.RawMessage
-	if err := json.Unmarshal(raw, &sent); err != nil {
-		return wrongType(err)
+func (sc *stateCodec) readSlice(d *json.Decoder, token json.Token, v reflect.Value) error {
+	if token != json.Delim('[') {
+		return unexpected(token, "an array")
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(sent), len(sent)))
-	for i, inner := range sent {
-		if err := sc.read(inner, v.Index(i)); err != nil {
+	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+	for i := 0; d.More(); i++ {
+		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+		if err := sc.read(d, v.Index(i)); err != nil {
 			return fmt.Errorf("%d: %w", i, err)
 		}
 	}
-	return nil
+	_, err := d.Token()
+	return err
 }
 
-func (sc *stateCodec) readMap(raw json.RawMessage, v reflect.Value) error {
-	var sent map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &sent); err != nil {
-		return wrongType(err)
+func (sc *stateCodec) readMap(d *json.Decoder, token json.Token, v reflect.Value) error {
+	if token != json.Delim('{') {
+		return unexpected(token, "an object")
 	}
-	v.Set(reflect.MakeMapWithSize(v.Type(), len(sent)))
-	for _, name := range slices.Sorted(maps.Keys(sent)) {
+	v.Set(reflect.MakeMap(v.Type()))
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
 		element := reflect.New(v.Type().Elem()).Elem()
-		if err := sc.read(sent[name], element); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if err := sc.read(d, element); err != nil {
+			return fmt.Errorf("%.40v: %w", name, err)
 		}
 		v.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), element)
 	}
-	return nil
+	_, err := d.Token()
+	return err
 }
 
 // readRaw keeps the JSON as it is, so that responses show the same bytes.
-func readRaw(raw json.RawMessage, v reflect.Value) error {
+func readRaw(d *json.Decoder, v reflect.Value) error {
 	if v.NumMethod() > 0 {
 		return fmt.Errorf("a %s cannot be read", v.Type())
+	}
+	var raw json.RawMessage
+	if err := d.Decode(&raw); err != nil {
+		return err
 	}
 	if depthOf(raw) > maxRawDepth {
 		return errors.New("it is nested too deep")
 	}
-	v.Set(reflect.ValueOf(json.RawMessage(bytes.Clone(raw))))
+	if string(raw) == "null" {
+		v.SetZero()
+	} else {
+		v.Set(reflect.ValueOf(raw))
+	}
 	return nil
 }
 
@@ -293,11 +337,71 @@ func depthOf(raw json.RawMessage) (deepest int) {
 	}
 }
 
-func readPlain(raw json.RawMessage, v reflect.Value) error {
-	if err := json.Unmarshal(raw, v.Addr().Interface()); err != nil {
-		return wrongType(err)
+func readPlain(token json.Token, v reflect.Value) error {
+	switch v.Kind() {
+	case reflect.String:
+		text, ok := token.(string)
+		if !ok {
+			return unexpected(token, "a string")
+		}
+		v.SetString(text)
+		return nil
+	case reflect.Bool:
+		flag, ok := token.(bool)
+		if !ok {
+			return unexpected(token, "true or false")
+		}
+		v.SetBool(flag)
+		return nil
+	}
+	number, ok := token.(json.Number)
+	if !ok {
+		return unexpected(token, "a number")
+	}
+	var err error
+	switch {
+	case v.CanInt():
+		var n int64
+		n, err = strconv.ParseInt(number.String(), 10, v.Type().Bits())
+		v.SetInt(n)
+	case v.CanUint():
+		var n uint64
+		n, err = strconv.ParseUint(number.String(), 10, v.Type().Bits())
+		v.SetUint(n)
+	case v.CanFloat():
+		var n float64
+		n, err = strconv.ParseFloat(number.String(), v.Type().Bits())
+		v.SetFloat(n)
+	default:
+		return fmt.Errorf("a %s cannot be read", v.Type())
+	}
+	if err != nil {
+		return fmt.Errorf("the number %.40s is not possible", number)
 	}
 	return nil
+}
+
+func readTime(token json.Token, v reflect.Value) error {
+	text, ok := token.(string)
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if !ok || err != nil {
+		return errors.New("it is no time")
+	}
+	v.Set(reflect.ValueOf(at))
+	return nil
+}
+
+func unexpected(token json.Token, want string) error {
+	found := "a number"
+	switch token := token.(type) {
+	case string:
+		found = "a string"
+	case bool:
+		found = "true or false"
+	case json.Delim:
+		found = map[json.Delim]string{'{': "an object", '[': "an array"}[token]
+	}
+	return fmt.Errorf("%s was found where %s is expected", found, want)
 }
 
 // readStrict decodes JSON and refuses fields that the target does not have.
