@@ -42,6 +42,7 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 		accounts = append(accounts, text)
 		return nil
 	})
+	connected := flags.String("connected", "", "the accounts that Stripe-Account may name, as acct_1,acct_2 (default any)")
 	flags.BoolVar(&cfg.tls, "tls", false, "serve HTTPS and HTTP/2, with a self-signed certificate made in memory")
 	flags.StringVar(&cfg.certOut, "tls-cert-out", "", "where to write the certificate of -tls, for clients to trust")
 	flags.StringVar(&cfg.cert, "cert", "", "serve HTTPS and HTTP/2 with this certificate, a PEM file")
@@ -54,6 +55,9 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 	}
 	if *perKey {
 		cfg.options = append(cfg.options, stripetest.WithAccountPerKey())
+	}
+	if *connected != "" {
+		cfg.options = append(cfg.options, stripetest.WithConnectedAccounts(strings.Split(*connected, ",")...))
 	}
 	for _, account := range accounts {
 		if err := cfg.addAccount(account); err != nil {

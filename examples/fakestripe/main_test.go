@@ -23,6 +23,8 @@ type program struct {
 	lines  *bufio.Scanner
 	client *http.Client
 	end    func()
+
+	account string // of the Stripe-Account header; empty for none
 }
 
 // start runs fakestripe on a free port until the test ends.
@@ -73,6 +75,9 @@ func (p *program) send(method, path, body string) (*http.Response, string, strin
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		}
 		req.SetBasicAuth("sk_test_hidden123", "")
+		if account := p.account; account != "" {
+			req.Header.Set("Stripe-Account", account)
+		}
 		resp, err := p.client.Do(req)
 		if err != nil {
 			done <- result{err: err}
@@ -118,6 +123,16 @@ func TestFakeStripeBeginsAsItsFlagsSay(t *testing.T) {
 	p = start(t, "-load", loaded, "-account", "acct_shop=sk_test_hidden123")
 	_, again, _ := p.send("GET", "/v1/customers/cus_seeded", "")
 	require.Equal(t, body, again)
+	p.end()
+}
+
+func TestFakeStripeListsItsConnectedAccounts(t *testing.T) {
+	p := start(t, "-connected", "acct_one,acct_two")
+	for account, want := range map[string]int{"": 200, "acct_one": 200, "acct_two": 200, "acct_three": 403} {
+		p.account = account
+		resp, body, _ := p.send("GET", "/v1/charges", "")
+		require.Equal(t, want, resp.StatusCode, body)
+	}
 	p.end()
 }
 
