@@ -164,6 +164,29 @@ func TestFakeStripeServesHTTP2OverTLS(t *testing.T) {
 	p.end()
 }
 
+func TestDropsOverHTTP2EndTheStreamAlone(t *testing.T) {
+	p := start(t, "-tls")
+	p.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	for _, at := range []string{"before_call", "before_response", "in_response"} {
+		p.send("POST", "/_stripetest/faults", `{"route": "GET /v1/account", "first": 1, "effects": [{"drop": "`+at+`"}]}`)
+		failed := make(chan error, 1)
+		go func() {
+			req, _ := http.NewRequest("GET", p.base+"/v1/account", nil)
+			resp, err := p.client.Do(req)
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+				resp.Body.Close()
+			}
+			failed <- err
+		}()
+		require.ErrorContains(t, <-failed, "INTERNAL_ERROR", at)
+		resp, _, _ := p.send("GET", "/v1/account", "")
+		require.Equal(t, []int{2, 200}, []int{resp.ProtoMajor, resp.StatusCode})
+	}
+	p.client.CloseIdleConnections()
+	p.end()
+}
+
 func TestFakeStripeRefusesFlagsThatItCannotFollow(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.json")
