@@ -18,7 +18,7 @@ func (s *Server) authenticate(c *call) (live bool, failure *apiError) {
 	if !s.accepts(key) {
 		return false, badKey(key)
 	}
-	if strings.HasPrefix(key, "pk_") && (c.method != http.MethodPost || c.route.pattern != "/v1/tokens") {
+	if strings.HasPrefix(key, "pk_") && c.route.pattern != "/v1/tokens" {
 		return false, publishableKey()
 	}
 	return strings.Contains(key, "_live_"), nil

@@ -238,3 +238,19 @@ func TestSearchFindsChargesByTheirCards(t *testing.T) {
 	r := a.do("GET", "/v1/charges/search?query="+url.QueryEscape(card+`last4~"424"`), "")
 	require.Equal(t, 400, r.status)
 }
+
+func TestTotalCountsWhatAllPagesShow(t *testing.T) {
+	clock := at(1700000000)
+	hidden := time.Duration(0)
+	a := memory(t, stripetest.WithClock(clock.read), stripetest.WithVisibility(func(string) time.Duration { return hidden }))
+	for range 3 {
+		a.charge("source=tok_visa")
+	}
+	hidden = time.Minute
+	a.charge("source=tok_visa")
+	require.Equal(t, 3.0, a.get("/v1/charges?limit=1&expand[]=total_count")["total_count"])
+	first := a.get("/v1/charges/search?query=amount>0&limit=2&expand[]=total_count")
+	second := a.get("/v1/charges/search?query=amount>0&limit=2&expand[]=total_count&page=" + first["next_page"].(string))
+	require.Equal(t, []any{3.0, 3.0}, []any{first["total_count"], second["total_count"]})
+	require.NotContains(t, a.get("/v1/charges"), "total_count")
+}
