@@ -43,10 +43,10 @@ type dashboardSettings struct {
 }
 
 // accountFor returns the data for a Stripe-Account header in one mode, and
-// creates it empty if there is none. An empty header means the account that the
-// API keys belong to.
+// creates it empty if there is none. An empty header means the account of the
+// keys that have no other.
 func (s *Server) accountFor(header string, live bool) *account {
-	a := s.tenantAccount(tenant{cmp.Or(header, s.accountID), live})
+	a := s.tenantAccount(tenant{cmp.Or(header, s.sharedAccount()), live})
 	a.expireDueCharges(s.now())
 	return a
 }

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// authenticate checks the request's API key and returns its mode.
-func (s *Server) authenticate(r *http.Request) (live bool, failure *apiError) {
-	key := apiKey(r)
+// authenticate checks the request's API key and returns its mode. A publishable
+// key, which browsers use, can only create tokens.
+func (s *Server) authenticate(c *call) (live bool, failure *apiError) {
+	key := apiKey(c.request)
 	if key == "" {
 		return false, noKey()
 	}
@@ -16,6 +17,9 @@ func (s *Server) authenticate(r *http.Request) (live bool, failure *apiError) {
 	}
 	if !s.accepts(key) {
 		return false, badKey(key)
+	}
+	if strings.HasPrefix(key, "pk_") && c.route.pattern != "/v1/tokens" {
+		return false, publishableKey()
 	}
 	return strings.Contains(key, "_live_"), nil
 }
@@ -40,9 +44,9 @@ func (s *Server) accepts(key string) bool {
 }
 
 // splitKey splits a key after its prefix. The prefix is empty if the key does
-// not begin with that of a secret or restricted key.
+// not begin with that of a secret, restricted or publishable key.
 func splitKey(key string) (prefix, secret string) {
-	for _, prefix := range []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_"} {
+	for _, prefix := range []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "pk_live_"} {
 		if secret, ok := strings.CutPrefix(key, prefix); ok {
 			return prefix, secret
 		}

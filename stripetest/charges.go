@@ -45,7 +45,6 @@ type charge struct {
 	ReceiptNumber                 null              `json:"receipt_number"`
 	ReceiptURL                    *string           `json:"receipt_url"`
 	Refunded                      bool              `json:"refunded"`
-	Refunds                       listObject        `json:"refunds"`
 	Review                        *string           `json:"review"`
 	Shipping                      *chargeShipping   `json:"shipping"`
 	Source                        *card             `json:"source"`
@@ -93,18 +92,18 @@ func chargeFields() fields {
 		"amount":                      integer,
 		"application_fee_amount":      integer,
 		"capture":                     boolean,
-		"currency":                    nonEmpty,
-		"customer":                    nonEmpty,
-		"description":                 text,
+		"currency":                    currency,
+		"customer":                    filled(upTo(500)),
+		"description":                 upTo(maxDescription),
 		"expand":                      list(text),
 		"metadata":                    metadata,
 		"on_behalf_of":                nonEmpty,
 		"radar_options":               hash(fields{"session": text}),
-		"receipt_email":               text,
+		"receipt_email":               email(maxText),
 		"shipping":                    hash(chargeShippingFields()),
 		"source":                      nonEmpty,
-		"statement_descriptor":        text,
-		"statement_descriptor_suffix": text,
+		"statement_descriptor":        statementDescriptor,
+		"statement_descriptor_suffix": statementDescriptor,
 		"transfer_data":               hash(fields{"amount": integer, "description": text, "destination": nonEmpty}),
 		"transfer_group":              text,
 	}
@@ -113,11 +112,11 @@ func chargeFields() fields {
 func chargeUpdateFields() fields {
 	return fields{
 		"customer":       nonEmpty,
-		"description":    text,
+		"description":    upTo(maxDescription),
 		"expand":         list(text),
 		"fraud_details":  requiring(fields{"user_report": oneOf("", "fraudulent", "safe")}, "user_report"),
 		"metadata":       metadata,
-		"receipt_email":  text,
+		"receipt_email":  email(maxText),
 		"shipping":       hash(chargeShippingFields()),
 		"transfer_group": text,
 	}
@@ -128,9 +127,9 @@ func captureFields() fields {
 		"amount":                      atLeast(1),
 		"application_fee_amount":      integer,
 		"expand":                      list(text),
-		"receipt_email":               text,
-		"statement_descriptor":        text,
-		"statement_descriptor_suffix": text,
+		"receipt_email":               email(maxText),
+		"statement_descriptor":        statementDescriptor,
+		"statement_descriptor_suffix": statementDescriptor,
 		"transfer_data":               hash(fields{"amount": integer}),
 		"transfer_group":              text,
 	}
@@ -189,16 +188,16 @@ func createCharge(c *call) (any, *apiError) {
 // or a review that follows the response is in the stored charge, but not in the
 // response.
 func (a *account) addCharge(ch *charge, capture bool) *apiError {
-	token := ch.Source.token
-	if token.decline != nil {
-		ch.fail(token.decline)
+	test := ch.Source.behaviour()
+	if test.decline != nil {
+		ch.fail(test.decline)
 		a.charges.add(ch.ID, ch.Created, ch)
-		return token.decline.refusal(ch.ID)
+		return test.decline.refusal(ch.ID)
 	}
 	ch.succeed(capture)
 	stored := *ch
-	stored.Disputed = token.disputed
-	if token.reviewed {
+	stored.Disputed = test.disputed
+	if test.reviewed {
 		stored.Review = new(newID("prv_1", 23))
 	}
 	a.charges.add(ch.ID, ch.Created, &stored)
@@ -239,27 +238,27 @@ func (a *account) paymentCard(c *call, customer, source string) (*card, *apiErro
 	if customer != "" {
 		return a.customerCard(customer, source)
 	}
-	token, ok := lookupToken(source)
-	if !ok {
-		return nil, noSuch("token", source, "source")
-	}
-	return newCard(c, token, nil), nil
+	return a.spend(c, source, "source")
 }
 
-// customerCard returns the customer's card. It refuses any other source: a
-// token must be attached before it is charged with a customer.
+// customerCard returns the customer's card with the id of the source, or the
+// default one. It refuses any other source: a token must be attached before it
+// is charged with a customer.
 func (a *account) customerCard(id, source string) (*card, *apiError) {
 	customer, ok := a.customers.get(id)
 	if !ok {
 		return nil, noSuch("customer", id, "customer")
 	}
-	if source != "" && (customer.card == nil || customer.card.ID != source) {
+	if chosen := customer.card(source); source != "" && chosen != nil {
+		return chosen, nil
+	}
+	if source != "" {
 		return nil, invalidRequest("missing", "source", fmt.Sprintf("Customer %s does not have a linked source with ID %s.", id, source))
 	}
-	if customer.card == nil {
-		return nil, invalidRequest("missing", "", "Cannot charge a customer that has no active card")
+	if card := customer.defaultCard(); card != nil {
+		return card, nil
 	}
-	return customer.card, nil
+	return nil, noActiveCard()
 }
 
 // newCharge makes the charge that the parameters describe.
@@ -293,10 +292,9 @@ func blankCharge(c *call, card *card, amount int64, currency string) *charge {
 		Customer:             card.Customer,
 		Livemode:             c.account.live,
 		Metadata:             map[string]string{},
-		Outcome:              newOutcome(card.token),
+		Outcome:              newOutcome(card.behaviour()),
 		PaymentMethod:        card.ID,
 		PaymentMethodDetails: newPaymentMethod(card, amount),
-		Refunds:              listObject{Object: "list", Data: []*refund{}, URL: "/v1/charges/" + id + "/refunds"},
 		Source:               card,
 	}
 }

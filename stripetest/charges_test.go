@@ -21,7 +21,7 @@ func TestChargeHasTheFieldsOfTheAPI(t *testing.T) {
 		balance_transaction billing_details calculated_statement_descriptor captured created currency customer description
 		disputed failure_balance_transaction failure_code failure_message fraud_details id livemode metadata object
 		on_behalf_of outcome paid payment_intent payment_method payment_method_details receipt_email receipt_number
-		receipt_url refunded refunds review shipping source source_transfer statement_descriptor
+		receipt_url refunded review shipping source source_transfer statement_descriptor
 		statement_descriptor_suffix status transfer_data transfer_group`)
 	a := memory(t)
 	r := a.do("POST", "/v1/charges", "amount=1000&currency=usd&source=tok_visa")
@@ -135,7 +135,13 @@ func TestDeclinedChargeIsStored(t *testing.T) {
 			require.Equal(t, false, stored["captured"])
 			require.Equal(t, test.code, stored["failure_code"])
 			require.Equal(t, test.message, stored["failure_message"])
-			require.Equal(t, test.reason, stored["outcome"].(map[string]any)["reason"])
+			outcome := stored["outcome"].(map[string]any)
+			if token == "tok_chargeDeclinedFraudulent" {
+				require.Equal(t, []any{"highest_risk_level", "blocked", "not_sent_to_network", "highest"},
+					[]any{outcome["reason"], outcome["type"], outcome["network_status"], outcome["risk_level"]})
+			} else {
+				require.Equal(t, test.reason, outcome["reason"])
+			}
 		})
 	}
 }
@@ -160,9 +166,13 @@ func TestChargeOfCustomerWithoutSourceIsRefused(t *testing.T) {
 	a := memory(t)
 	id := a.post("/v1/customers", "email=a@b.c")["id"].(string)
 	r := a.do("POST", "/v1/charges", "amount=1000&currency=usd&customer="+id)
-	require.Equal(t, http.StatusBadRequest, r.status)
+	require.Equal(t, http.StatusPaymentRequired, r.status)
+	require.Equal(t, "card_error", r.failure()["type"])
 	require.Equal(t, "missing", r.failure()["code"])
+	require.Equal(t, "card", r.failure()["param"])
 	require.Equal(t, "Cannot charge a customer that has no active card", r.failure()["message"])
+	ids, _ := a.page("/v1/charges", nil)
+	require.Empty(t, ids, "no charge is attempted")
 }
 
 func TestChargeIsUpdated(t *testing.T) {
@@ -241,7 +251,7 @@ func TestChargeIsCaptured(t *testing.T) {
 			}
 			require.Regexp(t, `^txn_3`, got["balance_transaction"])
 			require.Empty(t, cmp.Diff(got, a.get("/v1/charges/"+id)))
-			for _, refund := range got["refunds"].(map[string]any)["data"].([]any) {
+			for _, refund := range a.refundsOf(id)["data"].([]any) {
 				require.Equal(t, test.refunded, refund.(map[string]any)["amount"])
 			}
 			refusal{"POST", "/v1/charges/OBJ/capture", "", 400, "charge_already_captured", "", "Charge OBJ has already been captured."}.refuse(t, a, id)
@@ -253,7 +263,7 @@ func TestChargeIsCaptured(t *testing.T) {
 
 func TestCaptureIsRefused(t *testing.T) {
 	tests := map[string]refusal{
-		"more than the amount": {form: "amount=1001", code: "amount_too_large", param: "amount", message: "Amount must be no more than 1000 "},
+		"more than the amount": {form: "amount=1001", code: "amount_too_large", param: "amount", message: "Amount must be no more than $10.00"},
 		"nothing":              {form: "amount=0", code: "parameter_invalid_integer", param: "amount", message: "This value must be "},
 		"transfer to nobody":   {form: "transfer_data[amount]=5", param: "transfer_data", message: "Charge OBJ has no transfer_data."},
 		"unknown parameter":    {form: "capture=true", code: "parameter_unknown", param: "capture", message: "Received unknown parameter: capture"},
@@ -294,7 +304,7 @@ func TestUncapturedChargeExpiresAfterSevenDays(t *testing.T) {
 		require.Equal(t, true, got["refunded"])
 		require.Equal(t, 1000.0, got["amount_refunded"])
 		require.Equal(t, false, got["captured"])
-		refund := got["refunds"].(map[string]any)["data"].([]any)[0].(map[string]any)
+		refund := a.refundsOf(id)["data"].([]any)[0].(map[string]any)
 		require.Equal(t, "expired_uncaptured_charge", refund["reason"])
 		require.Equal(t, float64(start+7*24*3600), refund["created"])
 		listed, _ := a.page("/v1/refunds", nil)

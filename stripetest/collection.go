@@ -91,6 +91,17 @@ func (c *collection[T]) replace(id string, object *T) {
 	e.object = object
 }
 
+// rename gives an object another id, which must not be in use. The argument
+// object has it already.
+func (c *collection[T]) rename(from, to string, object *T) {
+	e := c.byID[from]
+	delete(c.byID, from)
+	delete(c.deleted, to)
+	e.id = to
+	c.byID[to] = e
+	c.replace(to, object)
+}
+
 // remove deletes an object and records its id as deleted.
 func (c *collection[T]) remove(id string) {
 	e := c.byID[id]

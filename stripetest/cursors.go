@@ -51,12 +51,13 @@ func (c *call) narrow(behaviour CursorAndCreated) {
 
 // created returns the created second of an object of the requested list.
 func (c *call) created(id string) (second int64, ok bool) {
-	found, _, ok := c.server.match(http.MethodGet, c.path+"/"+url.PathEscape(id))
+	inner := *c
+	inner.path += "/" + url.PathEscape(id)
+	found, outer, ok := c.server.match(http.MethodGet, inner.path)
 	if !ok {
 		return 0, false
 	}
-	inner := *c
-	inner.id = id
+	inner.id = outer
 	object, failure := found.handle(&inner)
 	if failure != nil {
 		return 0, false

@@ -32,7 +32,32 @@ type customer struct {
 	TaxExempt           string            `json:"tax_exempt"`
 	TestClock           *string           `json:"test_clock"`
 
-	card *card // the default source, nil if there is none
+	cards  []*card  // the sources, the oldest first
+	taxIDs []*taxID // the oldest first
+}
+
+type taxID struct {
+	ID           string            `json:"id"`
+	Object       string            `json:"object"`
+	Country      *string           `json:"country"`
+	Created      int64             `json:"created"` // seconds
+	Customer     string            `json:"customer"`
+	Livemode     bool              `json:"livemode"`
+	Owner        taxIDOwner        `json:"owner"`
+	Type         string            `json:"type"`
+	Value        string            `json:"value"`
+	Verification taxIDVerification `json:"verification"`
+}
+
+type taxIDOwner struct {
+	Customer string `json:"customer"`
+	Type     string `json:"type"`
+}
+
+type taxIDVerification struct {
+	Status          string `json:"status"`
+	VerifiedAddress null   `json:"verified_address"`
+	VerifiedName    null   `json:"verified_name"`
 }
 
 type customerShipping struct {
@@ -62,19 +87,19 @@ func customerFields() fields {
 	return fields{
 		"address":               orEmpty(hash(addressFields())),
 		"balance":               integer,
-		"business_name":         text,
+		"business_name":         upTo(150),
 		"cash_balance":          hash(fields{"settings": hash(fields{"reconciliation_mode": oneOf("automatic", "manual", "merchant_default")})}),
 		"description":           text,
-		"email":                 text,
+		"email":                 email(maxEmail),
 		"expand":                list(text),
-		"individual_name":       text,
+		"individual_name":       upTo(150),
 		"invoice_prefix":        nonEmpty,
 		"invoice_settings":      hash(invoiceSettingsFields()),
 		"metadata":              metadata,
-		"name":                  text,
+		"name":                  upTo(256),
 		"next_invoice_sequence": integer,
 		"payment_method":        nonEmpty,
-		"phone":                 text,
+		"phone":                 upTo(20),
 		"preferred_locales":     orEmpty(list(nonEmpty)),
 		"shipping":              orEmpty(hash(fields{"address": hash(addressFields()), "name": nonEmpty, "phone": text})),
 		"source":                nonEmpty,
@@ -87,14 +112,14 @@ func customerFields() fields {
 
 func customerUpdateFields() fields {
 	return customerFields().without("payment_method", "tax_id_data", "test_clock").with(fields{
-		"default_source": nonEmpty,
+		"default_source": filled(upTo(500)),
 		"tax":            hash(fields{"ip_address": text, "validate_location": oneOf("auto", "deferred", "immediately")}),
 	})
 }
 
 func invoiceSettingsFields() fields {
 	return fields{
-		"custom_fields":          orEmpty(list(hash(fields{"name": nonEmpty, "value": nonEmpty}))),
+		"custom_fields":          orEmpty(list(hash(fields{"name": filled(upTo(40)), "value": filled(upTo(140))}))),
 		"default_payment_method": text,
 		"footer":                 text,
 		"rendering_options": orEmpty(hash(fields{
@@ -121,7 +146,7 @@ func createCustomer(c *call) (any, *apiError) {
 	}
 	created := newCustomer(c)
 	if source := c.params.string("source"); source != "" {
-		if failure := created.attach(c, source); failure != nil {
+		if _, failure := created.attach(c, source); failure != nil {
 			return nil, failure
 		}
 	}
@@ -164,31 +189,21 @@ func updateCustomer(c *call) (any, *apiError) {
 	return &changed, nil
 }
 
-// changeSource replaces the customer's card. A customer has at most one.
+// changeSource replaces the default source by the card of a token, or makes
+// another one of the customer's cards the default.
 func (cus *customer) changeSource(c *call) *apiError {
 	if source := c.params.string("source"); source != "" {
-		if failure := cus.attach(c, source); failure != nil {
+		if failure := cus.replaceDefault(c, source); failure != nil {
 			return failure
 		}
 	}
-	if id := c.params.string("default_source"); id != "" && id != deref(cus.DefaultSource) {
-		return noSuch("source", id, "default_source")
+	if id := c.params.string("default_source"); id != "" {
+		card := cus.card(id)
+		if card == nil {
+			return noSuch("source", id, "default_source")
+		}
+		cus.DefaultSource = &card.ID
 	}
-	return nil
-}
-
-// attach makes the card of a token the customer's default source. It refuses a
-// token whose charges are declined, except tok_chargeCustomerFail.
-func (cus *customer) attach(c *call, source string) *apiError {
-	token, ok := lookupToken(source)
-	if !ok {
-		return noSuch("token", source, "source")
-	}
-	if token.decline != nil && !token.attach {
-		return token.decline.refusal("")
-	}
-	cus.card = newCard(c, token, &cus.ID)
-	cus.DefaultSource = &cus.card.ID
 	return nil
 }
 
@@ -206,7 +221,30 @@ func newCustomer(c *call) *customer {
 		TestClock:           c.params.optional("test_clock"),
 	}
 	created.set(c.params)
+	for _, sent := range c.params.elements("tax_id_data") {
+		created.taxIDs = append(created.taxIDs, newTaxID(c, created.ID, sent))
+	}
 	return created
+}
+
+// newTaxID makes a tax id that is not verified yet. The country of some types is
+// in their names: de_stn is of DE.
+func newTaxID(c *call, customer string, params *value) *taxID {
+	made := &taxID{
+		ID:           newID("txi_1", 23),
+		Object:       "tax_id",
+		Created:      c.time.Unix(),
+		Customer:     customer,
+		Livemode:     c.account.live,
+		Owner:        taxIDOwner{customer, "customer"},
+		Type:         params.string("type"),
+		Value:        params.string("value"),
+		Verification: taxIDVerification{Status: "pending"},
+	}
+	if country, _, ok := strings.Cut(made.Type, "_"); ok && len(country) == 2 && country != "eu" {
+		made.Country = new(strings.ToUpper(country))
+	}
+	return made
 }
 
 // set changes the fields whose parameters were sent.

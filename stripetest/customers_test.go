@@ -140,7 +140,7 @@ func TestCustomerUpdateIsRefused(t *testing.T) {
 		"shipping to nobody":  {form: "shipping[address][line1]=a", status: 400, code: "parameter_missing", param: "shipping[name]", message: "Missing required param: shipping[name]."},
 		"balance cannot go":   {form: "balance=", status: 400, code: "parameter_invalid_empty", param: "balance", message: "You passed an empty string for 'balance'. "},
 		"more keys than fit":  {form: strings.ReplaceAll(manyMetadata(50), "[k", "[other")[1:], status: 400, param: "metadata", message: "Metadata can have up to 50 keys"},
-		"metadata key length": {form: "metadata[" + strings.Repeat("k", 41) + "]=v", status: 400, param: "metadata[" + strings.Repeat("k", 41) + "]", message: "Metadata keys can have up to 40 characters"},
+		"metadata key length": {form: "metadata[" + strings.Repeat("k", 41) + "]=v", status: 400, param: "metadata", message: "Invalid key: " + strings.Repeat("k", 41) + " must be a string under 40 characters"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestCustomerIsDeleted(t *testing.T) {
 		"older than it": {"GET", "/v1/customers?starting_after=OBJ", "", 400, "resource_missing", "starting_after", "No such customer: 'OBJ'"},
 		"newer than it": {"GET", "/v1/customers?ending_before=OBJ", "", 400, "resource_missing", "ending_before", "No such customer: 'OBJ'"},
 		"again":         {"DELETE", "/v1/customers/OBJ", "", 404, "resource_missing", "id", "No such customer: 'OBJ'"},
-		"update":        {"POST", "/v1/customers/OBJ", "email=a", 404, "resource_missing", "id", "No such customer: 'OBJ'"},
+		"update":        {"POST", "/v1/customers/OBJ", "email=a@b.c", 404, "resource_missing", "id", "No such customer: 'OBJ'"},
 	} {
 		t.Run(name, func(t *testing.T) { test.refuse(t, a, id) })
 	}

@@ -17,27 +17,37 @@
 //
 // # The API
 //
-// The server implements charges, customers, products, refunds, invoice items,
-// the legacy orders and order returns, and GET /v1/account. They have the
-// lists, filters, searches, updates and deletes of the real service. Requests
-// with an unknown path, or with unknown, missing or malformed parameters, are
-// refused with the errors of the real service. Amounts are in the smallest
-// currency unit. Timestamps are in seconds since 1970 and come from one clock
-// ([WithClock]). A charge succeeds or fails according to its test token, in
-// live mode too. A charge of a customer uses the customer's default source.
+// The server implements charges, customers with their sources, products, prices,
+// refunds, invoice items, tokens, the legacy orders, order returns and SKUs, and
+// GET /v1/account. They have the lists, filters, searches, updates and deletes of
+// the real service. Invoices can be created, retrieved and finalized, so that
+// invoice items have one. Requests with an unknown path, or with unknown, missing,
+// malformed or too long parameters, are refused with the errors of the real
+// service; so are unknown currencies, invalid email addresses and ids of objects
+// that do not exist. Amounts are in the smallest currency unit. Timestamps are in
+// seconds since 1970 and come from one clock ([WithClock]).
 //
-// Any well-formed key is accepted unless [WithKeys] lists the accepted ones.
-// [WithPermissions] limits what a restricted key may do. [WithExpiredKeys]
-// marks keys as expired. Test mode, live mode and each value of the
-// Stripe-Account header have separate data. An account starts empty when a
-// request first names it.
+// A charge succeeds or fails according to its test token, in live mode too. All
+// tokens that Stripe's documentation of testing names are known (tok_visa,
+// tok_visa_chargeDeclined, tok_refundFail), and /v1/tokens makes others of its
+// test card numbers. A charge of a customer uses the customer's default source
+// unless it names another one.
 //
-// Responses follow the Stripe-Version header: customers have an account_balance
-// before 2019-10-17, orders exist up to 2020-08-27, and before 2025-03-31.basil
-// charges have an invoice and invoice items have a price. Expand works up to
-// four levels deep, for objects that this server stores. A response is replayed
-// for its idempotency key for 24 hours of the server's clock; see
-// [WithStoredBadRequests] for the exception.
+// Any well-formed key is accepted unless [WithKeys] lists the accepted ones, and
+// any well-formed Stripe-Account header unless [WithConnectedAccounts] does. A
+// publishable key can only create tokens. [WithPermissions] limits what a
+// restricted key may do. [WithExpiredKeys] marks keys as expired. Test mode, live
+// mode and each value of the Stripe-Account header have separate data. An account
+// starts empty when a request first names it.
+//
+// Responses follow the Stripe-Version header. Before 2018-02-05 a product has its
+// SKUs, before 2019-10-17 a customer has an account_balance, before 2020-08-27 its
+// sources, subscriptions and tax ids, before 2022-11-15 a charge has its refunds,
+// and before 2025-03-31.basil a charge has an invoice and an invoice item has a
+// price. Orders and SKUs exist up to 2020-08-27. Expand works up to four levels
+// deep, for objects that this server stores; total_count can be expanded in lists
+// and searches. A response is replayed for its idempotency key for 24 hours of the
+// server's clock; see [WithStoredBadRequests] for the exception.
 //
 // # Faults and delays
 //
@@ -49,12 +59,24 @@
 // created timestamps. [Server.Requests], [Server.Counts] and
 // [Server.CountsPerSecond] report the requests that the server received.
 //
+// # Accounts, time and state
+//
+// All keys belong to one account, unless [WithAccountPerKey] or [WithAccountKeys]
+// says otherwise. [WithDefaultVersion] is for requests without a Stripe-Version
+// header. [Server.SetTime] and [Server.Advance] move the clock. [Server.Clear]
+// removes data; [Server.Dump] and [Server.Load] write and read all of it as JSON.
+//
+// [WithControl] lets programs in other languages do all this, by requests beside
+// the API. The program examples/fakestripe serves the fake on a port, and
+// docs/fakestripe.md describes both.
+//
 // # Not covered
 //
-// The server has no other resources (payment intents, subscriptions, invoices,
-// prices, events), no raw card numbers, no webhooks and no fees. It limits the
-// rate of requests only where a [Fault] does. It implements no version
-// differences other than those above: a charge always includes its refunds,
-// which the real service omits since 2022-11-15 unless they are expanded. The
-// text of error messages is close to Stripe's, but not always equal.
+// The server has no other resources (payment intents, subscriptions, events), no
+// webhooks and no fees. A card number can be sent to /v1/tokens only. A price has
+// no tiers and no other currencies. An item of an order may name a SKU that does
+// not exist, which then costs what the item says, or 15.00. It limits the rate of
+// requests only where a [Fault] does. It implements no version differences other
+// than those above. The text of error messages is close to Stripe's, but not
+// always equal: where it is assumed, a comment in the source says so.
 package stripetest

@@ -21,7 +21,8 @@ const (
 
 // apiError is the error in the body of a refused request.
 type apiError struct {
-	status int
+	status  int
+	missing missingObject // the object that does not exist; zero if the error is another one
 
 	Charge        string `json:"charge,omitempty"`
 	Code          string `json:"code,omitempty"`
@@ -83,6 +84,31 @@ func expiredKey(key string) *apiError {
 	}
 }
 
+// publishableKey is the error for a publishable key on any path but that of
+// tokens. The status is from a public report (seatreg issue 97); so is the code
+// (pro-sites issue 3).
+func publishableKey() *apiError {
+	return &apiError{
+		status: http.StatusForbidden,
+		Type:   typeInvalidRequest,
+		Code:   "secret_key_required",
+		Message: "This API call cannot be made with a publishable API key. Please use a secret API key. " +
+			"You can find a list of your API keys at https://dashboard.stripe.com/account/apikeys.",
+	}
+}
+
+// noActiveCard is the error for a charge of a customer without a card, as
+// stripe-node issue 282 and stripe-android issue 475 show it.
+func noActiveCard() *apiError {
+	return &apiError{
+		status:  http.StatusPaymentRequired,
+		Type:    typeCard,
+		Code:    "missing",
+		Param:   "card",
+		Message: "Cannot charge a customer that has no active card",
+	}
+}
+
 func rateLimited() *apiError {
 	return &apiError{
 		status:  http.StatusTooManyRequests,
@@ -128,7 +154,37 @@ func notFound(object, id string) *apiError {
 
 // noSuch is the error for an unknown id in a parameter.
 func noSuch(object, id, param string) *apiError {
-	return invalidRequest(codeResourceMissing, param, fmt.Sprintf("No such %s: '%s'", object, id))
+	failure := invalidRequest(codeResourceMissing, param, fmt.Sprintf("No such %s: '%s'", object, id))
+	failure.missing = missingObject{object, id}
+	return failure
+}
+
+type missingObject struct{ object, id string }
+
+// hintAtOtherMode adds to the error for a missing object that the other mode has
+// it (stripe-node issue 149). It must be called without an account's lock, since
+// it takes that of the other mode.
+func (s *Server) hintAtOtherMode(c *call, failure *apiError) {
+	if failure.missing == (missingObject{}) {
+		return
+	}
+	s.mu.Lock()
+	other := s.accounts[tenant{c.account.profile.ID, !c.account.live}]
+	s.mu.Unlock()
+	if other == nil {
+		return
+	}
+	other.mu.RLock()
+	found := other.lookup(failure.missing.object, failure.missing.id, nil)
+	other.mu.RUnlock()
+	if _, deleted := found.(*deletedObject); found == nil || deleted {
+		return
+	}
+	here, there := "test", "live"
+	if c.account.live {
+		here, there = there, here
+	}
+	failure.Message += fmt.Sprintf("; a similar object exists in %s mode, but a %s mode key was used to make this request.", there, here)
 }
 
 func missingParam(param string) *apiError {

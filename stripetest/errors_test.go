@@ -54,9 +54,9 @@ func TestServerRefusesAsStripeDoes(t *testing.T) {
 		"unknown older cursor":   {"GET", "/v1/customers?starting_after=cus_x", "", 400, "resource_missing", "starting_after", "No such customer: 'cus_x'"},
 		"unknown newer cursor":   {"GET", "/v1/charges?ending_before=ch_x", "", 400, "resource_missing", "ending_before", "No such charge: 'ch_x'"},
 		"both cursors":           {"GET", "/v1/charges?starting_after=ch_x&ending_before=ch_x", "", 400, "", "", "Received both starting_after and ending_before parameters. Please pass in only one."},
-		"amount too small":       {"POST", "/v1/charges", "amount=49&currency=usd&source=tok_visa", 400, "amount_too_small", "amount", "Amount must be at least 50 "},
-		"amount too large":       {"POST", "/v1/charges", "amount=100000000&currency=usd&source=tok_visa", 400, "amount_too_large", "amount", "Amount must be no more than 99999999 "},
-		"bad currency":           {"POST", "/v1/charges", "amount=1000&currency=us1&source=tok_visa", 400, "", "currency", "Invalid currency: us1"},
+		"amount too small":       {"POST", "/v1/charges", "amount=49&currency=usd&source=tok_visa", 400, "amount_too_small", "amount", "Amount must be at least $0.50 usd"},
+		"amount too large":       {"POST", "/v1/charges", "amount=100000000&currency=usd&source=tok_visa", 400, "amount_too_large", "amount", "Amount must be no more than $999,999.99"},
+		"bad currency":           {"POST", "/v1/charges", "amount=1000&currency=us1&source=tok_visa", 400, "", "currency", "Invalid currency: us1. "},
 		"shipping without name":  {"POST", "/v1/charges", visa + "&shipping[address][line1]=a", 400, "parameter_missing", "shipping[name]", "Missing required param: shipping[name]."},
 		"shipping without line1": {"POST", "/v1/charges", visa + "&shipping[name]=a&shipping[address][city]=b", 400, "parameter_missing", "shipping[address][line1]", "Missing required param: shipping[address][line1]."},
 		"transfer to nobody":     {"POST", "/v1/charges", visa + "&transfer_data[amount]=5", 400, "parameter_missing", "transfer_data[destination]", "Missing required param: transfer_data[destination]."},
@@ -64,8 +64,8 @@ func TestServerRefusesAsStripeDoes(t *testing.T) {
 		"unknown token":          {"POST", "/v1/charges", "amount=1000&currency=usd&source=tok_x", 400, "resource_missing", "source", "No such token: 'tok_x'"},
 		"unknown token to keep":  {"POST", "/v1/customers", "source=tok_x", 400, "resource_missing", "source", "No such token: 'tok_x'"},
 		"customer's shipping":    {"POST", "/v1/customers", "shipping[name]=a", 400, "parameter_missing", "shipping[address]", "Missing required param: shipping[address]."},
-		"metadata key":           {"POST", "/v1/customers", "metadata[" + strings.Repeat("k", 41) + "]=v", 400, "", "metadata[" + strings.Repeat("k", 41) + "]", "Metadata keys can have up to 40 characters"},
-		"metadata value":         {"POST", "/v1/customers", "metadata[k]=" + strings.Repeat("v", 501), 400, "", "metadata[k]", "Metadata values can have up to 500 characters"},
+		"metadata key":           {"POST", "/v1/customers", "metadata[" + strings.Repeat("k", 41) + "]=v", 400, "", "metadata", "Invalid key: " + strings.Repeat("k", 41) + " must be a string under 40 characters"},
+		"metadata value":         {"POST", "/v1/customers", "metadata[k]=" + strings.Repeat("v", 501), 400, "", "metadata", "Invalid val: vv"},
 		"metadata count":         {"POST", "/v1/customers", manyMetadata(51), 400, "", "metadata", "Metadata can have up to 50 keys"},
 	}
 	for name, test := range tests {
@@ -118,20 +118,20 @@ func TestServerRefusesKeys(t *testing.T) {
 		opts    []stripetest.Option
 		message string // empty: accepted
 	}{
-		"test":             {key: "sk_test_123"},
-		"live":             {key: "sk_live_123"},
-		"restricted":       {key: "rk_test_123"},
-		"restricted, live": {key: "rk_live_123"},
-		"none":             {key: "", message: "You did not provide an API key. "},
-		"publishable":      {key: "pk_test_51abcdef1234", message: "Invalid API Key provided: ****1234"},
-		"unknown prefix":   {key: "nonsense", message: "Invalid API Key provided: ****ense"},
-		"prefix only":      {key: "sk_test_", message: "Invalid API Key provided: sk_test_****"},
-		"odd characters":   {key: "sk_test_51abc def1234", message: "Invalid API Key provided: sk_test_****1234"},
-		"short":            {key: "sk_test_12 34", message: "Invalid API Key provided: sk_test_****"},
-		"named":            {key: "sk_test_ours00001111", opts: own},
-		"named as well":    {key: "my_live_key", opts: own},
-		"not named":        {key: "sk_test_other0001234", opts: own, message: "Invalid API Key provided: sk_test_****1234"},
-		"none named":       {key: testKey, opts: []stripetest.Option{stripetest.WithKeys()}, message: "Invalid API Key provided: sk_test_****1234"},
+		"test":                {key: "sk_test_123"},
+		"live":                {key: "sk_live_123"},
+		"restricted":          {key: "rk_test_123"},
+		"restricted, live":    {key: "rk_live_123"},
+		"none":                {key: "", message: "You did not provide an API key. "},
+		"unknown prefix":      {key: "nonsense", message: "Invalid API Key provided: ****ense"},
+		"prefix only":         {key: "sk_test_", message: "Invalid API Key provided: sk_test_****"},
+		"odd characters":      {key: "sk_test_51abc def1234", message: "Invalid API Key provided: sk_test_****1234"},
+		"short":               {key: "sk_test_12 34", message: "Invalid API Key provided: sk_test_****"},
+		"named":               {key: "sk_test_ours00001111", opts: own},
+		"named as well":       {key: "my_live_key", opts: own},
+		"not named":           {key: "sk_test_other0001234", opts: own, message: "Invalid API Key provided: sk_test_****1234"},
+		"unknown publishable": {key: "pk_test_51abcdef1234", opts: own, message: "Invalid API Key provided: pk_test_****1234"},
+		"none named":          {key: testKey, opts: []stripetest.Option{stripetest.WithKeys()}, message: "Invalid API Key provided: sk_test_****1234"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -149,8 +149,57 @@ func TestServerRefusesKeys(t *testing.T) {
 	}
 }
 
+func TestServerRefusesPublishableKeys(t *testing.T) {
+	for key, opts := range map[string][]stripetest.Option{
+		"pk_test_51abcdef1234": nil,
+		"pk_live_51abcdef1234": {stripetest.WithKeys("pk_live_51abcdef1234")},
+	} {
+		for _, request := range [][2]string{{"GET", "/v1/customers"}, {"POST", "/v1/charges"}} {
+			r := memory(t, opts...).as(key).do(request[0], request[1], "")
+			require.Equal(t, http.StatusForbidden, r.status, key)
+			failure := r.failure()
+			require.Equal(t, "invalid_request_error", failure["type"])
+			require.Equal(t, "secret_key_required", failure["code"])
+			require.Contains(t, failure["message"], "This API call cannot be made with a publishable API key. Please use a secret API key.")
+			require.NotContains(t, r.raw, key)
+		}
+	}
+}
+
+func TestServerRefusesNULBytes(t *testing.T) {
+	a := memory(t)
+	for name, request := range map[string][3]string{
+		"value": {"POST", "/v1/customers", "name=a%00b"},
+		"key":   {"POST", "/v1/customers", "metadata[a%00]=b"},
+		"query": {"GET", "/v1/customers?email=%00", ""},
+		"path":  {"GET", "/v1/customers/cus_%00", ""},
+	} {
+		r := a.do(request[0], request[1], request[2])
+		require.Equal(t, http.StatusBadRequest, r.status, name)
+		require.Equal(t, "invalid_request_error", r.failure()["type"], name)
+		require.Contains(t, r.failure()["message"], "NUL", name)
+	}
+	ids, _ := a.page("/v1/customers", nil)
+	require.Empty(t, ids)
+}
+
 func TestServerAcceptsBearerTokens(t *testing.T) {
 	a := memory(t).as("")
 	require.Equal(t, http.StatusOK, a.with("Authorization", "Bearer "+testKey).do("GET", "/v1/account", "").status)
 	require.Equal(t, http.StatusUnauthorized, a.with("Authorization", "Digest "+testKey).do("GET", "/v1/account", "").status)
+}
+
+func TestMissingObjectOfTheOtherModeIsNamed(t *testing.T) {
+	a := memory(t)
+	live := a.as("sk_live_1")
+	customer, charge := live.create("/v1/customers", ""), live.charge("source=tok_visa")
+	const hint = "; a similar object exists in live mode, but a test mode key was used to make this request."
+	refusal{"GET", "/v1/customers/OBJ", "", 404, "resource_missing", "id", "No such customer: 'OBJ'" + hint}.refuse(t, a, customer)
+	refusal{"POST", "/v1/refunds", "charge=OBJ", 400, "resource_missing", "charge", "No such charge: 'OBJ'" + hint}.refuse(t, a, charge)
+	test := a.create("/v1/customers", "")
+	r := live.do("GET", "/v1/customers/"+test, "")
+	require.Contains(t, r.failure()["message"], "exists in test mode, but a live mode key was used")
+	live.del("/v1/customers/" + customer)
+	require.Equal(t, "No such customer: '"+customer+"'", a.do("GET", "/v1/customers/"+customer, "").failure()["message"])
+	require.Equal(t, "No such customer: 'cus_x'", a.do("GET", "/v1/customers/cus_x", "").failure()["message"])
 }

@@ -1,10 +1,9 @@
 package stripetest
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +17,7 @@ const maxExpand = 4
 // []charge.
 func expandable(kind string) map[string]string {
 	if element, ok := strings.CutPrefix(kind, "[]"); ok {
-		return map[string]string{"data": element}
+		return map[string]string{"data": element, "total_count": ""}
 	}
 	switch kind {
 	case "charge":
@@ -30,7 +29,7 @@ func expandable(kind string) map[string]string {
 		}
 	case "customer":
 		return map[string]string{
-			"cash_balance": "", "default_source": "card", "sources": "", "subscriptions": "", "tax": "", "tax_ids": "", "test_clock": "",
+			"cash_balance": "", "default_source": "card", "sources": "[]card", "subscriptions": "", "tax": "", "tax_ids": "", "test_clock": "",
 		}
 	case "product":
 		return map[string]string{"default_price": "price", "tax_code": ""}
@@ -40,14 +39,20 @@ func expandable(kind string) map[string]string {
 			"payment_intent": "", "source_transfer_reversal": "", "transfer_reversal": "",
 		}
 	case "invoiceitem":
-		return map[string]string{"customer": "customer", "discounts": "", "invoice": "", "subscription": "", "test_clock": ""}
+		return map[string]string{"customer": "customer", "discounts": "", "invoice": "invoice", "subscription": "", "test_clock": ""}
+	case "invoice":
+		return map[string]string{"customer": "customer"}
 	case "order":
-		return map[string]string{"application": "", "charge": "charge", "customer": "customer", "returns": "[]order_return"}
+		return map[string]string{"application": "", "charge": "charge", "customer": "customer", "items": "order_item", "returns": "[]order_return"}
+	case "order_item":
+		return map[string]string{"parent": "sku"}
 	case "order_return":
 		return map[string]string{"order": "order", "refund": "refund"}
 	case "card":
 		return map[string]string{"customer": "customer"}
 	case "price":
+		return map[string]string{"currency_options": "", "product": "product", "tiers": ""}
+	case "sku":
 		return map[string]string{"product": "product"}
 	case "transfer_data":
 		return map[string]string{"destination": ""}
@@ -59,14 +64,18 @@ func expandable(kind string) map[string]string {
 func respondedKind(r route) string {
 	parts := strings.Split(strings.TrimPrefix(r.pattern, "/v1/"), "/")
 	kind := strings.TrimSuffix(parts[0], "s")
-	last := parts[len(parts)-1]
-	switch last {
-	case "refunds":
-		kind = "refund"
-	case "returns":
-		kind = "order_return"
+	if len(parts) > 2 {
+		switch parts[2] {
+		case "refunds":
+			kind = "refund"
+		case "returns":
+			kind = "order_return"
+		case "sources":
+			kind = "card"
+		}
 	}
-	if r.method == http.MethodGet && last != "{id}" && last != "account" {
+	last := parts[len(parts)-1]
+	if r.method == http.MethodGet && !strings.HasPrefix(last, "{") && last != "account" {
 		return "[]" + kind
 	}
 	return kind
@@ -96,6 +105,11 @@ func expansions(r route, params *value) ([][]string, *apiError) {
 	return paths, nil
 }
 
+// expands reports whether the request expands a field of the response itself.
+func (c *call) expands(field string) bool {
+	return slices.ContainsFunc(c.expand, func(path []string) bool { return len(path) == 1 && path[0] == field })
+}
+
 // expand replaces ids by their objects along a path.
 func (a *account) expand(node any, kind string, path []string) {
 	switch node := node.(type) {
@@ -106,6 +120,7 @@ func (a *account) expand(node any, kind string, path []string) {
 	case *tree:
 		name := path[0]
 		next := expandable(kind)[name]
+		a.embed(node, kind, name)
 		if id := node.text(name); id != "" {
 			if object := a.lookup(next, id, node); object != nil {
 				node.set(name, newTree(object))
@@ -129,16 +144,24 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 		return stored(a.orders, id)
 	case "product":
 		return stored(a.products, id)
+	case "invoiceitem":
+		return stored(a.invoiceItems, id)
+	case "order_return":
+		return stored(a.orderReturns, id)
+	case "sku":
+		return stored(a.skus, id)
+	case "invoice":
+		return stored(a.invoices, id)
 	case "refund":
 		return stored(a.refunds, id)
 	case "card":
-		if owner, ok := a.customers.get(parent.text("id")); ok && owner.card != nil {
-			return owner.card
+		if owner, ok := a.customers.get(parent.text("id")); ok {
+			if card := owner.card(id); card != nil {
+				return card
+			}
 		}
 	case "price":
-		if known, ok := a.prices[id]; ok {
-			return newPriceObject(id, known, parent)
-		}
+		return stored(a.prices, id)
 	case "balance_transaction":
 		return newBalanceTransaction(id, parent)
 	}
@@ -197,49 +220,5 @@ func newBalanceTransaction(id string, source *tree) *balanceTransaction {
 		Source:            source.text("id"),
 		Status:            "available",
 		Type:              kind,
-	}
-}
-
-// priceObject has the fields of a price that this server knows.
-type priceObject struct {
-	ID                string   `json:"id"`
-	Object            string   `json:"object"`
-	Active            bool     `json:"active"`
-	BillingScheme     string   `json:"billing_scheme"`
-	Created           any      `json:"created"` // copied from the object that refers to it
-	Currency          string   `json:"currency"`
-	CustomUnitAmount  null     `json:"custom_unit_amount"`
-	Livemode          any      `json:"livemode"`
-	LookupKey         null     `json:"lookup_key"`
-	Metadata          struct{} `json:"metadata"`
-	Nickname          null     `json:"nickname"`
-	Product           string   `json:"product"`
-	Recurring         null     `json:"recurring"`
-	TaxBehavior       string   `json:"tax_behavior"`
-	TiersMode         null     `json:"tiers_mode"`
-	TransformQuantity null     `json:"transform_quantity"`
-	Type              string   `json:"type"`
-	UnitAmount        *int64   `json:"unit_amount"` // null if it is not an integer
-	UnitAmountDecimal string   `json:"unit_amount_decimal"`
-}
-
-func newPriceObject(id string, p price, parent *tree) *priceObject {
-	var unitAmount *int64
-	if n, err := strconv.ParseInt(p.unitAmount, 10, 64); err == nil {
-		unitAmount = &n
-	}
-	return &priceObject{
-		ID:                id,
-		Object:            "price",
-		Active:            true,
-		BillingScheme:     "per_unit",
-		Created:           cmp.Or(parent.values["created"], parent.values["date"]),
-		Currency:          strings.ToLower(p.currency),
-		Livemode:          parent.values["livemode"],
-		Product:           p.product,
-		TaxBehavior:       "unspecified",
-		Type:              "one_time",
-		UnitAmount:        unitAmount,
-		UnitAmountDecimal: p.unitAmount,
 	}
 }

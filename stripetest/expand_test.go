@@ -52,6 +52,17 @@ func TestExpandPutsObjectsInThePlaceOfIDs(t *testing.T) {
 		{"/v1/charges/" + paid, "balance_transaction", "balance_transaction.object", "balance_transaction"},
 		{"/v1/charges/" + paid, "refunds.data.charge", "refunds.data.0.charge.id", paid},
 		{"/v1/charges/" + paid, "review", "review", nil},
+		{"/v1/charges/" + paid, "refunds", "refunds.data.0.id", refund},
+		{"/v1/customers/" + customer, "sources", "sources.data.0.id", card},
+		{"/v1/customers/" + customer, "sources.data.customer", "sources.data.0.customer.name", "Jo"},
+		{"/v1/customers/" + customer, "subscriptions", "subscriptions.url", "/v1/customers/" + customer + "/subscriptions"},
+		{"/v1/customers/" + customer, "tax_ids", "tax_ids.object", "list"},
+		{"/v1/customers?", "data.sources", "data.0.sources.data.0.last4", "4242"},
+		{"/v1/charges?limit=1&", "total_count", "total_count", 2.0},
+		{"/v1/charges?created[gt]=99999999999&", "total_count", "total_count", 0.0},
+		{"/v1/charges?customer=cus_x&", "total_count", "total_count", 0.0},
+		{"/v1/charges?limit=1&starting_after=" + paid + "&", "total_count", "total_count", 2.0},
+		{"/v1/charges/search?limit=1&query=amount>0&", "total_count", "total_count", 2.0},
 		{"/v1/charges?customer=" + customer + "&limit=1&", "data.customer", "data.0.customer.name", "Jo"},
 		{"/v1/charges?limit=1&", "data.customer.default_source", "data.0.customer.default_source.id", card},
 		{"/v1/charges/search?query=amount:1000&", "data.customer", "data.0.customer.name", "Jo"},
@@ -112,14 +123,15 @@ func TestExpandShowsDeletedCustomers(t *testing.T) {
 
 func TestExpandRefusesOtherProperties(t *testing.T) {
 	tests := map[string]struct{ method, path, form, message string }{
-		"unknown":          {"POST", "/v1/charges", visa + "&expand[]=x", "This property cannot be expanded (x)."},
-		"no id":            {"POST", "/v1/charges", visa + "&expand[]=amount", "This property cannot be expanded (amount)."},
-		"empty":            {"POST", "/v1/charges", visa + "&expand[]=", "This property cannot be expanded ()."},
-		"unknown below":    {"GET", "/v1/charges/ch_x?expand[]=customer.x", "", "This property cannot be expanded (customer.x)."},
-		"list, no data":    {"GET", "/v1/charges?expand[]=customer", "", "This property cannot be expanded (customer)."},
-		"object, data":     {"GET", "/v1/charges/ch_x?expand[]=data.customer", "", "This property cannot be expanded (data.customer)."},
-		"list, no objects": {"GET", "/v1/customers?expand[]=data.x", "", "This property cannot be expanded (data.x)."},
-		"too deep":         {"GET", "/v1/refunds?expand[]=data.charge.customer.default_source.customer", "", "You cannot expand more than 4 levels"},
+		"unknown":            {"POST", "/v1/charges", visa + "&expand[]=x", "This property cannot be expanded (x)."},
+		"no id":              {"POST", "/v1/charges", visa + "&expand[]=amount", "This property cannot be expanded (amount)."},
+		"empty":              {"POST", "/v1/charges", visa + "&expand[]=", "This property cannot be expanded ()."},
+		"unknown below":      {"GET", "/v1/charges/ch_x?expand[]=customer.x", "", "This property cannot be expanded (customer.x)."},
+		"list, no data":      {"GET", "/v1/charges?expand[]=customer", "", "This property cannot be expanded (customer)."},
+		"object, data":       {"GET", "/v1/charges/ch_x?expand[]=data.customer", "", "This property cannot be expanded (data.customer)."},
+		"count of an object": {"GET", "/v1/charges/ch_x?expand[]=total_count", "", "This property cannot be expanded (total_count)."},
+		"list, no objects":   {"GET", "/v1/customers?expand[]=data.x", "", "This property cannot be expanded (data.x)."},
+		"too deep":           {"GET", "/v1/refunds?expand[]=data.charge.customer.default_source.customer", "", "You cannot expand more than 4 levels"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -28,10 +28,9 @@ func (s *Server) SeedCharges(n, perSecond int) []string {
 	a := s.accountFor("", false)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	token, _ := lookupToken("tok_visa")
 	params, _ := parseForm("amount=1000&currency=usd")
 	c := &call{account: a, params: params, time: s.now()}
-	card := newCard(c, token, nil)
+	card := newCard(c, "tok_visa")
 	customers := []*string{new("cus_0"), new("cus_1")}
 	ids := make([]string, n)
 	for i := range ids {
@@ -55,12 +54,16 @@ func (s *Server) SetRefundStatus(id, status string) {
 	a.replaceRefund(&changed, 0)
 }
 
-// FinalizeInvoice marks an invoice as finalized.
+// FinalizeInvoice stores a finalized invoice with this id.
 func (s *Server) FinalizeInvoice(id string) {
 	a := s.accountFor("", false)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.finalized[id] = true
+	made := newInvoice(&call{account: a, params: newValue(), time: s.now()}, id, "cus_1")
+	if _, ok := a.invoices.get(id); !ok {
+		a.invoices.add(id, made.Created, made)
+	}
+	a.finalize(made, made.Created)
 }
 
 // SeedInvoiceItem creates an item with the given date and returns its id.

@@ -18,6 +18,8 @@ type Fault struct {
 	method, path string // empty: any
 	calls        Calls
 	effects      []Effect
+	number       int        // 1 for the first fault of the server
+	sent         faultState // as the control plane got it
 
 	seen, struck int // requests that matched, requests affected; guarded by the server's mu
 }
@@ -43,10 +45,16 @@ type Fault struct {
 // repeats a GET, and a POST with an idempotency key. In memory nothing is
 // repeated.
 func (s *Server) Fault(route string, calls Calls, effects ...Effect) *Fault {
-	f := &Fault{server: s, calls: calls, effects: effects}
-	f.method, f.path = splitRoute(route)
+	return s.addFault(faultState{Route: route}, calls, effects)
+}
+
+func (s *Server) addFault(sent faultState, calls Calls, effects []Effect) *Fault {
+	f := &Fault{server: s, calls: calls, effects: effects, sent: sent}
+	f.method, f.path = splitRoute(sent.Route)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.madeFaults++
+	f.number = s.madeFaults
 	s.faults = append(s.faults, f)
 	return f
 }

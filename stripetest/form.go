@@ -12,6 +12,11 @@ import (
 // maxDepth is the maximum number of names in a parameter: a[b][c] has three.
 const maxDepth = 16
 
+// errNUL is the error for a NUL byte in a parameter or a path. That a path is
+// refused with status 400 is known from stripe-php pull requests 1811 and 1813;
+// that a parameter is refused likewise, and the text, are assumed.
+var errNUL = errors.New("NUL bytes are not allowed")
+
 // value is a decoded parameter: either a string or a set of named values. A
 // list is a set whose names are 0, 1, 2 and so on.
 type value struct {
@@ -54,6 +59,9 @@ func (v *value) decode(pair string) error {
 	}
 	if !utf8.ValidString(name) || !utf8.ValidString(text) {
 		return errors.New("parameters must be valid UTF-8")
+	}
+	if strings.ContainsRune(name, 0) || strings.ContainsRune(text, 0) {
+		return errNUL
 	}
 	path := splitName(name)
 	if len(path) > maxDepth {

@@ -108,6 +108,12 @@ func (a *api) charge(more string) string {
 	return a.post("/v1/charges", "amount=1000&currency=usd&"+more)["id"].(string)
 }
 
+// refundsOf returns the list of refunds in a charge.
+func (a *api) refundsOf(charge string) map[string]any {
+	a.t.Helper()
+	return a.get("/v1/charges/" + charge + "?expand[]=refunds")["refunds"].(map[string]any)
+}
+
 // failure returns the error in a response.
 func (r reply) failure() map[string]any {
 	failure, _ := r.body["error"].(map[string]any)

@@ -2,7 +2,6 @@ package stripetest
 
 import (
 	"cmp"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ type taxRate struct {
 func invoiceItemFields() fields {
 	return fields{
 		"amount":              integer,
-		"currency":            nonEmpty,
+		"currency":            currency,
 		"customer":            nonEmpty,
 		"customer_account":    nonEmpty,
 		"description":         text,
@@ -94,7 +93,7 @@ func invoiceItemUpdateFields() fields {
 
 func priceDataFields() fields {
 	return fields{
-		"currency":            nonEmpty,
+		"currency":            currency,
 		"product":             nonEmpty,
 		"tax_behavior":        oneOf("exclusive", "inclusive", "unspecified"),
 		"unit_amount":         integer,
@@ -146,9 +145,6 @@ func (a *account) checkInvoiceItem(params *value) *apiError {
 	}
 	if params.count(amountParams()...) == 0 {
 		return missingParam("amount")
-	}
-	if params.has("currency") {
-		return checkCurrency("currency", params.string("currency"))
 	}
 	return nil
 }
@@ -245,37 +241,39 @@ func (i *invoiceItem) setPrice(c *call) *apiError {
 	switch {
 	case p.has("pricing"):
 		id := p.hash("pricing").string("price")
-		known := c.account.prices[id]
-		i.setUnit(known, &priceDetails{id, known.product})
+		known, ok := c.account.prices.get(id)
+		if !ok {
+			return noSuch("price", id, "pricing[price]")
+		}
+		if known.Type == "recurring" {
+			return invalidRequest("", "pricing[price]", "The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`.")
+		}
+		i.setUnit(known, &priceDetails{id, known.Product})
 	case p.has("price_data"):
 		data := p.hash("price_data")
 		if failure := checkPriceData(c.account, data); failure != nil {
 			return failure
 		}
-		made := newPrice(data, data.string("product"))
-		i.setUnit(made, &priceDetails{c.account.addPrice(made), made.product})
+		made := newPrice(c, data, data.string("product"))
+		made.inline = true
+		c.account.prices.add(made.ID, made.Created, made)
+		i.setUnit(made, &priceDetails{made.ID, made.Product})
 	case p.has("unit_amount_decimal"):
-		i.setUnit(price{unitAmount: p.string("unit_amount_decimal")}, nil)
+		i.setUnit(&price{UnitAmountDecimal: new(p.string("unit_amount_decimal"))}, nil)
 	}
 	return nil
 }
 
 func checkPriceData(a *account, data *value) *apiError {
-	if failure := checkCurrency("price_data[currency]", data.string("currency")); failure != nil {
-		return failure
-	}
 	if _, ok := a.products.get(data.string("product")); !ok {
 		return noSuch("product", data.string("product"), "price_data[product]")
 	}
-	if data.count("unit_amount", "unit_amount_decimal") != 1 {
-		return invalidRequest("", "price_data", "Exactly one of unit_amount and unit_amount_decimal is needed in price_data.")
-	}
-	return nil
+	return checkAmounts("price_data", data, "unit_amount", "unit_amount_decimal")
 }
 
-func (i *invoiceItem) setUnit(p price, details *priceDetails) {
-	i.Currency = cmp.Or(i.Currency, strings.ToLower(p.currency))
-	i.Pricing = &pricing{PriceDetails: details, Type: "price_details", UnitAmountDecimal: new(cmp.Or(p.unitAmount, "0"))}
+func (i *invoiceItem) setUnit(p *price, details *priceDetails) {
+	i.Currency = cmp.Or(i.Currency, p.Currency)
+	i.Pricing = &pricing{PriceDetails: details, Type: "price_details", UnitAmountDecimal: new(cmp.Or(deref(p.UnitAmountDecimal), "0"))}
 }
 
 // setAmount takes the amount parameter. Without it, it computes the amount anew
@@ -308,12 +306,4 @@ func updateInvoiceItem(c *call) (any, *apiError) {
 	}
 	c.account.invoiceItems.replace(old.ID, &changed)
 	return &changed, nil
-}
-
-// checkInvoice refuses to change an item that is on a finalized invoice.
-func (a *account) checkInvoice(i *invoiceItem) *apiError {
-	if i.Invoice != nil && a.finalized[*i.Invoice] {
-		return invalidRequest("", "", fmt.Sprintf("Invoice %s is finalized: its invoice items can no longer be created, changed or deleted.", *i.Invoice))
-	}
-	return nil
 }

@@ -17,6 +17,7 @@ type listObject struct {
 	Object  string `json:"object"`
 	Data    any    `json:"data"`
 	HasMore bool   `json:"has_more"`
+	Total   *int   `json:"total_count,omitempty"` // only if it is expanded
 	URL     string `json:"url"`
 }
 
@@ -163,6 +164,17 @@ func (c *collection[T]) take(entries iter.Seq[*entry[T]], q query) ([]*T, bool) 
 		page = append(page, e.object)
 	}
 	return page, false
+}
+
+// total returns the number of objects that a query selects, on all pages.
+func (c *collection[T]) total(q query) int {
+	n := 0
+	for e := range c.narrowest(q).descend(q.created) {
+		if e.visibleAt(q.now) && c.matches(e.object, q) {
+			n++
+		}
+	}
+	return n
 }
 
 // narrowest returns the shortest timeline that has every object of the query.

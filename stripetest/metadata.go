@@ -21,22 +21,23 @@ func metadata(name string, v *value) *apiError {
 		return tooMuchMetadata(name)
 	}
 	for _, key := range v.names {
-		if failure := metadataEntry(nested(name, key), key, v.children[key]); failure != nil {
+		if failure := metadataEntry(name, key, v.children[key]); failure != nil {
 			return failure
 		}
 	}
 	return nil
 }
 
+// metadataEntry has the texts of stripe-php issue 246, and the parameter of
+// camptix issue 228, which is metadata as a whole.
 func metadataEntry(name, key string, v *value) *apiError {
-	if failure := text(name, v); failure != nil {
-		return failure
-	}
-	if utf8.RuneCountInString(key) > maxMetadataKey {
-		return invalidRequest("", name, fmt.Sprintf("Metadata keys can have up to %d characters: %s", maxMetadataKey, key))
-	}
-	if utf8.RuneCountInString(v.text) > maxMetadataValue {
-		return invalidRequest("", name, fmt.Sprintf("Metadata values can have up to %d characters: %s", maxMetadataValue, key))
+	switch {
+	case v.children != nil:
+		return text(nested(name, key), v)
+	case utf8.RuneCountInString(key) > maxMetadataKey:
+		return invalidRequest("", name, fmt.Sprintf("Invalid key: %s must be a string under %d characters", key, maxMetadataKey))
+	case utf8.RuneCountInString(v.text) > maxMetadataValue:
+		return invalidRequest("", name, fmt.Sprintf("Invalid val: %s must be a string under %d characters", v.text, maxMetadataValue))
 	}
 	return nil
 }

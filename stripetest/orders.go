@@ -11,8 +11,9 @@ import (
 const (
 	maxOrderItems = 25
 
-	// skuPrice is the price of one unit of a SKU whose item has no amount, in
-	// the smallest currency unit. This server has no SKUs.
+	// skuPrice is the price of one unit of a SKU that does not exist, if its
+	// item has no amount, in the smallest currency unit. The real service
+	// refuses such an item.
 	skuPrice = 1500
 )
 
@@ -63,12 +64,12 @@ type statusTransitions struct {
 }
 
 func orderFields() fields {
-	item := hash(orderItemFields().with(fields{"currency": nonEmpty}))
+	item := hash(orderItemFields().with(fields{"currency": currency}))
 	return fields{
 		"coupon":   text,
-		"currency": nonEmpty,
+		"currency": currency,
 		"customer": nonEmpty,
-		"email":    text,
+		"email":    email(maxText),
 		"expand":   list(text),
 		"items":    atMost(maxOrderItems, list(item)),
 		"metadata": metadata,
@@ -79,7 +80,7 @@ func orderFields() fields {
 func orderItemFields() fields {
 	return fields{
 		"amount":      integer,
-		"description": text,
+		"description": upTo(1000),
 		"parent":      text,
 		"quantity":    atLeast(1),
 		"type":        oneOf("discount", "shipping", "sku", "tax"),
@@ -101,7 +102,7 @@ func orderPayFields() fields {
 	return fields{
 		"application_fee": integer,
 		"customer":        nonEmpty,
-		"email":           nonEmpty,
+		"email":           filled(email(maxText)),
 		"expand":          list(text),
 		"metadata":        metadata,
 		"source":          nonEmpty,
@@ -140,9 +141,6 @@ func createOrder(c *call) (any, *apiError) {
 	if failure := required(c.params, "currency"); failure != nil {
 		return nil, failure
 	}
-	if failure := checkCurrency("currency", c.params.string("currency")); failure != nil {
-		return nil, failure
-	}
 	if id := c.params.string("customer"); id != "" {
 		if _, ok := c.account.customers.get(id); !ok {
 			return nil, noSuch("customer", id, "customer")
@@ -176,7 +174,7 @@ func newOrder(c *call) *order {
 		Updated:            c.time.Unix(),
 	}
 	for _, params := range p.elements("items") {
-		item := newOrderItem(params, created.Currency)
+		item := newOrderItem(c.account, params, created.Currency)
 		created.Items = append(created.Items, item)
 		created.Amount += item.Amount
 	}
@@ -184,7 +182,7 @@ func newOrder(c *call) *order {
 	return created
 }
 
-func newOrderItem(params *value, currency string) orderItem {
+func newOrderItem(a *account, params *value, currency string) orderItem {
 	item := orderItem{
 		Object:      "order_item",
 		Amount:      params.integer("amount", 0),
@@ -197,8 +195,24 @@ func newOrderItem(params *value, currency string) orderItem {
 	if item.Type == "sku" {
 		item.Quantity = new(params.integer("quantity", 1))
 		item.Amount = params.integer("amount", skuPrice*min(*item.Quantity, maxAmount))
+		item.setSKU(a)
+	}
+	if item.Description == nil { // it is never null
+		item.Description = new(cmp.Or(deref(item.Parent), item.Type))
 	}
 	return item
+}
+
+// setSKU sets the amount and the currency of an item whose SKU exists.
+func (item *orderItem) setSKU(a *account) {
+	known, ok := a.skus.get(deref(item.Parent))
+	if !ok {
+		return
+	}
+	item.Amount, item.Currency = known.Price*min(*item.Quantity, maxAmount), known.Currency
+	if of, ok := a.products.get(known.Product); ok && item.Description == nil {
+		item.Description = &of.Name
+	}
 }
 
 func (o *order) checkItems() *apiError {

@@ -60,7 +60,7 @@ func TestOrderReturnsItsParameters(t *testing.T) {
 	for field, want := range map[string]any{
 		"amount": 3400.0, "currency": "usd", "customer": customer, "email": "a@b.c", "metadata": map[string]any{"a": "1"}, "external_coupon_code": "TEN",
 		"status": "created", "created": 1700000000.0, "updated": 1700000000.0, "charge": nil, "amount_returned": nil,
-		"items": []any{item("sku", 3000, 2.0, "sku_1", nil), item("shipping", 500, nil, nil, nil), item("discount", -100, nil, nil, "Off")},
+		"items": []any{item("sku", 3000, 2.0, "sku_1", "sku_1"), item("shipping", 500, nil, nil, "shipping"), item("discount", -100, nil, nil, "Off")},
 		"shipping": map[string]any{
 			"name": "Jo", "phone": "1", "carrier": nil, "tracking_number": nil,
 			"address": map[string]any{"line1": "1 Rd", "line2": nil, "city": nil, "country": nil, "postal_code": nil, "state": nil},
@@ -292,7 +292,7 @@ func TestOrderIsRefused(t *testing.T) {
 	}
 	const order, returns, pay = "/v1/orders/OBJ", "/v1/orders/OBJ/returns", "/v1/orders/OBJ/pay"
 	tests := map[string]refusal{
-		"without currency":      {"POST", "/v1/orders", "email=a", 400, "parameter_missing", "currency", "Missing required param: currency."},
+		"without currency":      {"POST", "/v1/orders", "email=a@b.c", 400, "parameter_missing", "currency", "Missing required param: currency."},
 		"of an unknown one":     {"POST", "/v1/orders", "currency=usd&customer=cus_x", 400, "resource_missing", "customer", "No such customer: 'cus_x'"},
 		"of 26 items":           {"POST", "/v1/orders", items, 400, "", "items", "items can have at most 25 elements."},
 		"in two currencies":     {"POST", "/v1/orders", "currency=usd&items[0][currency]=eur", 400, "", "items[0][currency]", "The currency of every item must be "},

@@ -1,5 +1,7 @@
 package stripetest
 
+import "cmp"
+
 // outcome is the result of the card network and the risk check for a charge.
 type outcome struct {
 	AdviceCode         null    `json:"advice_code"`
@@ -13,15 +15,21 @@ type outcome struct {
 	Type               string  `json:"type"`
 }
 
-func newOutcome(token testToken) *outcome {
+func newOutcome(test testCard) *outcome {
 	o := &outcome{
 		NetworkStatus: "approved_by_network",
-		RiskLevel:     token.risk.level,
-		RiskScore:     token.risk.score,
+		RiskLevel:     cmp.Or(test.risk, "normal"),
+		RiskScore:     test.riskScore(),
 		SellerMessage: "Payment complete.",
 		Type:          "authorized",
 	}
-	if d := token.decline; d != nil {
+	switch d := test.decline; {
+	case d == nil:
+	case d.blocked:
+		o.NetworkStatus, o.Type = "not_sent_to_network", "blocked"
+		o.Reason = new("highest_risk_level")
+		o.SellerMessage = "Stripe blocked this payment as too risky."
+	default:
 		o.NetworkStatus, o.Type = "declined_by_network", "issuer_declined"
 		o.Reason = &d.reason
 		o.SellerMessage = "The bank declined this payment."
@@ -62,9 +70,9 @@ type cardDetails struct {
 }
 
 type cardChecks struct {
-	AddressLine1Check      null   `json:"address_line1_check"`
-	AddressPostalCodeCheck null   `json:"address_postal_code_check"`
-	CVCCheck               string `json:"cvc_check"`
+	AddressLine1Check      *string `json:"address_line1_check"`
+	AddressPostalCodeCheck *string `json:"address_postal_code_check"`
+	CVCCheck               string  `json:"cvc_check"`
 }
 
 type feature struct {
@@ -81,9 +89,10 @@ type overcapture struct {
 }
 
 func newPaymentMethod(card *card, amount int64) *paymentMethod {
+	network := cmp.Or(card.behaviour().network, "visa")
 	details := cardDetails{
-		Brand:                    card.token.network,
-		Checks:                   cardChecks{CVCCheck: card.CVCCheck},
+		Brand:                    network,
+		Checks:                   cardChecks{card.AddressLine1Check, card.AddressZipCheck, card.CVCCheck},
 		Country:                  card.Country,
 		ExpMonth:                 card.ExpMonth,
 		ExpYear:                  card.ExpYear,
@@ -93,11 +102,11 @@ func newPaymentMethod(card *card, amount int64) *paymentMethod {
 		IncrementalAuthorization: feature{"unavailable"},
 		Last4:                    card.Last4,
 		Multicapture:             feature{"unavailable"},
-		Network:                  card.token.network,
+		Network:                  network,
 		Overcapture:              overcapture{amount, "unavailable"},
 		RegulatedStatus:          card.RegulatedStatus,
 	}
-	if card.token.decline == nil {
+	if card.behaviour().decline == nil {
 		details.AmountAuthorized = &amount
 	}
 	return &paymentMethod{Card: details, Type: "card"}

@@ -7,10 +7,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// maxDecimal is the maximum length of a decimal, in characters.
-const maxDecimal = 32
+// Maximum lengths, in characters.
+const (
+	maxText        = 5000
+	maxDescription = 40000 // of charges and products
+	maxDescriptor  = 22
+	maxEmail       = 512 // of customers
+	maxDecimal     = 32
+)
 
 // checker checks the value of a parameter and returns nil if it is valid. The
 // name is the parameter's full name, such as shipping[address][line1].
@@ -49,23 +56,78 @@ func nested(prefix, name string) string {
 	return prefix + "[" + name + "]"
 }
 
-// text accepts any string. An empty one unsets the field.
-func text(name string, v *value) *apiError {
-	if v.children != nil {
-		return invalidRequest("", name, "Invalid string: "+name+" must be a string")
+// text accepts a string of up to 5,000 characters, which is the maxLength that
+// Stripe's descriptions of the API give most strings. An empty one unsets the
+// field.
+func text(name string, v *value) *apiError { return upTo(maxText)(name, v) }
+
+// upTo is text with another maximum, also of Stripe's descriptions.
+func upTo(characters int) checker {
+	return func(name string, v *value) *apiError {
+		if v.children != nil {
+			return invalidRequest("", name, "Invalid string: "+name+" must be a string")
+		}
+		if len(v.text) > characters && utf8.RuneCountInString(v.text) > characters {
+			return invalidRequest("", name, fmt.Sprintf("Invalid string: %s; must be at most %d characters", abridged(v.text), characters))
+		}
+		return nil
 	}
-	return nil
+}
+
+// abridged returns the beginning and the end of a long text.
+func abridged(text string) string {
+	const shown = 10
+	characters := []rune(text)
+	if len(characters) <= 2*shown {
+		return text
+	}
+	return string(characters[:shown]) + "..." + string(characters[len(characters)-shown:])
 }
 
 // nonEmpty accepts a string that is not empty.
-func nonEmpty(name string, v *value) *apiError {
-	if failure := text(name, v); failure != nil {
-		return failure
+func nonEmpty(name string, v *value) *apiError { return filled(text)(name, v) }
+
+// filled refuses an empty string that a check accepts.
+func filled(check checker) checker {
+	return func(name string, v *value) *apiError {
+		if failure := check(name, v); failure != nil {
+			return failure
+		}
+		if v.text == "" {
+			return emptyParam(name)
+		}
+		return nil
 	}
-	if v.text == "" {
-		return emptyParam(name)
+}
+
+// statementDescriptor has an error of its own (stripe-laravel issue 56).
+func statementDescriptor(name string, v *value) *apiError {
+	if n := utf8.RuneCountInString(v.text); n > maxDescriptor {
+		return invalidRequest("", name, fmt.Sprintf("The statement descriptor must be at most %d characters. %s is %d characters long.", maxDescriptor, v.text, n))
 	}
-	return nil
+	return text(name, v)
+}
+
+// email accepts an address, or an empty string. The rules are those that public
+// reports agree with: "x", "x@com", "x@.example.com" and " x@example.com" are
+// refused.
+func email(characters int) checker {
+	return func(name string, v *value) *apiError {
+		if failure := upTo(characters)(name, v); failure != nil {
+			return failure
+		}
+		if v.text != "" && !isEmail(v.text) {
+			return invalidRequest("email_invalid", name, "Invalid email address: "+v.text)
+		}
+		return nil
+	}
+}
+
+func isEmail(text string) bool {
+	local, domain, _ := strings.Cut(text, "@")
+	labels := strings.Split(domain, ".")
+	return local != "" && len(labels) > 1 && !slices.Contains(labels, "") &&
+		!strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) && !strings.ContainsAny(domain, "@,;:<>()[]\\\"")
 }
 
 func integer(name string, v *value) *apiError {
@@ -102,13 +164,19 @@ func decimal(name string, v *value) *apiError {
 	return nil
 }
 
+// boolean accepts true and false in any case: older stripe-python
+// sends True and False, which v1 accepts today (stripe-dotnet pull request
+// 3104, stripe-python pull request 1499). It puts the value in lower case, so
+// that all readers compare with one spelling.
 func boolean(name string, v *value) *apiError {
 	if failure := nonEmpty(name, v); failure != nil {
 		return failure
 	}
-	if v.text != "true" && v.text != "false" {
+	lower := strings.ToLower(v.text)
+	if lower != "true" && lower != "false" {
 		return invalidRequest("", name, "Invalid boolean: "+v.text)
 	}
+	v.text = lower
 	return nil
 }
 
@@ -195,6 +263,15 @@ func (f fields) with(more fields) fields {
 	all := maps.Clone(f)
 	maps.Copy(all, more)
 	return all
+}
+
+// only returns the named fields.
+func (f fields) only(names ...string) fields {
+	some := make(fields, len(names))
+	for _, name := range names {
+		some[name] = f[name]
+	}
+	return some
 }
 
 // without returns the fields without the named ones.

@@ -13,8 +13,9 @@ import (
 // restricted key may do everything. With [WithKeys], that option must list the
 // key too.
 //
-// The resources are account, charge (which includes refunds), customer,
-// product, invoiceitem and order (which includes returns).
+// The resources are account, charge (which includes refunds), customer (which
+// includes sources), token, product, price, invoiceitem, invoice, order (which
+// includes returns) and sku.
 func WithPermissions(key string, permissions ...string) Option {
 	return func(s *Server) {
 		if s.permissions == nil {

@@ -49,22 +49,14 @@ type packageDimensions struct {
 	Width  float64 `json:"width"`
 }
 
-// price is a price that was created with another object. This server has no
-// prices as a resource.
-type price struct {
-	currency   string
-	product    string
-	unitAmount string // a decimal; empty if the customer chooses the amount
-}
-
 func productFields() fields {
 	return fields{
 		"active":               boolean,
 		"attributes":           orEmpty(atMost(maxAttributes, list(nonEmpty))),
 		"caption":              text,
 		"deactivate_on":        orEmpty(list(nonEmpty)),
-		"default_price_data":   hash(defaultPriceFields()),
-		"description":          text,
+		"default_price_data":   hash(priceAmountFields()),
+		"description":          upTo(maxDescription),
 		"expand":               list(text),
 		"id":                   nonEmpty,
 		"images":               orEmpty(atMost(maxImages, list(nonEmpty))),
@@ -73,10 +65,10 @@ func productFields() fields {
 		"name":                 nonEmpty,
 		"package_dimensions":   orEmpty(requiring(dimensionFields(), "height", "length", "weight", "width")),
 		"shippable":            boolean,
-		"statement_descriptor": text,
+		"statement_descriptor": statementDescriptor,
 		"tax_code":             text,
 		"type":                 oneOf("good", "service"),
-		"unit_label":           text,
+		"unit_label":           upTo(12),
 		"url":                  text,
 	}
 }
@@ -87,19 +79,6 @@ func productUpdateFields() fields {
 
 func dimensionFields() fields {
 	return fields{"height": decimal, "length": decimal, "weight": decimal, "width": decimal}
-}
-
-func defaultPriceFields() fields {
-	return fields{
-		"currency":            nonEmpty,
-		"currency_options":    anyHash,
-		"custom_unit_amount":  requiring(fields{"enabled": boolean, "maximum": integer, "minimum": integer, "preset": integer}, "enabled"),
-		"metadata":            metadata,
-		"recurring":           requiring(fields{"interval": oneOf("day", "week", "month", "year"), "interval_count": atLeast(1)}, "interval"),
-		"tax_behavior":        oneOf("exclusive", "inclusive", "unspecified"),
-		"unit_amount":         integer,
-		"unit_amount_decimal": decimal,
-	}
 }
 
 func productFilters() fields {
@@ -134,8 +113,9 @@ func createProduct(c *call) (any, *apiError) {
 	}
 	created := newProduct(c)
 	if data != nil {
-		id := c.account.addPrice(newPrice(data, created.ID))
-		created.DefaultPrice = &id
+		made := newPrice(c, data, created.ID)
+		c.account.prices.add(made.ID, made.Created, made)
+		created.DefaultPrice = &made.ID
 	}
 	c.account.products.add(created.ID, created.Created, created)
 	return created, nil
@@ -148,13 +128,7 @@ func checkDefaultPrice(params, data *value) *apiError {
 	if failure := required(params, "default_price_data[currency]"); failure != nil {
 		return failure
 	}
-	if failure := checkCurrency("default_price_data[currency]", data.string("currency")); failure != nil {
-		return failure
-	}
-	if amounts := data.count("unit_amount", "unit_amount_decimal", "custom_unit_amount"); amounts != 1 {
-		return invalidRequest("", "default_price_data", fmt.Sprintf("Exactly one of unit_amount, unit_amount_decimal and custom_unit_amount is needed in default_price_data; %d were sent.", amounts))
-	}
-	return nil
+	return checkAmounts("default_price_data", data, "unit_amount", "unit_amount_decimal", "custom_unit_amount")
 }
 
 // newProduct makes the product that the parameters describe.
@@ -221,22 +195,6 @@ func newPackageDimensions(params *value) *packageDimensions {
 	return &packageDimensions{number("height"), number("length"), number("weight"), number("width")}
 }
 
-// newPrice makes the price that default_price_data or price_data describes.
-func newPrice(data *value, product string) price {
-	amount := data.string("unit_amount_decimal")
-	if data.has("unit_amount") {
-		amount = data.string("unit_amount")
-	}
-	return price{currency: data.string("currency"), product: product, unitAmount: amount}
-}
-
-// addPrice stores a price under a new id and returns the id.
-func (a *account) addPrice(p price) string {
-	id := newID("price_1", 23)
-	a.prices[id] = p
-	return id
-}
-
 func updateProduct(c *call) (any, *apiError) {
 	old, failure := c.account.products.find(c.id)
 	if failure != nil {
@@ -246,9 +204,29 @@ func updateProduct(c *call) (any, *apiError) {
 	if changed.Metadata, failure = mergeMetadata(c.params, old.Metadata); failure != nil {
 		return nil, failure
 	}
+	if failure := c.account.checkNewDefault(old, c.params); failure != nil {
+		return nil, failure
+	}
 	changed.set(c)
 	c.account.products.replace(old.ID, &changed)
 	return &changed, nil
+}
+
+// checkNewDefault refuses a default price that does not exist, or that is one of
+// another product (the text of that is assumed).
+func (a *account) checkNewDefault(p *product, params *value) *apiError {
+	id := params.string("default_price")
+	if id == "" {
+		return nil
+	}
+	known, ok := a.prices.get(id)
+	if !ok {
+		return noSuch("price", id, "default_price")
+	}
+	if known.Product != p.ID {
+		return invalidRequest("", "default_price", fmt.Sprintf("The price %s does not belong to product %s.", id, p.ID))
+	}
+	return nil
 }
 
 // listProducts refuses the ids parameter together with a cursor.

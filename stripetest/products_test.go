@@ -40,6 +40,8 @@ func TestProductReturnsItsParameters(t *testing.T) {
 	form.Set("default_price_data[currency]", "usd")
 	form.Set("default_price_data[unit_amount]", "500")
 	form.Set("default_price_data[recurring][interval]", "month")
+	form.Set("default_price_data[recurring][interval_count]", "3")
+	form.Set("default_price_data[metadata][k]", "v")
 	got := memory(t, stripetest.WithClock(at(1700000000).read)).post("/v1/products", form.Encode())
 	require.Regexp(t, `^price_1\w{23}$`, got["default_price"])
 	delete(got, "default_price")
@@ -56,11 +58,12 @@ func TestProductIsUpdated(t *testing.T) {
 	c := at(100)
 	a := memory(t, stripetest.WithClock(c.read))
 	id := a.create("/v1/products", productForm().Encode())
+	price := a.create("/v1/prices", "currency=usd&unit_amount=5&product="+id)
 	c.now = time.Unix(200, 0)
 	got := a.post("/v1/products/"+id, "active=true&name=Hat&description=&images=&marketing_features=&package_dimensions=&shippable=false"+
-		"&tax_code=&unit_label=&url=&statement_descriptor=&metadata=&default_price=price_1&caption=&attributes=&deactivate_on=&type=service")
+		"&tax_code=&unit_label=&url=&statement_descriptor=&metadata=&caption=&attributes=&deactivate_on=&type=service&default_price="+price)
 	require.Empty(t, cmp.Diff(map[string]any{
-		"id": id, "object": "product", "active": true, "created": 100.0, "default_price": "price_1", "description": nil, "images": []any{},
+		"id": id, "object": "product", "active": true, "created": 100.0, "default_price": price, "description": nil, "images": []any{},
 		"livemode": false, "marketing_features": []any{}, "metadata": map[string]any{}, "name": "Hat", "package_dimensions": nil,
 		"shippable": false, "statement_descriptor": nil, "tax_code": nil, "type": "service", "unit_label": nil, "updated": 200.0, "url": nil,
 	}, got))

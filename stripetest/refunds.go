@@ -16,6 +16,7 @@ type refund struct {
 	Customer               null               `json:"customer"`
 	CustomerAccount        null               `json:"customer_account"`
 	DestinationDetails     destinationDetails `json:"destination_details"`
+	FailureReason          *string            `json:"failure_reason,omitempty"`
 	InstructionsEmail      *string            `json:"instructions_email,omitempty"`
 	Metadata               map[string]string  `json:"metadata"`
 	PaymentIntent          *string            `json:"payment_intent"`
@@ -40,10 +41,10 @@ func refundFields() fields {
 	return fields{
 		"amount":                 atLeast(1),
 		"charge":                 nonEmpty,
-		"currency":               nonEmpty,
+		"currency":               currency,
 		"customer":               nonEmpty,
 		"expand":                 list(text),
-		"instructions_email":     text,
+		"instructions_email":     email(maxText),
 		"metadata":               metadata,
 		"origin":                 oneOf("customer_balance"),
 		"payment_intent":         nonEmpty,
@@ -80,7 +81,24 @@ func createRefund(c *call) (any, *apiError) {
 	created.Metadata = newMetadata(c.params)
 	created.Reason = c.params.optional("reason")
 	c.account.addRefund(ch, created)
-	return created, nil
+	return c.account.settleRefund(created, ch.Source.behaviour().refund), nil
+}
+
+// settleRefund lets a refund get the status that the test card has for it soon
+// after the response, which it returns: a pending refund succeeds, and one that
+// has succeeded fails. A failed refund does not count in its charge.
+func (a *account) settleRefund(r *refund, status string) *refund {
+	switch status {
+	case "pending":
+		shown := *r
+		shown.Status = "pending"
+		return &shown
+	case "failed":
+		stored := *r
+		stored.Status, stored.FailureReason = "failed", new("unknown")
+		a.replaceRefund(&stored, -r.Amount)
+	}
+	return r
 }
 
 // refundedCharge returns the charge to refund: the one in the path, the one
@@ -165,7 +183,6 @@ func (a *account) refundsChanged(ch *charge, more int64) *charge {
 	changed := *ch
 	changed.AmountRefunded += more
 	changed.Refunded = changed.AmountRefunded == changed.Amount
-	changed.Refunds = newest(a.refunds, "charge", ch.ID, "/v1/charges/"+ch.ID+"/refunds")
 	a.charges.replace(ch.ID, &changed)
 	return &changed
 }
@@ -205,6 +222,22 @@ func (a *account) replaceRefund(r *refund, more int64) {
 	a.refunds.replace(r.ID, r)
 	if ch, ok := a.charges.get(r.Charge); ok {
 		a.refundsChanged(ch, more)
+	}
+}
+
+// ofCharge returns a handler that calls another one with the refund at the end
+// of the path, if it is one of the charge in the path.
+func ofCharge(handle handler) handler {
+	return func(c *call) (any, *apiError) {
+		if _, failure := c.account.charges.find(c.id); failure != nil {
+			return nil, failure
+		}
+		if r, ok := c.account.refunds.get(c.innerID()); !ok || r.Charge != c.id {
+			return nil, notFound("refund", c.innerID())
+		}
+		inner := *c
+		inner.id = c.innerID()
+		return handle(&inner)
 	}
 }
 

@@ -52,7 +52,7 @@ func TestRefundsAddUpInTheirCharge(t *testing.T) {
 		require.Equal(t, []float64{300, 500, 1000}[i], ch["amount_refunded"])
 		require.Equal(t, i == 2, ch["refunded"])
 		require.Equal(t, true, ch["captured"])
-		within := ch["refunds"].(map[string]any)
+		within := a.refundsOf(charge)
 		require.Equal(t, "/v1/charges/"+charge+"/refunds", within["url"])
 		require.Equal(t, want, ids(within))
 	}
@@ -98,7 +98,7 @@ func TestChargeShowsItsTenNewestRefunds(t *testing.T) {
 	for range 12 {
 		newest = append([]string{a.create("/v1/charges/"+charge+"/refunds", "amount=10")}, newest...)
 	}
-	within := a.get("/v1/charges/" + charge)["refunds"].(map[string]any)
+	within := a.refundsOf(charge)
 	require.Equal(t, newest[:10], ids(within))
 	require.Equal(t, true, within["has_more"])
 }
@@ -165,7 +165,7 @@ func TestRefundOfAFailedChargeIsRefused(t *testing.T) {
 }
 
 func TestRefundMessageWritesTheCurrency(t *testing.T) {
-	for currency, want := range map[string]string{"usd": "$20.05", "eur": "€20.05", "gbp": "£20.05", "jpy": "¥2005", "krw": "2005 KRW", "chf": "20.05 CHF"} {
+	for currency, want := range map[string]string{"usd": "$20.05", "eur": "€20.05", "gbp": "£20.05", "jpy": "¥2,005", "krw": "2,005 KRW", "chf": "20.05 CHF"} {
 		a := memory(t)
 		charge := a.create("/v1/charges", "amount=1000&source=tok_visa&currency="+currency)
 		r := a.do("POST", "/v1/refunds", "amount=2005&charge="+charge)
@@ -182,7 +182,7 @@ func TestRefundMetadataIsUpdatedInItsChargeToo(t *testing.T) {
 	require.Equal(t, want, got["metadata"])
 	require.Equal(t, got, a.get("/v1/refunds/"+refund))
 	ch := a.get("/v1/charges/" + charge)
-	require.Equal(t, got, ch["refunds"].(map[string]any)["data"].([]any)[0])
+	require.Equal(t, got, a.refundsOf(charge)["data"].([]any)[0])
 	require.Equal(t, 1000.0, ch["amount_refunded"])
 }
 

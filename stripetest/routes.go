@@ -3,6 +3,7 @@ package stripetest
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,12 +24,14 @@ type route struct {
 // routes returns the table of operations. If two patterns match a path, the
 // first one is used.
 func routes() []route {
-	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	return slices.Concat(chargeRoutes(), customerRoutes(), productRoutes(), billRoutes())
+}
+
+func chargeRoutes() []route {
+	const get, post = http.MethodGet, http.MethodPost
 	expandable := fields{"expand": list(text)}
 	withMetadata := fields{"expand": list(text), "metadata": metadata}
 	return []route{
-		{get, "/v1/account", expandable, retrieveAccount, false},
-
 		{post, "/v1/charges", chargeFields(), createCharge, false},
 		{get, "/v1/charges", listFields(chargeFilters()), listing(charges), false},
 		{get, "/v1/charges/search", searchParams(), searching(charges, chargeIndex()), false},
@@ -37,32 +40,77 @@ func routes() []route {
 		{post, "/v1/charges/{id}/capture", captureFields(), captureCharge, false},
 		{post, "/v1/charges/{id}/refunds", refundFields().without("charge"), createRefund, false},
 		{get, "/v1/charges/{id}/refunds", listFields(nil).without("created"), listRefundsOfCharge, false},
-
-		{post, "/v1/customers", customerFields(), createCustomer, false},
-		{get, "/v1/customers", listFields(customerFilters()), listing(customers), false},
-		{get, "/v1/customers/search", searchParams(), searching(customers, customerIndex()), false},
-		{get, "/v1/customers/{id}", expandable, retrieveCustomer, false},
-		{post, "/v1/customers/{id}", customerUpdateFields(), updateCustomer, false},
-		{del, "/v1/customers/{id}", nil, deletion(customers, nil), false},
-
-		{post, "/v1/products", productFields(), createProduct, false},
-		{get, "/v1/products", listFields(productFilters()), listProducts, false},
-		{get, "/v1/products/search", searchParams(), searching(products, productIndex()), false},
-		{get, "/v1/products/{id}", expandable, retrieval(products), false},
-		{post, "/v1/products/{id}", productUpdateFields(), updateProduct, false},
-		{del, "/v1/products/{id}", nil, deletion(products, nil), false},
+		{get, "/v1/charges/{id}/refunds/{refund}", expandable, ofCharge(retrieval(refunds)), false},
+		{post, "/v1/charges/{id}/refunds/{refund}", withMetadata, ofCharge(updateRefund), false},
 
 		{post, "/v1/refunds", refundFields(), createRefund, false},
 		{get, "/v1/refunds", listFields(refundFilters()), listing(refunds), false},
 		{get, "/v1/refunds/{id}", expandable, retrieval(refunds), false},
 		{post, "/v1/refunds/{id}", withMetadata, updateRefund, false},
 		{post, "/v1/refunds/{id}/cancel", expandable, cancelRefund, false},
+	}
+}
 
+func customerRoutes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	expandable := fields{"expand": list(text)}
+	return []route{
+		{post, "/v1/customers", customerFields(), createCustomer, false},
+		{get, "/v1/customers", listFields(customerFilters()), listing(customers), false},
+		{get, "/v1/customers/search", searchParams(), searching(customers, customerIndex()), false},
+		{get, "/v1/customers/{id}", expandable, retrieveCustomer, false},
+		{post, "/v1/customers/{id}", customerUpdateFields(), updateCustomer, false},
+		{del, "/v1/customers/{id}", nil, deletion(customers, nil), false},
+		{post, "/v1/customers/{id}/sources", sourceFields(), createSource, false},
+		{get, "/v1/customers/{id}/sources", sourceListFields(), listSources, false},
+		{get, "/v1/customers/{id}/sources/{source}", expandable, retrieveSource, false},
+		{post, "/v1/customers/{id}/sources/{source}", sourceUpdateFields(), updateSource, false},
+		{del, "/v1/customers/{id}/sources/{source}", nil, deleteSource, false},
+
+		{post, "/v1/tokens", tokenFields(), createToken, false},
+		{get, "/v1/tokens/{id}", expandable, retrieval(tokens), false},
+
+		{get, "/v1/account", expandable, retrieveAccount, false},
+	}
+}
+
+func productRoutes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	expandable := fields{"expand": list(text)}
+	return []route{
+		{post, "/v1/products", productFields(), createProduct, false},
+		{get, "/v1/products", listFields(productFilters()), listProducts, false},
+		{get, "/v1/products/search", searchParams(), searching(products, productIndex()), false},
+		{get, "/v1/products/{id}", expandable, retrieval(products), false},
+		{post, "/v1/products/{id}", productUpdateFields(), updateProduct, false},
+		{del, "/v1/products/{id}", nil, deletion(products, (*account).checkUnused), false},
+
+		{post, "/v1/prices", priceFields(), createPrice, false},
+		{get, "/v1/prices", listFields(priceFilters()), listing(prices), false},
+		{get, "/v1/prices/{id}", expandable, retrieval(prices), false},
+		{post, "/v1/prices/{id}", priceUpdateFields(), updatePrice, false},
+
+		{post, "/v1/skus", skuFields(), createSKU, true},
+		{get, "/v1/skus", listFields(skuFilters()), listing(skus), true},
+		{get, "/v1/skus/{id}", expandable, retrieval(skus), true},
+		{post, "/v1/skus/{id}", skuUpdateFields(), updateSKU, true},
+		{del, "/v1/skus/{id}", nil, deletion(skus, nil), true},
+	}
+}
+
+func billRoutes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	expandable := fields{"expand": list(text)}
+	return []route{
 		{post, "/v1/invoiceitems", invoiceItemFields(), createInvoiceItem, false},
 		{get, "/v1/invoiceitems", listFields(invoiceItemFilters()), listing(invoiceItems), false},
 		{get, "/v1/invoiceitems/{id}", expandable, retrieval(invoiceItems), false},
 		{post, "/v1/invoiceitems/{id}", invoiceItemUpdateFields(), updateInvoiceItem, false},
 		{del, "/v1/invoiceitems/{id}", nil, deletion(invoiceItems, (*account).checkInvoice), false},
+
+		{post, "/v1/invoices", invoiceFields(), createInvoice, false},
+		{get, "/v1/invoices/{id}", expandable, retrieveInvoice, false},
+		{post, "/v1/invoices/{id}/finalize", fields{"auto_advance": boolean, "expand": list(text)}, finalizeInvoice, false},
 
 		{post, "/v1/orders", orderFields(), createOrder, true},
 		{get, "/v1/orders", listFields(orderFilters()), listing(orders), true},
@@ -70,6 +118,7 @@ func routes() []route {
 		{post, "/v1/orders/{id}", orderUpdateFields(), updateOrder, true},
 		{post, "/v1/orders/{id}/pay", orderPayFields(), payOrder, true},
 		{post, "/v1/orders/{id}/returns", orderReturnFields(), returnOrder, true},
+
 		{get, "/v1/order_returns", listFields(fields{"order": nonEmpty}), listing(orderReturns), true},
 		{get, "/v1/order_returns/{id}", expandable, retrieval(orderReturns), true},
 	}
@@ -85,14 +134,16 @@ type account struct {
 	mu           sync.RWMutex // guards the fields below
 	charges      *collection[charge]
 	customers    *collection[customer]
+	tokens       *collection[token]
 	products     *collection[product]
 	refunds      *collection[refund]
 	invoiceItems *collection[invoiceItem]
 	orders       *collection[order]
 	orderReturns *collection[orderReturn]
-	prices       map[string]price // by id
-	finalized    map[string]bool  // ids of finalized invoices
-	undated      map[string]bool  // ids of objects that were seeded as undated
+	prices       *collection[price]
+	skus         *collection[sku]
+	invoices     *collection[invoice]
+	undated      map[string]bool // ids of objects that were seeded as undated
 }
 
 func newAccount(profile *accountObject, live bool, delay func(object string) time.Duration) *account {
@@ -101,19 +152,24 @@ func newAccount(profile *accountObject, live bool, delay func(object string) tim
 		profile:      profile,
 		charges:      newCharges(delay),
 		customers:    newCustomers(delay),
+		tokens:       newTokens(),
 		products:     newProducts(delay),
 		refunds:      newRefunds(delay),
 		invoiceItems: newInvoiceItems(delay),
 		orders:       newOrders(delay),
 		orderReturns: newOrderReturns(delay),
-		prices:       make(map[string]price),
-		finalized:    make(map[string]bool),
+		prices:       newPrices(delay),
+		skus:         newSKUs(delay),
+		invoices:     newInvoices(),
 	}
 }
 
 func charges(a *account) *collection[charge]           { return a.charges }
 func customers(a *account) *collection[customer]       { return a.customers }
+func tokens(a *account) *collection[token]             { return a.tokens }
 func products(a *account) *collection[product]         { return a.products }
+func prices(a *account) *collection[price]             { return a.prices }
+func skus(a *account) *collection[sku]                 { return a.skus }
 func refunds(a *account) *collection[refund]           { return a.refunds }
 func invoiceItems(a *account) *collection[invoiceItem] { return a.invoiceItems }
 func orders(a *account) *collection[order]             { return a.orders }
@@ -145,7 +201,11 @@ func listed[T any](c *call, objects *collection[T], q query) (any, *apiError) {
 	if failure != nil {
 		return nil, failure
 	}
-	return &listObject{Object: "list", Data: data, HasMore: more, URL: c.path}, nil
+	result := &listObject{Object: "list", Data: data, HasMore: more, URL: c.path}
+	if c.expands("total_count") {
+		result.Total = new(objects.total(q))
+	}
+	return result, nil
 }
 
 // deletedObject is the JSON object for a deleted object.
@@ -174,6 +234,13 @@ func deletion[T any](from func(*account) *collection[T], check func(*account, *T
 	}
 }
 
+// innerID returns the id at the end of a path such as
+// /v1/charges/{id}/refunds/{refund}.
+func (c *call) innerID() string {
+	id, _ := url.PathUnescape(c.path[strings.LastIndexByte(c.path, '/')+1:]) // checked by matchPattern
+	return id
+}
+
 // match returns the route for an escaped path and the id in the path.
 func (s *Server) match(method, path string) (found route, id string, ok bool) {
 	for _, route := range s.routes {
@@ -188,7 +255,8 @@ func (s *Server) match(method, path string) (found route, id string, ok bool) {
 }
 
 // matchPattern compares path and pattern by segment. {id} matches any segment
-// that is not empty. An escaped slash is part of an id.
+// that is not empty, and so does another name in braces, whose segment innerID
+// returns. An escaped slash is part of an id.
 func matchPattern(pattern, path string) (id string, ok bool) {
 	for {
 		want, patternRest, more := strings.Cut(pattern, "/")
@@ -196,12 +264,14 @@ func matchPattern(pattern, path string) (id string, ok bool) {
 		switch {
 		case more != pathMore:
 			return "", false
-		case want == "{id}" && got != "":
+		case strings.HasPrefix(want, "{") && got != "":
 			unescaped, err := url.PathUnescape(got)
 			if err != nil {
 				return "", false
 			}
-			id = unescaped
+			if want == "{id}" {
+				id = unescaped
+			}
 		case want != got:
 			return "", false
 		}

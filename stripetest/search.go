@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash/fnv"
-	"iter"
 	"strconv"
 	"time"
 )
@@ -23,6 +22,7 @@ type searchObject struct {
 	Data     any     `json:"data"`
 	HasMore  bool    `json:"has_more"`
 	NextPage *string `json:"next_page"`
+	Total    *int    `json:"total_count,omitempty"` // only if it is expanded
 	URL      string  `json:"url"`
 }
 
@@ -66,8 +66,21 @@ func chargeIndex() searchIndex[charge] {
 			"disputed": searchFlag(func(ch *charge) bool { return ch.Disputed }),
 			"refunded": searchFlag(func(ch *charge) bool { return ch.Refunded }),
 			"status":   searchText(tokenField, func(ch *charge) *string { return &ch.Status }),
+
+			"billing_details.address.postal_code": searchText(tokenField, func(ch *charge) *string { return ch.BillingDetails.Address.PostalCode }),
+
+			"payment_method_details.card.brand":       searchText(tokenField, cardText(func(d *cardDetails) *string { return &d.Brand })),
+			"payment_method_details.card.exp_month":   searchNumber(func(ch *charge) int64 { return int64(ch.PaymentMethodDetails.Card.ExpMonth) }),
+			"payment_method_details.card.exp_year":    searchNumber(func(ch *charge) int64 { return int64(ch.PaymentMethodDetails.Card.ExpYear) }),
+			"payment_method_details.card.fingerprint": searchText(tokenField, cardText(func(d *cardDetails) *string { return &d.Fingerprint })),
+			"payment_method_details.card.last4":       searchText(tokenField, cardText(func(d *cardDetails) *string { return &d.Last4 })),
 		},
 	}
+}
+
+// cardText returns a function for a text of a charge's card.
+func cardText(of func(*cardDetails) *string) func(*charge) *string {
+	return func(ch *charge) *string { return of(&ch.PaymentMethodDetails.Card) }
 }
 
 func customerIndex() searchIndex[customer] {
@@ -127,21 +140,22 @@ func searching[T any](from func(*account) *collection[T], index searchIndex[T]) 
 		if failure != nil {
 			return nil, failure
 		}
-		return searchPage(c, from(c.account).all.descend(wanted), func(object *T) bool {
+		return searchPage(c, &from(c.account).all, wanted, func(object *T) bool {
 			return query.matches(func(clause clause) operand { return index.operand(object, clause) })
 		}), nil
 	}
 }
 
 // searchPage collects a page of the matching objects that are indexed already.
-func searchPage[T any](c *call, entries iter.Seq[*entry[T]], matches func(*T) bool) *searchObject {
+func searchPage[T any](c *call, all *timeline[T], wanted span, matches func(*T) bool) *searchObject {
 	limit := int(min(max(c.params.integer("limit", defaultLimit), 1), maxLimit))
 	indexed := c.time.Add(-c.server.searchDelay).Unix()
+	found := func(e *entry[T]) bool { return e.created <= indexed && e.visibleAt(c.time) && matches(e.object) }
 	page := []*T{}
 	result := &searchObject{Object: "search_result", URL: c.path}
 	var last key
-	for e := range entries {
-		if e.created > indexed || !e.visibleAt(c.time) || !matches(e.object) {
+	for e := range all.descend(wanted) {
+		if !found(e) {
 			continue
 		}
 		if len(page) == limit {
@@ -152,6 +166,14 @@ func searchPage[T any](c *call, entries iter.Seq[*entry[T]], matches func(*T) bo
 		page, last = append(page, e.object), e.key
 	}
 	result.Data = page
+	if c.expands("total_count") {
+		result.Total = new(0)
+		for e := range all.descend(everything) {
+			if found(e) {
+				*result.Total++
+			}
+		}
+	}
 	return result
 }
 

@@ -220,3 +220,37 @@ func FuzzSearch(f *testing.F) {
 		require.Len(t, a.found("/v1/customers/search", fmt.Sprintf(`name:"%s" -created:0`, quoted)), 1)
 	})
 }
+
+func TestSearchFindsChargesByTheirCards(t *testing.T) {
+	clock := at(1700000000) // November 2023: the cards expire a year later
+	a := memory(t, stripetest.WithClock(clock.read))
+	visa, amex := a.charge("source=tok_visa"), a.charge("source=tok_amex")
+	fingerprint := a.get("/v1/charges/" + amex)["source"].(map[string]any)["fingerprint"].(string)
+	const card = "payment_method_details.card."
+	for query, want := range map[string][]string{
+		card + `last4:"0005"`: {amex}, card + `last4:4242`: {visa}, card + `brand:"visa"`: {visa}, "-" + card + `brand:"visa"`: {amex},
+		card + `exp_month:11`: {amex, visa}, card + `exp_year>2024`: {}, card + `exp_year:2024 ` + card + `brand:amex`: {amex},
+		card + `fingerprint:"` + fingerprint + `"`: {amex}, `billing_details.address.postal_code:null`: {amex, visa},
+	} {
+		result := a.get("/v1/charges/search?query=" + url.QueryEscape(query))
+		require.Equal(t, want, ids(result), query)
+	}
+	r := a.do("GET", "/v1/charges/search?query="+url.QueryEscape(card+`last4~"424"`), "")
+	require.Equal(t, 400, r.status)
+}
+
+func TestTotalCountsWhatAllPagesShow(t *testing.T) {
+	clock := at(1700000000)
+	hidden := time.Duration(0)
+	a := memory(t, stripetest.WithClock(clock.read), stripetest.WithVisibility(func(string) time.Duration { return hidden }))
+	for range 3 {
+		a.charge("source=tok_visa")
+	}
+	hidden = time.Minute
+	a.charge("source=tok_visa")
+	require.Equal(t, 3.0, a.get("/v1/charges?limit=1&expand[]=total_count")["total_count"])
+	first := a.get("/v1/charges/search?query=amount>0&limit=2&expand[]=total_count")
+	second := a.get("/v1/charges/search?query=amount>0&limit=2&expand[]=total_count&page=" + first["next_page"].(string))
+	require.Equal(t, []any{3.0, 3.0}, []any{first["total_count"], second["total_count"]})
+	require.NotContains(t, a.get("/v1/charges"), "total_count")
+}

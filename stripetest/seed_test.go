@@ -52,7 +52,7 @@ func TestSeedTakesTheParametersOfARequest(t *testing.T) {
 		require.Equal(t, 700.0, got["amount"])
 		require.Equal(t, "failed", got["status"])
 		require.Equal(t, map[string]any{"k": "v"}, got["metadata"])
-		require.Equal(t, "/v1/charges/"+id+"/refunds", got["refunds"].(map[string]any)["url"])
+		require.Equal(t, "/v1/charges/"+id+"/refunds", connected.refundsOf(id)["url"])
 	}
 	own, _ := a.page("/v1/charges", nil)
 	require.Empty(t, own)

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -67,7 +68,7 @@ func (s *Server) newCall(r *http.Request) *call {
 		requestID: newID("req_", 14),
 		method:    cmp.Or(r.Method, http.MethodGet),
 		path:      r.URL.EscapedPath(),
-		version:   defaultVersion,
+		version:   s.versionWithoutHeader(),
 		time:      s.now(),
 	}
 	c.route, c.id, _ = s.match(c.method, c.path)
@@ -94,14 +95,21 @@ func (s *Server) admit(c *call, body []byte, bodyErr error) (key string, failure
 	if failure := c.readVersion(); failure != nil {
 		return "", failure
 	}
+	if strings.Contains(c.path, "%00") {
+		return "", invalidRequest("", "", "Invalid request: "+errNUL.Error())
+	}
 	if c.route.handle == nil || !c.version.has(c.route) {
 		return "", unrecognizedURL(c.method, c.path)
 	}
-	live, failure := s.authenticate(c.request)
+	live, failure := s.authenticate(c)
 	if failure != nil {
 		return "", failure
 	}
-	c.account = s.accountFor(c.request.Header.Get("Stripe-Account"), live)
+	account, failure := s.actingAccount(c.request)
+	if failure != nil {
+		return "", failure
+	}
+	c.account = s.accountFor(account, live)
 	if failure := s.permit(c); failure != nil {
 		return "", failure
 	}
@@ -123,6 +131,7 @@ func (s *Server) perform(c *call) *response {
 	result, failure := s.handle(c)
 	if failure != nil {
 		failure.Param = cmp.Or(renamed[failure.Param], failure.Param)
+		s.hintAtOtherMode(c, failure)
 		return c.refuse(failure)
 	}
 	return c.respond(http.StatusOK, render(result))
@@ -170,8 +179,9 @@ func (c *call) shape(result any) any {
 	for _, path := range c.expand {
 		c.account.expand(shaped, respondedKind(c.route), path)
 	}
+	c.account.embedAll(shaped, c.version)
 	c.account.undate(shaped)
-	c.version.rewrite(shaped)
+	c.version.rewrite(c.account, shaped)
 	return shaped
 }
 

@@ -18,10 +18,10 @@ type Server struct {
 	URL string
 
 	inMemory   bool
-	now        func() time.Time
+	now        func() time.Time // of the clock below
+	clock      *clock
 	keys       map[string]bool // nil: any well-formed key
 	routes     []route
-	accountID  string                            // the account that the API keys belong to
 	visibility func(object string) time.Duration // nil: objects appear in lists at once
 	started    time.Time
 
@@ -31,16 +31,25 @@ type Server struct {
 	searchDelay      time.Duration
 	storeBadRequests bool
 	cursorAndCreated CursorAndCreated
+	accountPerKey    bool
+	connected        map[string]bool   // accounts; nil: any well-formed id
+	keyAccounts      map[string]string // the account of a key that was named
+	accountVersion   atomic.Value      // a version; see WithDefaultVersion
+	control          controlAccess
+	controlMux       *http.ServeMux
 
 	transport http.RoundTripper
 	stop      func() // closes the listener, if there is one
 	closed    atomic.Bool
 
-	mu       sync.Mutex // guards the fields below
-	accounts map[tenant]*account
-	requests []Request
-	counts   counts
-	faults   []*Fault
+	mu        sync.Mutex // guards the fields below
+	accountID string     // the account that keys belong to, without WithAccountPerKey
+	accounts  map[tenant]*account
+	requests  []Request
+	counts    counts
+	faults    []*Fault
+
+	madeFaults int // how many faults there have been
 }
 
 // New starts a server. It panics if it cannot listen on 127.0.0.1. With
@@ -56,7 +65,12 @@ func New(opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(s)
 	}
+	s.clock = &clock{base: s.now}
+	s.now = s.clock.now
 	s.started = s.now()
+	if s.control != noControl {
+		s.controlMux = s.newControlMux()
+	}
 	if s.inMemory {
 		s.URL, s.transport, s.stop = "https://stripe.test", s, func() {}
 	} else {

@@ -28,6 +28,10 @@ var (
 // it still works after Close. It panics with [http.ErrAbortHandler] if the
 // client is gone, or if a [Fault] breaks a connection that cannot be hijacked.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.controls(r) {
+		s.serveControl(w, r)
+		return
+	}
 	body, err := readBody(r.Body)
 	resp := s.serve(r, body, err)
 	if resp.err == nil {
@@ -76,6 +80,9 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if s.closed.Load() {
 		return nil, errClosed
+	}
+	if s.controls(r) {
+		return s.controlInMemory(r.Clone(r.Context()))
 	}
 	body, err := readBody(r.Body)
 	if err != nil && !errors.Is(err, errBodyTooLarge) {

@@ -29,13 +29,11 @@ func (c *call) readVersion() *apiError {
 	if sent == "" {
 		return nil
 	}
-	if !versionForm.MatchString(sent) {
+	v, ok := parseVersion(sent)
+	if !ok {
 		return invalidVersion(sent)
 	}
-	if _, err := time.Parse(time.DateOnly, version(sent).date()); err != nil {
-		return invalidVersion(sent)
-	}
-	c.version = version(sent)
+	c.version = v
 	return nil
 }
 
@@ -98,11 +96,14 @@ func (v *value) rename(from, to string) bool {
 
 // rewrite gives every object in a response the fields that it had in the
 // version.
-func (v version) rewrite(response any) {
+func (v version) rewrite(a *account, response any) {
 	if v.current() {
 		return
 	}
 	eachObject(response, func(object *tree) {
+		if object.values["deleted"] == true {
+			return // id, object and deleted, in every version
+		}
 		switch object.text("object") {
 		case "charge":
 			v.rewriteCharge(object)
@@ -111,7 +112,7 @@ func (v version) rewrite(response any) {
 				object.rename("balance", "account_balance")
 			}
 		case "invoiceitem":
-			v.rewriteInvoiceItem(object)
+			v.rewriteInvoiceItem(a, object)
 		}
 	})
 }
@@ -125,7 +126,7 @@ func (v version) rewriteCharge(charge *tree) {
 
 // rewriteInvoiceItem reverts the changes of basil, which moved the price into
 // pricing and the subscription into parent.
-func (v version) rewriteInvoiceItem(item *tree) {
+func (v version) rewriteInvoiceItem(a *account, item *tree) {
 	item.set("plan", nil)
 	item.set("price", nil)
 	item.set("subscription", nil)
@@ -138,9 +139,9 @@ func (v version) rewriteInvoiceItem(item *tree) {
 			item.set("unit_amount", json.Number(unit))
 		}
 		if details, ok := pricing.values["price_details"].(*tree); ok {
-			item.set("price", newTree(newPriceObject(details.text("price"), price{
-				currency: item.text("currency"), product: details.text("product"), unitAmount: unit,
-			}, item)))
+			if price, ok := a.prices.get(details.text("price")); ok {
+				item.set("price", newTree(price))
+			}
 		}
 	}
 	if parent, ok := item.values["parent"].(*tree); ok {

@@ -81,7 +81,6 @@ func TestChargeHasAnInvoiceBeforeBasil(t *testing.T) {
 		_, order := got["order"]
 		require.Equal(t, want, [2]bool{invoice, order}, version)
 		require.Nil(t, got["invoice"])
-		require.Contains(t, got, "refunds", version)
 	}
 }
 
@@ -135,4 +134,61 @@ func TestOrdersAreGoneFromLaterVersions(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The deleted object is the same in every version: id, object and deleted, as
+// in the descriptions of 2017-08-15 to now.
+func TestDeletedInvoiceItemIsTheSameInEveryVersion(t *testing.T) {
+	a := memory(t)
+	for _, version := range []string{"2017-08-15", "2019-09-09", "2020-08-27", "2025-02-24.acacia", "2026-08-26.dahlia"} {
+		id := a.create("/v1/invoiceitems", "customer_account=acct_1&amount=5&currency=usd")
+		got := a.with("Stripe-Version", version).del("/v1/invoiceitems/" + id)
+		require.Empty(t, cmp.Diff(map[string]any{"id": id, "object": "invoiceitem", "deleted": true}, got), version)
+	}
+}
+
+// charge.refunds is embedded before 2022-11-15, and the lists of a customer
+// before 2020-08-27; later they must be expanded.
+func TestListsAreEmbeddedInOldVersionsOnly(t *testing.T) {
+	a := memory(t)
+	customer := a.create("/v1/customers", "source=tok_visa&tax_id_data[0][type]=eu_vat&tax_id_data[0][value]=DE1")
+	charge := a.charge("customer=" + customer)
+	refund := a.create("/v1/refunds", "amount=300&charge="+charge)
+	source := a.get("/v1/customers/" + customer)["default_source"]
+	for version, want := range map[string][2]bool{ // refunds, lists of the customer
+		"2017-08-15": {true, true}, "2019-09-09": {true, true}, "2020-08-27": {true, false}, "2022-08-01": {true, false},
+		"2022-11-15": {false, false}, "2025-02-24.acacia": {false, false}, "2026-08-26.dahlia": {false, false},
+	} {
+		versioned := a.with("Stripe-Version", version)
+		for path, expand := range map[string]string{
+			"/v1/charges/" + charge: "?expand[]=refunds&expand[]=customer.sources&expand[]=customer.tax_ids", "/v1/charges": "?expand[]=data.refunds&expand[]=data.customer.sources&expand[]=data.customer.tax_ids",
+		} {
+			at := ""
+			if path == "/v1/charges" {
+				at = "data.0."
+			}
+			plain, expanded := versioned.do("GET", path, ""), versioned.do("GET", path+expand, "")
+			if want[0] {
+				require.Equal(t, refund, plain.at(t, at+"refunds.data.0.id"), version)
+			} else {
+				require.NotContains(t, plain.raw, `"refunds"`, version)
+			}
+			require.Equal(t, refund, expanded.at(t, at+"refunds.data.0.id"), version)
+			require.Equal(t, "/v1/charges/"+charge+"/refunds", expanded.at(t, at+"refunds.url"))
+			require.Equal(t, source, expanded.at(t, at+"customer.sources.data.0.id"), version)
+			require.Equal(t, "DE1", expanded.at(t, at+"customer.tax_ids.data.0.value"), version)
+		}
+		owner := versioned.get("/v1/customers/" + customer)
+		_, subscriptions := owner["subscriptions"]
+		require.Equal(t, want[1], subscriptions, version)
+		if want[1] {
+			require.Equal(t, []string{source.(string)}, ids(owner["sources"].(map[string]any)), version)
+			require.Len(t, ids(owner["tax_ids"].(map[string]any)), 1)
+		} else {
+			require.NotContains(t, owner, "sources", version)
+		}
+	}
+	a.del("/v1/customers/" + customer)
+	deleted := a.with("Stripe-Version", "2017-08-15").get("/v1/charges/" + charge + "?expand[]=customer")["customer"]
+	require.Equal(t, map[string]any{"id": customer, "object": "customer", "deleted": true}, deleted)
 }

@@ -3,8 +3,10 @@
 //
 //	go run ./examples/fakestripe -addr 127.0.0.1:12111
 //
-// It keeps all data in memory, so the data is lost when it ends. It logs each
-// request on one line, without the API key. Ctrl-C ends it.
+// It keeps all data in memory, so the data is lost when it ends, unless it is
+// dumped before. It logs each request on one line, without the API key. Ctrl-C
+// ends it. Its flags, its control plane and programs in Node and Python are
+// described in docs/fakestripe.md.
 package main
 
 import (
@@ -18,40 +20,58 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/stripekit/stripekit/stripetest"
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:12111", "where to listen; anybody who reaches it can use it")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	cfg, err := parseFlags(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, os.Stdout); err != nil {
+	if err == nil {
+		err = run(ctx, cfg, os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "fakestripe:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until ctx ends and the requests in progress are done.
-func run(ctx context.Context, addr string, out io.Writer) error {
-	listener, err := net.Listen("tcp", addr)
+func run(ctx context.Context, cfg config, out io.Writer) error {
+	fake, err := cfg.newServer()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, `A fake Stripe listens on http://%[1]s. Ctrl-C ends it. Try:
-
-  curl http://%[1]s/v1/charges -u sk_test_123: -d amount=2000 -d currency=usd -d source=tok_visa
-  curl http://%[1]s/v1/charges -u sk_test_123:
-
-`, listener.Addr())
-
-	fake := stripetest.New(stripetest.InMemory())
 	defer fake.Close()
-	server := &http.Server{Handler: logged(fake, out), ReadHeaderTimeout: 10 * time.Second}
+	tlsConfig, err := cfg.newTLS()
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: logged(fake, out), ReadHeaderTimeout: 10 * time.Second, TLSConfig: tlsConfig}
+	serve, scheme, options := server.Serve, "http", ""
+	if tlsConfig != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		scheme, options = "https", "-k "
+	}
+	fmt.Fprintf(out, `A fake Stripe listens on %[1]s://%[2]s. Ctrl-C ends it. Try:
+
+  curl %[3]s%[1]s://%[2]s/v1/charges -u sk_test_123: -d amount=2000 -d currency=usd -d source=tok_visa
+  curl %[3]s%[1]s://%[2]s/v1/charges -u sk_test_123:
+
+`, scheme, listener.Addr(), options)
+
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	go func() { ended <- serve(listener) }()
 	select {
 	case err := <-ended:
 		return err
@@ -65,6 +85,37 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	}
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return err
+	}
+	return nil
+}
+
+// newServer makes the fake, with what the flags load and seed.
+func (cfg config) newServer() (*stripetest.Server, error) {
+	fake := stripetest.New(cfg.options...)
+	if cfg.load != "" {
+		if err := fromFile(cfg.load, fake.Load); err != nil {
+			return nil, err
+		}
+	}
+	if !cfg.time.IsZero() {
+		fake.SetTime(cfg.time)
+	}
+	if cfg.seed != "" {
+		if err := fromFile(cfg.seed, fake.SeedJSON); err != nil {
+			return nil, err
+		}
+	}
+	return fake, nil
+}
+
+func fromFile(path string, read func(io.Reader) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := read(file); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ func shapeExceptions() []shapeException {
 			"bacs_debit_payments", "branding", "card_issuing", "card_payments", "invoices", "payments", "payouts", "sepa_debit_payments",
 		}, account},
 
+		{newest, "lacks", "charge", []string{"refunds"}, "optional in the description: since 2022-11-15 the service includes it where it is expanded"},
 		{newest, "adds", "charge", []string{"source"}, onWire},
 		{newest, "adds", "charge", []string{"radar_options"}, optional},
 		{newest, "adds", "charge.fraud_details", []string{"user_report"}, optional},

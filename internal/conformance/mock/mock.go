@@ -43,13 +43,9 @@ type Description struct {
 // Older returns the description of an older version. If the folder or the
 // version is missing, the error wraps fs.ErrNotExist and has the path.
 func Older(version string) (Description, error) {
-	folder := os.Getenv(FolderVariable)
-	if folder == "" {
-		root, err := Root()
-		if err != nil {
-			return Description{}, err
-		}
-		folder = filepath.Join(root, filepath.FromSlash(Folder))
+	folder, err := olderFolder()
+	if err != nil {
+		return Description{}, err
 	}
 	d := Description{
 		Spec:     filepath.Join(folder, version, "spec3.json"),
@@ -61,6 +57,46 @@ func Older(version string) (Description, error) {
 		}
 	}
 	return d, nil
+}
+
+func olderFolder() (string, error) {
+	if folder := os.Getenv(FolderVariable); folder != "" {
+		return folder, nil
+	}
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(root, filepath.FromSlash(Folder)), nil
+}
+
+// Versions returns the older versions that the folder of descriptions has, the
+// oldest first. If the folder is missing, there are none.
+func Versions() ([]string, error) {
+	folder, err := olderFolder()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list the descriptions: %w", err)
+	}
+	var versions []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			versions = append(versions, entry.Name())
+		}
+	}
+	return versions, nil
+}
+
+// Load reads the OpenAPI description itself.
+func (d Description) Load() (*spec.Spec, error) {
+	description, err := server.LoadSpec(embedded.OpenAPISpec, d.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("mock: %w", err)
+	}
+	return description, nil
 }
 
 // Root returns the root of the repository: the current folder, or the nearest
@@ -97,9 +133,9 @@ type Server struct {
 // description so that it refuses them at every level. Starting takes about a
 // second for the newest description, and stripe-mock logs to standard output.
 func Start(d Description) (*Server, error) {
-	description, err := server.LoadSpec(embedded.OpenAPISpec, d.Spec)
+	description, err := d.Load()
 	if err != nil {
-		return nil, fmt.Errorf("mock: %w", err)
+		return nil, err
 	}
 	closeRequests(description)
 	fixtures, err := server.LoadFixtures(embedded.OpenAPIFixtures, d.Fixtures)

@@ -1,0 +1,20 @@
+package stripetest
+
+import "errors"
+
+// The methods below refuse loaded objects that the handlers could not work with,
+// since no request can make such objects.
+
+func (a *account) check() error {
+	if a.profile == nil {
+		return errors.New("profile: it is null")
+	}
+	return nil
+}
+
+func (i *invoiceItem) check() error {
+	if i.Pricing != nil && i.Pricing.UnitAmountDecimal == nil {
+		return errors.New("pricing: unit_amount_decimal: it is missing")
+	}
+	return nil
+}
