@@ -1,5 +1,5 @@
 // Package node runs Stripe's own client for Node against the fake service, in its
-// newest version and in version 8, and the documented programs in Node and Python.
+// version 23 and in version 8, and the documented programs in Node and Python.
 // It needs npm and its registry, and Python with the package stripe.
 package node
 
