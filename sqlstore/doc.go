@@ -32,8 +32,10 @@
 //     failure: synchronous must be FULL. With ncruces/go-sqlite3 the name of the
 //     database ends in
 //     ?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full).
-//   - With MySQL, interpolateParams=true saves a round trip for each statement.
-//     max_allowed_packet must be larger than the largest checkpoint.
+//   - With MySQL, autocommit must be on, as it is by default. interpolateParams=true
+//     saves a round trip for each statement. max_allowed_packet must be larger than the
+//     largest checkpoint.
 //
-// The isolation level is that of the database or the data source name. Each works.
+// The isolation level is that of the database or the data source name. Each works, but
+// for READ UNCOMMITTED of MySQL.
 package sqlstore

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,32 +42,55 @@ func wait(ctx context.Context, try int) error {
 }
 
 // disturbed reports whether err ended a transaction because of another transaction:
-// a deadlock, a serialization failure, a lock that was not free in time. The
-// drivers' types of errors are unknown here, so that no driver is linked.
+// a deadlock, a serialization failure, a lock that was not free in time.
 func (d Dialect) disturbed(err error) bool {
-	texts := []string{
-		// SQLite, by each of its drivers: SQLITE_BUSY and SQLITE_LOCKED.
-		"database is locked", "database table is locked",
-	}
 	switch d {
 	case PostgreSQL:
-		// *pgconn.PgError of pgx and *pq.Error have the method.
-		var state interface{ SQLState() string }
-		if !errors.As(err, &state) {
-			return false
-		}
-		code := state.SQLState()
-		return strings.HasPrefix(code, "40") || // transaction rollback: serialization failure, deadlock
-			code == "55P03" // lock not available
+		state := sqlState(err)
+		return strings.HasPrefix(state, "40") || // transaction rollback
+			state == "55P03" // lock not available
 	case MySQL:
-		// As *mysql.MySQLError is printed: deadlock, lock wait timeout, and in MariaDB a
-		// record that has changed since the snapshot.
-		texts = []string{"Error 1213 (", "Error 1205 (", "Error 1020 ("}
+		// Deadlock, lock wait timeout, and in MariaDB a record that has changed since the
+		// snapshot.
+		return containsAny(err, "Error 1213 (", "Error 1205 (", "Error 1020 (")
+	default:
+		return containsAny(err, "database is locked", "database table is locked")
 	}
-	for _, text := range texts {
-		if strings.Contains(err.Error(), text) {
-			return true
-		}
+}
+
+// interrupted reports whether err is due to the state of the server, or to somebody
+// who has interrupted the statement, and not to what the statement says. A server that
+// ends the connection as well needs no place here.
+func (d Dialect) interrupted(err error) bool {
+	switch d {
+	case PostgreSQL:
+		state := sqlState(err)
+		return strings.HasPrefix(state, "53") || // insufficient resources, such as a full disk
+			strings.HasPrefix(state, "57") || // operator intervention, such as a cancelled query
+			strings.HasPrefix(state, "58") || // system error
+			state == "25006" // read-only, as a standby
+	case MySQL:
+		// Full disk or table, read-only, query interrupted or too long, shutdown.
+		return containsAny(err, "Error 1021 (", "Error 1114 (", "Error 1290 (", "Error 1836 (",
+			"Error 1317 (", "Error 1969 (", "Error 3024 (", "Error 1053 (")
+	default:
+		return containsAny(err, "database or disk is full", "disk I/O error", "readonly database")
 	}
-	return false
+}
+
+// sqlState returns the SQLSTATE of an error of PostgreSQL: *pgconn.PgError of pgx and
+// *pq.Error have that method.
+func sqlState(err error) string {
+	var e interface{ SQLState() string }
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return e.SQLState()
+}
+
+// containsAny reports whether the text of an error contains one of texts. The types of
+// the drivers are unknown here, so that none is linked. *mysql.MySQLError prints its
+// number as "Error 1213 (40001): …"; the drivers of SQLite print SQLite's own text.
+func containsAny(err error, texts ...string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(err.Error(), text) })
 }

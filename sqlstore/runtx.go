@@ -40,16 +40,20 @@ const (
 // redelivered in the same way. PollConfig.Workers has no meaning.
 //
 // Some errors are not the fault of an event. While the database cannot be reached, or
-// refuses the checkpoint, RunTx waits and tries again, without an end. If the
-// connection breaks during handle or the commit, or the database ends the transaction
-// because of another one (a deadlock, a serialization failure), the batch is repeated
-// three times, and then each event ten times, before that counts as an error of
-// handle. All this is logged by PollConfig.Logger. handle should return the errors of
-// the database as they are, or wrapped.
+// refuses the checkpoint, RunTx waits and tries again, without an end; at its start it
+// returns the error. The batch is repeated three times, and then each event ten times,
+// before it counts as an error of handle if the connection breaks during handle or the
+// commit, if the database ends the transaction because of another one (a deadlock, a
+// serialization failure), or if it is full, read-only or interrupted. All this is
+// logged by PollConfig.Logger. handle should return the errors of the database as they
+// are, or wrapped.
 //
-// handle must use tx for what is to be done once. It must not commit it or roll it
-// back, nor execute what commits implicitly, such as CREATE TABLE in MySQL. It must
-// not ignore an error of tx, unless it has a savepoint to go back to.
+// handle must use tx for what is to be done once, and close the rows of its queries. It
+// must not commit tx or roll it back, nor execute what commits implicitly, such as
+// CREATE TABLE in MySQL. It must not ignore an error of tx, unless it has a savepoint to
+// go back to. It leaves the acknowledgement to RunTx: an Ack in handle counts even if
+// the transaction fails, and Flush and Commit of the same Poller would wait for handle
+// to end.
 //
 // RunTx returns what Run returns. If handle panics, RunTx panics as Run does, with a
 // *stripekit.PanicError, after a rollback and the end of the Poller. If handle calls
@@ -240,7 +244,8 @@ func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T], inqui
 		}
 		_ = tx.Rollback() // it fails after a Commit, or on a broken connection
 		broken := conn.PingContext(ctx) != nil
-		o.failure, o.passing, o.unknown = err, broken || r.store.dialect.disturbed(err), broken && committing
+		o.failure, o.unknown = err, broken && committing
+		o.passing = broken || r.store.dialect.disturbed(err) || r.store.dialect.interrupted(err)
 		return 0, errFailed
 	})
 	return o, err

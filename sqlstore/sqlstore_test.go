@@ -12,36 +12,47 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// sqlState is an error as the drivers for PostgreSQL return it.
-type sqlState string
+// stateError is an error as the drivers for PostgreSQL return it.
+type stateError string
 
-func (s sqlState) Error() string    { return "refused" }
-func (s sqlState) SQLState() string { return string(s) }
+func (s stateError) Error() string    { return "refused" }
+func (s stateError) SQLState() string { return string(s) }
 
-func TestDisturbedKnowsTheErrorsOfDrivers(t *testing.T) {
+func TestErrorsOfDriversAreKnown(t *testing.T) {
+	type kind struct{ disturbed, interrupted bool }
+	other, disturbed, interrupted := kind{}, kind{disturbed: true}, kind{interrupted: true}
 	for _, tc := range []struct {
 		dialect Dialect
 		err     error
-		want    bool
+		want    kind
 	}{
-		{SQLite, errors.New("sqlite3: database is locked"), true},          // ncruces/go-sqlite3
-		{SQLite, errors.New("database is locked"), true},                   // mattn/go-sqlite3
-		{SQLite, errors.New("database is locked (5) (SQLITE_BUSY)"), true}, // modernc.org/sqlite
-		{SQLite, errors.New("database table is locked: customers"), true},  // a shared cache
-		{SQLite, errors.New("sqlite3: constraint failed: UNIQUE constraint"), false},
-		{PostgreSQL, sqlState("40001"), true},  // serialization failure
-		{PostgreSQL, sqlState("40P01"), true},  // deadlock
-		{PostgreSQL, sqlState("55P03"), true},  // lock not available
-		{PostgreSQL, sqlState("23505"), false}, // unique violation
-		{PostgreSQL, sqlState("25P02"), false}, // an earlier error was ignored
-		{PostgreSQL, errors.New("database is locked"), false},
-		{MySQL, errors.New("Error 1213 (40001): Deadlock found when trying"), true},
-		{MySQL, errors.New("Error 1205 (HY000): Lock wait timeout exceeded"), true},
-		{MySQL, errors.New("Error 1020 (HY000): Record has changed since last"), true},
-		{MySQL, errors.New("Error 1062 (23000): Duplicate entry '1213 (' for"), false},
+		{SQLite, errors.New("sqlite3: database is locked"), disturbed},            // ncruces/go-sqlite3
+		{SQLite, errors.New("database is locked"), disturbed},                     // mattn/go-sqlite3
+		{SQLite, errors.New("database is locked (5) (SQLITE_BUSY)"), disturbed},   // modernc.org/sqlite
+		{SQLite, errors.New("database table is locked: customers"), disturbed},    // a shared cache
+		{SQLite, errors.New("sqlite3: database or disk is full"), interrupted},    // SQLITE_FULL
+		{SQLite, errors.New("disk I/O error"), interrupted},                       // SQLITE_IOERR
+		{SQLite, errors.New("attempt to write a readonly database"), interrupted}, // SQLITE_READONLY
+		{SQLite, errors.New("sqlite3: constraint failed: UNIQUE"), other},
+		{PostgreSQL, stateError("40001"), disturbed},   // serialization failure
+		{PostgreSQL, stateError("40P01"), disturbed},   // deadlock
+		{PostgreSQL, stateError("55P03"), disturbed},   // lock not available
+		{PostgreSQL, stateError("53100"), interrupted}, // disk full
+		{PostgreSQL, stateError("57014"), interrupted}, // cancelled, or statement_timeout
+		{PostgreSQL, stateError("25006"), interrupted}, // read-only
+		{PostgreSQL, stateError("23505"), other},       // unique violation
+		{PostgreSQL, stateError("25P02"), other},       // an earlier error was ignored
+		{PostgreSQL, errors.New("database is locked"), other},
+		{MySQL, errors.New("Error 1213 (40001): Deadlock found when trying"), disturbed},
+		{MySQL, errors.New("Error 1205 (HY000): Lock wait timeout exceeded"), disturbed},
+		{MySQL, errors.New("Error 1020 (HY000): Record has changed since last"), disturbed},
+		{MySQL, errors.New("Error 1290 (HY000): running with the --read-only option"), interrupted},
+		{MySQL, errors.New("Error 1317 (70100): Query execution was interrupted"), interrupted},
+		{MySQL, errors.New("Error 1969 (70100): max_statement_time exceeded"), interrupted},
+		{MySQL, errors.New("Error 1062 (23000): Duplicate entry '1213 (' for key"), other},
 	} {
 		err := fmt.Errorf("adding: %w", tc.err)
-		require.Equal(t, tc.want, tc.dialect.disturbed(err), "%s: %v", tc.dialect, err)
+		require.Equal(t, tc.want, kind{tc.dialect.disturbed(err), tc.dialect.interrupted(err)}, "%s: %v", tc.dialect, err)
 	}
 }
 

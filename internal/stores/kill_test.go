@@ -36,12 +36,16 @@ func TestRunTxWritesExactlyOnceThroughKills(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			k := newKillParent(t, d.dialect, d.open(t))
-			k.run(kills(), onlyKills)
+			n := kills()
+			if d.dialect == sqlstore.MySQL {
+				n /= 4 // it differs from the other two in statements alone
+			}
+			k.run(n, onlyKills)
 			k.finish(100)
 			twice, _ := k.check()
 			require.Zero(t, twice)
 			require.Positive(t, k.said[saysConflict])
-			require.Greater(t, k.writers(), kills()/10)
+			require.Greater(t, k.writers(), n/10)
 		})
 	}
 }
