@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -122,9 +123,11 @@ type Poller[T any] struct {
 	identity *keyIdentity         // of the key that identify has checked; nil before
 	held     map[int]*incoming[T] // the objects that a reading has found so far, by tail.Fresh.Ref
 
-	// revision is that of the checkpoint last saved or loaded. Only the holder of
-	// the save slot may use it.
+	// revision is that of the checkpoint last saved or loaded. doubts has the hashes of
+	// what was perhaps saved since the last save that succeeded. Only the holder of the
+	// save slot may use them.
 	revision uint64
+	doubts   [][sha256.Size]byte
 
 	// mu is never held over a request, a save, a log call or a callback.
 	mu      sync.Mutex
@@ -156,7 +159,7 @@ type Poller[T any] struct {
 	saved       uint64        // the changes that are saved
 	tried       uint64        // the changes at the last attempt to save
 	saveAt      time.Time     // no save before
-	saveStarted time.Time     // when the current save began
+	saveStarted time.Time     // when the current save began; zero in a Commit, whose caller decides how long it takes
 	slotFree    chan struct{} // closed when the save slot becomes free; nil if nobody waits for it
 	startedAt   time.Time     // when a flow with FromNow began; zero once its floor is known
 
@@ -309,7 +312,7 @@ func (p *Poller[T]) Status() PollStatus {
 	if !p.waitingSince.IsZero() {
 		s.Waiting = now.Sub(p.waitingSince)
 	}
-	if took := now.Sub(p.saveStarted); p.roles.saving && took > saveTimeout {
+	if took := now.Sub(p.saveStarted); p.roles.saving && !p.saveStarted.IsZero() && took > saveTimeout {
 		s.SaveErr = fmt.Errorf("stripe: saving checkpoint %q has taken %v so far", p.key, took.Round(time.Second))
 	}
 	return s

@@ -145,6 +145,18 @@ func TestPollerCommitMayChangeTheSlice(t *testing.T) {
 	})
 }
 
+func TestPollerStatusHasNoErrorWhileACommitTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommitting(t, 1)
+		defer func() { c.stop() }()
+		require.NoError(t, c.p.Commit(t.Context(), c.got, func(ctx context.Context, cp stripekit.Checkpoint) (uint64, error) {
+			pass(time.Minute)
+			require.NoError(t, c.p.Status().SaveErr)
+			return c.db.commit(c.got...)(ctx, cp)
+		}))
+	})
+}
+
 func TestPollerAckAfterCommitChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCommitting(t, 2)

@@ -3,6 +3,7 @@ package stripekit
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,7 +32,7 @@ func (p *Poller[T]) claimCheckpoint(ctx context.Context, now time.Time) (*checkp
 		return p.newState(now), nil
 	}
 	for try := 1; ; try++ {
-		state, err := p.load(ctx)
+		state, _, err := p.load(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -59,23 +60,41 @@ func (p *Poller[T]) newState(now time.Time) *checkpoint.State {
 	return state
 }
 
-// load returns the stored checkpoint, or nil if there is none. The caller holds the
-// save slot.
-func (p *Poller[T]) load(ctx context.Context) (*checkpoint.State, error) {
+// load returns the stored checkpoint and the hash of its data, or nil if there is
+// none. The caller holds the save slot.
+func (p *Poller[T]) load(ctx context.Context) (*checkpoint.State, [sha256.Size]byte, error) {
 	data, revision, err := p.cfg.Checkpoints.Load(ctx, p.key)
+	hash := sha256.Sum256(data)
 	if err != nil {
-		return nil, fmt.Errorf("stripe: loading checkpoint %q: %w", p.key, err)
+		return nil, hash, fmt.Errorf("stripe: loading checkpoint %q: %w", p.key, err)
 	}
 	p.revision = revision
 	if revision == 0 {
-		return nil, nil
+		return nil, hash, nil
 	}
 	state, err := checkpoint.Decode(data, p.key)
 	if err != nil {
-		return nil, fmt.Errorf("stripe: checkpoint %q: %w: %w", p.key, ErrCheckpointInvalid, err)
+		return nil, hash, fmt.Errorf("stripe: checkpoint %q: %w: %w", p.key, ErrCheckpointInvalid, err)
 	}
-	return state, nil
+	return state, hash, nil
 }
+
+// maxDoubts bounds Poller.doubts.
+const maxDoubts = 64
+
+// doubt notes data that is about to be saved or committed: unless that succeeds, it may
+// be stored or not. Of many, the first and the last are the likeliest: the store was
+// reached then. The caller holds the save slot.
+func (p *Poller[T]) doubt(data []byte) {
+	if len(p.doubts) == maxDoubts {
+		p.doubts = slices.Delete(p.doubts, maxDoubts/2, maxDoubts/2+1)
+	}
+	p.doubts = append(p.doubts, sha256.Sum256(data))
+}
+
+// stored notes the revision of data that is stored for certain. The caller holds the
+// save slot.
+func (p *Poller[T]) stored(revision uint64) { p.revision, p.doubts = revision, nil }
 
 // unsaved reports whether there is something to save. After the end of the Poller, a
 // failed save is repeated only by the next acknowledgement or by Flush. Otherwise a
@@ -173,10 +192,11 @@ func (p *Poller[T]) store(ctx context.Context) (size int, changes uint64, encodi
 		var data []byte
 		data, changes = p.encode()
 		encoding = time.Since(began)
+		p.doubt(data)
 		revision, err := p.cfg.Checkpoints.Save(ctx, p.key, data, p.revision)
 		switch {
 		case err == nil:
-			p.revision = revision
+			p.stored(revision)
 			return len(data), changes, encoding, nil
 		case !errors.Is(err, ErrCheckpointConflict):
 			return 0, 0, encoding, fmt.Errorf("stripe: saving checkpoint %q: %w", p.key, err)
@@ -208,9 +228,13 @@ func (p *Poller[T]) encode(also ...tail.Key) (data []byte, changes uint64) {
 //  4. Revision 6 has the claim of this Poller, and E is acknowledged in it.
 //
 // If the checkpoint has vanished, it is saved anew. If another Poller has stored it,
-// reload returns an ErrCheckpointConflict.
+// reload returns an ErrCheckpointConflict. So it does if this Poller has stored it, but
+// a later one since: then the database has gone back to an earlier state, as at a
+// failover to a replica that was behind, perhaps with the results of the events that
+// were acknowledged meanwhile. Whoever continues must continue from what is stored.
 func (p *Poller[T]) reload(ctx context.Context) error {
-	state, err := p.load(ctx)
+	expected := p.revision
+	state, hash, err := p.load(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -219,6 +243,8 @@ func (p *Poller[T]) reload(ctx context.Context) error {
 		return nil
 	case state.Claim != p.claim:
 		return fmt.Errorf("stripe: saving checkpoint %q: %w", p.key, ErrCheckpointConflict)
+	case p.revision != expected && !slices.Contains(p.doubts, hash):
+		return fmt.Errorf("stripe: saving checkpoint %q: the store has gone back to an earlier one: %w", p.key, ErrCheckpointConflict)
 	}
 	stored := make(map[uint64]bool, len(state.Seen))
 	for _, k := range state.Seen {
@@ -324,17 +350,21 @@ func (p *Poller[T]) Commit(ctx context.Context, events []Event[T], commit func(c
 		return err
 	}
 	defer p.freeSlot()
+	p.mu.Lock()
+	p.saveStarted = time.Time{}
+	p.mu.Unlock()
 	events = slices.Clone(events) // commit may change the slice
 	keys, err := p.unacknowledged(events)
 	if err != nil {
 		return err
 	}
 	data, changes := p.encode(keys...)
+	p.doubt(data)
 	revision, err := commit(ctx, Checkpoint{Key: p.key, Data: data, Revision: p.revision})
 	if err != nil {
 		return p.uncommitted(ctx, events, err)
 	}
-	p.revision = revision
+	p.stored(revision)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,6 +16,9 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
+// maxMigrations is how often Migrate tries again.
+const maxMigrations = 2
+
 // maxKey is the longest key, in bytes. MySQL can index 3072.
 const maxKey = 2048
 
@@ -64,17 +67,20 @@ func (s *Store) Schema() []string { return slices.Clone(s.sql.create) }
 // same time. New does not call it, because a program often may not create tables.
 func (s *Store) Migrate(ctx context.Context) error {
 	for try := 0; ; try++ {
-		if _, err := s.db.ExecContext(ctx, s.sql.probe); err == nil {
-			return nil
-		}
-		// PostgreSQL refuses a table that another transaction is creating, in spite of
-		// IF NOT EXISTS.
-		err := s.create(ctx)
+		_, err := s.db.ExecContext(ctx, s.sql.probe)
 		if err == nil {
 			return nil
 		}
-		if try == 2 || wait(ctx, try) != nil {
-			return fmt.Errorf("sqlstore: creating the table: %w", err)
+		// PostgreSQL refuses a table that another transaction is creating, in spite of
+		// IF NOT EXISTS. The other databases do nothing if the table has other columns.
+		if try > 0 {
+			err = fmt.Errorf("sqlstore: the table cannot be used: %w", err)
+		}
+		if createErr := s.create(ctx); createErr != nil {
+			err = fmt.Errorf("sqlstore: creating the table: %w", createErr)
+		}
+		if try == maxMigrations || wait(ctx, try) != nil {
+			return err
 		}
 	}
 }
@@ -138,18 +144,15 @@ func (s *Store) SaveTx(ctx context.Context, tx Execer, c stripekit.Checkpoint) (
 	if data == nil {
 		data = []byte{} // nil would be NULL
 	}
-	var next uint64
 	var result sql.Result
 	var err error
+	next := nextRevision(c.Revision)
 	switch {
-	case c.Revision >= math.MaxInt64:
+	case next > math.MaxInt64:
 		return 0, fmt.Errorf("sqlstore: checkpoint %q: %w", c.Key, stripekit.ErrCheckpointConflict)
 	case c.Revision == 0:
-		// It begins at random, so that no revision is used again after a Delete.
-		next = 1 + rand.Uint64N(1<<62)
 		result, err = tx.ExecContext(ctx, s.sql.insert, c.Key, next, data)
 	default:
-		next = c.Revision + 1
 		result, err = tx.ExecContext(ctx, s.sql.update, next, data, c.Key, c.Revision)
 	}
 	if err != nil {
@@ -163,6 +166,17 @@ func (s *Store) SaveTx(ctx context.Context, tx Execer, c stripekit.Checkpoint) (
 		return 0, fmt.Errorf("sqlstore: checkpoint %q: %w", c.Key, stripekit.ErrCheckpointConflict)
 	}
 	return next, nil
+}
+
+// nextRevision returns the revision after another one. The first one and each step are
+// random, so that no revision returns: not after a Delete, and not if the database goes
+// back to an earlier state, as at a failover to a replica that was behind.
+func nextRevision(revision uint64) uint64 {
+	if revision == 0 {
+		return 1 + rand.Uint64N(1<<62)
+	}
+	const maxStep = 1 << 20 // room for 2^42 saves
+	return min(revision, 1<<63) + 1 + rand.Uint64N(maxStep)
 }
 
 // Delete removes the checkpoint under key. It returns nil if there is none. A Poller

@@ -66,6 +66,16 @@ func TestMigrateMayRunInManyProcessesAtOnce(t *testing.T) {
 	})
 }
 
+func TestMigrateRefusesATableWithOtherColumns(t *testing.T) {
+	onEachDatabase(t, nil, func(t *testing.T, dialect sqlstore.Dialect, db *sql.DB) {
+		_, err := db.Exec("CREATE TABLE stripekit_checkpoints (name VARCHAR(10))")
+		require.NoError(t, err)
+		store, err := sqlstore.New(db, dialect)
+		require.NoError(t, err)
+		require.ErrorContains(t, store.Migrate(t.Context()), "sqlstore: ")
+	})
+}
+
 func TestSchemaCreatesTheTableOfMigrate(t *testing.T) {
 	onEachDatabase(t, nil, func(t *testing.T, dialect sqlstore.Dialect, db *sql.DB) {
 		store, err := sqlstore.New(db, dialect, sqlstore.WithTable("another_name"))
