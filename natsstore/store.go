@@ -41,7 +41,9 @@ const markTTL = time.Hour
 //
 // A checkpoint is the last message of a subject, which is the name of the stream and a
 // hash of the key. Its revision is the sequence number of the message, so that no
-// revision is used twice.
+// revision is used twice. In a stream of Create the numbers begin with the time, in
+// microseconds: they do not return if it is deleted and created again. They may return
+// if the stream is restored from a backup: end its Pollers before.
 //
 // An operation whose context has no deadline ends after 5 seconds. Each operation
 // returns an error that wraps nats.ErrDisconnected as soon as the connection is lost.
@@ -51,6 +53,7 @@ type Store struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	name   string
+	domain string // of JetStream
 	writer string // random; identifies the Store in saveHeader
 	saves  atomic.Uint64
 
@@ -104,7 +107,10 @@ func (s *Store) Load(ctx context.Context, key string) (data []byte, revision uin
 // restart of the program, reports an ErrCheckpointConflict if the new one is stored.
 //
 // A message of NATS has a limit, max_payload of the server, which is 1 MiB by default.
-// A larger checkpoint is an error that wraps nats.ErrMaxPayload and is not sent.
+// A larger checkpoint is an error that wraps nats.ErrMaxPayload and is not sent. Over a
+// leaf node, three quarters of the limit are the most: the response to a Load is longer
+// than the checkpoint by a third, and a leaf node that receives more than its limit
+// loses its connection.
 func (s *Store) Save(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
@@ -238,7 +244,9 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 // remove replaces the checkpoint by a mark. The subject is not purged, since a purge
 // takes effect whenever it arrives, and in a cluster passes by a Save that is on its
 // way to the followers. A mark is compared and ordered as a Save is, and neither a
-// late mark nor a late Save undoes what was stored after it was sent.
+// late mark nor a late Save undoes what was stored after it was sent. Where there is
+// nothing to delete, but a doubt, a mark is stored nevertheless: a late Save expects
+// what is there now.
 func (s *Store) remove(ctx context.Context, key string) error {
 	mark := &nats.Msg{Subject: s.subject(key), Header: nats.Header{
 		keyHeader: {strconv.QuoteToASCII(key)}, deletedHeader: {"true"}, jetstream.MsgTTLHeader: {markTTL.String()},
@@ -252,9 +260,7 @@ func (s *Store) remove(ctx context.Context, key string) error {
 		switch {
 		case err != nil:
 			return err
-		case last != nil && isMark(last):
-			return nil
-		case last == nil && !s.hasDoubt(key):
+		case (last == nil || isMark(last)) && !s.hasDoubt(key):
 			return nil
 		case last != nil:
 			found = last.Sequence
@@ -333,6 +339,8 @@ func (s *Store) publish(ctx context.Context, m *nats.Msg, expected uint64) (uint
 	for {
 		ack, err := s.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		switch {
+		case err == nil && ack.Domain != s.domain:
+			return 0, fmt.Errorf("a stream of the same name in the domain %q has responded, instead of the one in %q", ack.Domain, s.domain)
 		case err == nil:
 			return ack.Sequence, nil
 		case !errors.Is(err, jetstream.ErrNoStreamResponse):

@@ -16,7 +16,9 @@ import (
 // Config configures the stream of a Store.
 type Config struct {
 	// Name is the name of the stream. It is the first part of its subjects, too. A
-	// name has no spaces, dots, asterisks or angle brackets.
+	// name has no spaces, dots, asterisks or angle brackets. Domains of JetStream that
+	// leaf nodes connect need different names: a message goes to all streams that have
+	// its subject.
 	Name string
 	// Replicas is how many servers keep the stream: 1, 3 or 5. If it is 0, a new
 	// stream has 1, and an existing one keeps what it has.
@@ -35,10 +37,13 @@ type Config struct {
 // Store call Open.
 func Create(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, error) {
 	stream, err := js.Stream(ctx, cfg.Name)
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = js.CreateStream(ctx, newStream(cfg))
-	case err == nil:
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process has been faster
+		stream, err = js.Stream(ctx, cfg.Name)
+	}
+	if err == nil {
 		stream, err = update(ctx, js, stream, cfg)
 	}
 	if err != nil {
@@ -62,7 +67,10 @@ func open(js jetstream.JetStream, stream jetstream.Stream) (*Store, error) {
 	if wrong := unsuitable(cfg); len(wrong) > 0 {
 		return nil, fmt.Errorf("natsstore: stream %q cannot keep checkpoints: %s", cfg.Name, strings.Join(wrong, ", "))
 	}
-	return &Store{js: js, stream: stream, name: cfg.Name, writer: rand.Text(), doubts: map[string]doubt{}}, nil
+	return &Store{
+		js: js, stream: stream, name: cfg.Name, domain: stream.CachedInfo().Domain,
+		writer: rand.Text(), doubts: map[string]doubt{},
+	}, nil
 }
 
 func newStream(cfg Config) jetstream.StreamConfig {
@@ -76,6 +84,9 @@ func newStream(cfg Config) jetstream.StreamConfig {
 		Discard: jetstream.DiscardNew,
 		// For the marks of Delete.
 		AllowMsgTTL: true,
+		// The sequence numbers are revisions. If the stream is deleted and created again,
+		// they must not return. There are fewer than a million saves in a second.
+		FirstSeq: uint64(time.Now().UnixMicro()),
 	}
 }
 
@@ -113,6 +124,7 @@ func unsuitable(cfg jetstream.StreamConfig) (wrong []string) {
 		}
 	}
 	require(slices.Equal(cfg.Subjects, []string{cfg.Name + ".>"}), fmt.Sprintf("its subjects are not %q", cfg.Name+".>"))
+	require(cfg.Storage == jetstream.FileStorage, "storage is not file")
 	require(cfg.MaxMsgsPerSubject == 1, "max_msgs_per_subject is not 1")
 	require(cfg.MaxAge == 0, "max_age is not 0")
 	require(cfg.Retention == jetstream.LimitsPolicy, "retention is not limits")

@@ -214,6 +214,22 @@ func TestNATSStoreIsNotDisturbedByWhatArrivesLate(t *testing.T) {
 	}
 }
 
+// The Save replaces the mark of an earlier Delete, and comes behind a later one.
+func TestNATSStoreDeletesWhatComesLateOnAMark(t *testing.T) {
+	d := newDoubtful(t)
+	save(t, d.store, "key", "first", 0)
+	require.NoError(t, d.store.Delete(t.Context(), "key"))
+	d.without(isHeldAtUpdate, isPassed, func(ctx context.Context) error {
+		_, err := d.store.Save(ctx, "key", []byte("late"), 0)
+		return err
+	})
+	require.NoError(t, d.store.Delete(t.Context(), "key"))
+	last := lastMessage(t, d.js, d.name).Sequence
+	require.Equal(t, last+1, d.releaseAndWait(), "what came late was stored")
+	require.Zero(t, stored(t, d.other, "key", ""))
+	save(t, d.store, "key", "anew", 0)
+}
+
 // A lost connection ends an operation long before its deadline: the response is lost.
 func TestNATSStoreEndsWithItsConnection(t *testing.T) {
 	d := newDoubtful(t)

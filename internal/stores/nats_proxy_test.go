@@ -31,11 +31,15 @@ const (
 	isDropped           // as if the connection had been cut
 	isCutAtAck          // as isDropped, from the first message on that says that something was stored
 	isHeldAtDelete      // as isHeld, from the first message on that marks a checkpoint as deleted
+	isHeldAtUpdate      // as isHeld, from the first message on that replaces another
 	isUnread            // they stay in the buffers of the sender
 )
 
 // pubAck matches the response to a publish that has stored something.
 var pubAck = regexp.MustCompile(`"stream":"\w+",\s*"seq":[1-9]`)
+
+// replacing matches a publish that replaces a message.
+var replacing = regexp.MustCompile(`Nats-Expected-Last-Subject-Sequence: [1-9]`)
 
 // proxy is between clients and a NATS server.
 type proxy struct {
@@ -113,7 +117,8 @@ func (p *proxy) copy(k *link, d direction, from io.Reader, to net.Conn) {
 		if p.flows[d] == isCutAtAck && pubAck.Match(buffer[:n]) {
 			p.flows[d] = isDropped
 		}
-		if p.flows[d] == isHeldAtDelete && bytes.Contains(buffer[:n], []byte("Stripekit-Deleted")) {
+		if p.flows[d] == isHeldAtDelete && bytes.Contains(buffer[:n], []byte("Stripekit-Deleted")) ||
+			p.flows[d] == isHeldAtUpdate && replacing.Match(buffer[:n]) {
 			p.flows[d] = isHeld
 		}
 		switch p.flows[d] {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,6 +164,77 @@ func TestNATSStoreListsItsCheckpoints(t *testing.T) {
 	}
 }
 
+// List misses no checkpoint that others save meanwhile.
+func TestNATSStoreListsWhatIsBeingSaved(t *testing.T) {
+	n, js := startNATS(t)
+	name, store := createStore(t, js)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const keys = 8
+	var all sync.WaitGroup
+	for i := range keys {
+		other, key := openStore(t, n.URL(), name), fmt.Sprint(i)
+		revision := save(t, other, key, "data", 0)
+		all.Go(func() {
+			for ctx.Err() == nil {
+				next, err := other.Save(t.Context(), key, []byte("data"), revision)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				revision = next
+			}
+		})
+	}
+	for range 500 {
+		var got []string
+		for e, err := range store.List(t.Context()) {
+			require.NoError(t, err)
+			require.Equal(t, 4, e.Size)
+			got = append(got, e.Key)
+		}
+		require.Equal(t, []string{"0", "1", "2", "3", "4", "5", "6", "7"}, got)
+	}
+	cancel()
+	all.Wait()
+}
+
+// The numbers of the messages do not begin again.
+func TestNATSStoreRefusesTheRevisionsOfADeletedStream(t *testing.T) {
+	n, js := startNATS(t)
+	name, old := createStore(t, js)
+	save(t, old, "other", "data", 0)
+	revision := save(t, old, "key", "of the old stream", 0)
+	require.NoError(t, js.DeleteStream(t.Context(), name))
+	store, err := natsstore.Create(t.Context(), connectNATS(t, n.URL()), natsstore.Config{Name: name})
+	require.NoError(t, err)
+	next := save(t, store, "key", "first", 0)
+	require.Greater(t, next, revision)
+	next = save(t, store, "key", "second", next)
+	_, err = old.Save(t.Context(), "key", []byte("late"), revision)
+	require.ErrorIs(t, err, stripekit.ErrCheckpointConflict)
+	save(t, store, "key", "third", next)
+}
+
+func TestNATSStoreIsCreatedBySeveralAtTheSameTime(t *testing.T) {
+	n, _ := startNATS(t)
+	cfg := natsstore.Config{Name: "TOGETHER", Replicas: 1}
+	var all sync.WaitGroup
+	for i := range 20 {
+		js := connectNATS(t, n.URL())
+		all.Go(func() {
+			store, err := natsstore.Create(t.Context(), js, cfg)
+			if err == nil {
+				_, err = store.Save(t.Context(), fmt.Sprint(i), nil, 0)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
 func TestNATSStoreDeletesByAMarkThatExpires(t *testing.T) {
 	_, js := startNATS(t)
 	name, store := createStore(t, js)
@@ -304,6 +376,7 @@ func TestNATSStoreOpensNoStreamThatCannotKeepCheckpoints(t *testing.T) {
 		change func(*jetstream.StreamConfig)
 	}{
 		{"its subjects are not", func(c *jetstream.StreamConfig) { c.Subjects = []string{c.Name + ".*"} }},
+		{"storage is not file", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }},
 		{"max_msgs_per_subject is not 1", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 2 }},
 		{"max_age is not 0", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }},
 		{"retention is not limits", func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }},
