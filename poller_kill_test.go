@@ -143,7 +143,7 @@ func kills() int {
 	if n, err := strconv.Atoi(os.Getenv("STRIPEKIT_KILLS")); err == nil {
 		return n
 	}
-	return 200
+	return 50
 }
 
 // killer is the parent of the processes.

@@ -27,7 +27,7 @@ func kills() int {
 	if n, err := strconv.Atoi(os.Getenv("STRIPEKIT_KILLS")); err == nil {
 		return n
 	}
-	return 40
+	return 12
 }
 
 // patience is how long a child process gets to begin before it is killed. Beside a

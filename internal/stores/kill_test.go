@@ -38,7 +38,7 @@ func TestRunTxWritesExactlyOnceThroughKills(t *testing.T) {
 			k := newKillParent(t, d.dialect, d.open(t))
 			n := kills()
 			if d.dialect == sqlstore.MySQL {
-				n /= 4 // it differs from the other two in statements alone
+				n = max(4, n/4) // it differs from the other two in statements alone
 			}
 			k.run(n, onlyKills)
 			k.finish(100)
@@ -60,7 +60,7 @@ func TestAckAfterCommitWritesTwiceThroughKills(t *testing.T) {
 			t.Parallel()
 			k := newKillParent(t, d.dialect, d.open(t))
 			k.prepare = func(job *killJob) { job.Batch = 0 }
-			k.run(kills()/4, onlyKills)
+			k.run(max(10, kills()/4), onlyKills)
 			k.finish(0)
 			twice, _ := k.check()
 			require.Positive(t, twice)
@@ -82,7 +82,7 @@ func TestRunTxWritesExactlyOnceBesidePoison(t *testing.T) {
 				// long. Some give up at once, so that they are killed while they do.
 				job.MaxAttempts = 1 + 2*rand.N(2)
 			}
-			k.run(kills()/4, onlyKills)
+			k.run(max(4, kills()/4), onlyKills)
 			k.job.MaxAttempts = 3
 			k.finish(10)
 			twice, _ := k.check()
@@ -111,7 +111,7 @@ func TestRunTxWritesExactlyOnceThroughOutages(t *testing.T) {
 			k.job.MaxAttempts, k.job.Outages = 1, true
 			k.prepare = func(job *killJob) { job.Batch = []int{1, 1, 10, 100}[rand.N(4)] }
 			outages := 0
-			k.run(kills()/4, func(i int) {
+			k.run(max(4, kills()/4), func(i int) {
 				if i%2 == 0 {
 					return
 				}
@@ -150,7 +150,7 @@ func TestRunTxWritesExactlyOnceThroughBrokenConnections(t *testing.T) {
 			})
 			k.job.MaxAttempts, k.job.Outages = 1, true
 			k.prepare = func(job *killJob) { job.Batch = []int{1, 1, 10}[rand.N(3)] }
-			k.run(kills()/4, onlyKills)
+			k.run(max(4, kills()/4), onlyKills)
 			k.finish(10)
 			twice, _ := k.check()
 			require.Zero(t, twice)

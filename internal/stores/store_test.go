@@ -31,6 +31,7 @@ func openSQL(t *testing.T, driver, dsn string, dialect sqlstore.Dialect, table s
 }
 
 func TestSQLStorePassesTestStoreWithSQLite(t *testing.T) {
+	t.Parallel()
 	stripekittest.TestStore(t, func(t *testing.T) func() stripekit.CheckpointStore {
 		// synchronous(full) is not the default of this driver with WAL.
 		dsn := "file:" + filepath.ToSlash(filepath.Join(t.TempDir(), "checkpoints.db")) +
@@ -40,10 +41,12 @@ func TestSQLStorePassesTestStoreWithSQLite(t *testing.T) {
 }
 
 func TestSQLStorePassesTestStoreWithServers(t *testing.T) {
+	t.Parallel()
 	for dialect, server := range map[sqlstore.Dialect]func(testing.TB) servers.Database{
 		sqlstore.PostgreSQL: servers.PostgreSQL, sqlstore.MySQL: servers.MariaDB,
 	} {
 		t.Run(string(dialect), func(t *testing.T) {
+			t.Parallel()
 			database, tables := server(t), 0
 			stripekittest.TestStore(t, func(t *testing.T) func() stripekit.CheckpointStore {
 				tables++
