@@ -27,8 +27,8 @@
 // that do not exist. Amounts are in the smallest currency unit. Timestamps are in
 // seconds since 1970 and come from one clock ([WithClock]).
 //
-// A charge succeeds or fails according to its test token, in live mode too. All
-// tokens that Stripe's documentation of testing names are known (tok_visa,
+// A charge succeeds or fails according to its test token, in live mode too. The
+// tokens of Stripe's documentation of testing are known (tok_visa,
 // tok_visa_chargeDeclined, tok_refundFail), and /v1/tokens makes others of its
 // test card numbers. A charge of a customer uses the customer's default source
 // unless it names another one.
@@ -78,5 +78,6 @@
 // not exist, which then costs what the item says, or 15.00. It limits the rate of
 // requests only where a [Fault] does. It implements no version differences other
 // than those above. The text of error messages is close to Stripe's, but not
-// always equal: where it is assumed, a comment in the source says so.
+// always equal. Some of it, and some figures, such as the minimum amounts, could not
+// be compared with the service.
 package stripetest

@@ -35,10 +35,10 @@ func currency(name string, v *value) *apiError {
 }
 
 // minCharge returns the minimum amount of a charge, in the smallest unit of the
-// currency. It is from Stripe's documentation of currencies, for an account that
-// is paid out in the same one. For a currency that has no minimum there, Stripe
-// converts the amount into the currency of the account; this server has no
-// rates and takes 50.
+// currency, for an account that is paid out in the same one. The figures are those
+// of Stripe's documentation of currencies as far as they are remembered: they were
+// not compared with it. For a currency without a minimum there, Stripe converts the
+// amount into the currency of the account; this server has no rates and takes 50.
 func minCharge(currency string) int64 {
 	switch currency {
 	case "gbp":

@@ -6,7 +6,8 @@ import (
 )
 
 // testCard is a test card of Stripe and its behaviour. The table is that of
-// Stripe's documentation of testing, as far as it has tokens (tok_…). Where that
+// Stripe's documentation of testing, as far as it has tokens (tok_…) and as far as
+// it is remembered: most of the numbers were not compared with it. Where that
 // says "Radar might block it depending on your settings", the settings are those
 // of a new account, which block the highest risk only.
 type testCard struct {
@@ -33,7 +34,8 @@ type decline struct {
 
 const declinedMessage = "Your card was declined."
 
-// Declines of the documentation. The texts are those of its error codes.
+// Declines of the documentation. The texts are those of its error codes, as far as
+// they are remembered.
 var (
 	genericDecline    = &decline{code: "card_declined", reason: "generic_decline", message: declinedMessage}
 	insufficientFunds = &decline{code: "card_declined", reason: "insufficient_funds", message: "Your card has insufficient funds."}
