@@ -176,7 +176,10 @@ func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyId
 		p.passed(d, r)
 	}, nil, func(page *listed) error { return p.readDrained(d, r, page) })
 	if err == nil {
-		if n, changed := d.lanes.observe(time.Since(sent)); changed {
+		p.mu.Lock()
+		lanes := d.lanes // widen may replace them
+		p.mu.Unlock()
+		if n, changed := lanes.observe(time.Since(sent)); changed {
 			p.mu.Lock()
 			p.tail.DrainLanes(n)
 			p.mu.Unlock()

@@ -61,6 +61,7 @@ func killAll(p *os.Process) error {
 	if err != nil {
 		return err
 	}
+	var children []int
 	for _, path := range stats {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {
@@ -69,6 +70,17 @@ func killAll(p *os.Process) error {
 		// An error means that the process has just ended.
 		if _, parent, err := processStat(pid); err == nil && parent == p.Pid {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
+			children = append(children, pid)
+		}
+	}
+	// A child that still ends holds the shared memory, and the server could not start
+	// again. Without their parent, which is stopped, they remain as zombies.
+	for _, pid := range children {
+		for {
+			if state, _, err := processStat(pid); err != nil || state == 'Z' {
+				break
+			}
+			runtime.Gosched()
 		}
 	}
 	return p.Kill()
