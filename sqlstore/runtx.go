@@ -32,7 +32,7 @@ const (
 // Poller must be a *Store; the transactions are of its database.
 //
 // A batch has the events that are there, in the order of the Poller, up to the number
-// batch; 0 is 100. It does not wait for more. If handle returns an error for more than
+// batch; 0 is 100. It waits a millisecond at most for more. If handle returns an error for more than
 // one event, the transaction is rolled back, and handle is called for each event
 // alone. An event for which that fails is redelivered, alone, as after an error of the
 // handler of Poller.Run: with the waits of Run, PollConfig.MaxAttempts and OnGiveUp.

@@ -10,7 +10,7 @@ import (
 	"github.com/stripekit/stripekit/stripetest"
 )
 
-// The stories below are told with stripe-go v72, whose API version is of 2020. Its
+// The tests below use stripe-go v72. Its API version is of 2020. Its
 // orders are in orders_story_test.go.
 
 func TestStripeGo72ChargesAndRefunds(t *testing.T) {
