@@ -115,8 +115,9 @@ type Poller[T any] struct {
 	log       *slog.Logger
 	events    chan Event[T]
 
-	ctx    context.Context // from Start
-	cancel context.CancelFunc
+	ctx     context.Context // from Start
+	cancel  context.CancelFunc
+	handler *handler[T] // nil after Start, whose caller receives the events
 
 	// Used by the fetching role alone.
 	last     lastPage
@@ -265,7 +266,10 @@ func (p *Poller[T]) Key() string { return p.key }
 // Start returns an error if the checkpoint cannot be read, used or claimed. Then
 // it may be called again. It also returns an error if the Poller was started
 // before.
-func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) {
+func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) { return p.start(ctx, nil) }
+
+// start starts the Poller. Events are sent to the channel if h is nil.
+func (p *Poller[T]) start(ctx context.Context, h *handler[T]) (<-chan Event[T], error) {
 	p.mu.Lock()
 	if p.phase != isNew {
 		p.mu.Unlock()
@@ -282,6 +286,7 @@ func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) {
 		p.mu.Unlock()
 		return nil, err
 	}
+	p.handler = h
 	p.begin(ctx, began, state)
 	p.mu.Unlock()
 	p.log.Info("stripe poller started", "every", p.cfg.Every, "resumed", state.Floor > 0)

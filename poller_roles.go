@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit/internal/checkpoint"
+	"github.com/stripekit/stripekit/internal/delivery"
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
@@ -92,6 +93,7 @@ func (p *Poller[T]) kick() {
 		p.roles.observing = make(chan struct{})
 		go p.observe(p.roles.observing)
 	}
+	p.kickFinish()
 	p.arm(now, next)
 }
 
@@ -99,6 +101,10 @@ func (p *Poller[T]) kickDelivery(now time.Time, due func(time.Time) bool) {
 	if len(p.givenUp) > 0 && !p.roles.givingUp {
 		p.roles.givingUp = true
 		go p.giveUp()
+	}
+	if p.handler != nil {
+		p.kickHandler(now, due)
+		return
 	}
 	if p.roles.delivering {
 		return
@@ -233,10 +239,8 @@ func (p *Poller[T]) deliver(wake <-chan struct{}) {
 			return
 		}
 		p.mu.Unlock()
-		e := offer.Event.event
-		e.Attempt, e.receipt, e.seq = offer.Attempt, (*ledger[T])(p), offer.Seq
 		select {
-		case p.events <- e:
+		case p.events <- p.offered(offer):
 			p.mu.Lock()
 			p.queue.Take(offer.Seq, offer.Attempt)
 			p.mu.Unlock()
@@ -244,6 +248,13 @@ func (p *Poller[T]) deliver(wake <-chan struct{}) {
 		case <-p.ctx.Done():
 		}
 	}
+}
+
+// offered returns the event of an offer.
+func (p *Poller[T]) offered(offer delivery.Offer[*incoming[T]]) Event[T] {
+	e := offer.Event.event
+	e.Attempt, e.receipt, e.seq = offer.Attempt, (*ledger[T])(p), offer.Seq
+	return e
 }
 
 // changed wakes the delivering role and starts other roles after an Ack, Nack or

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"sync"
+	"time"
 )
 
 // errGoexit is the error of a Poller after its handler has called runtime.Goexit.
@@ -23,78 +23,141 @@ var errGoexit = errors.New("stripe: the handler of the poller called runtime.Goe
 // package testing does, the event is not acknowledged, the Poller ends, and Run
 // returns an error.
 func (p *Poller[T]) Run(ctx context.Context, handle func(context.Context, Event[T]) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	events, err := p.Start(ctx)
-	if err != nil {
+	ended := make(chan error, 1)
+	if err := p.Handle(ctx, handle, func(err error) { ended <- err }); err != nil {
 		return err
 	}
-	r := run[T]{poller: p, handle: handle, events: events}
-	var workers sync.WaitGroup
-	for range p.cfg.Workers {
-		workers.Go(func() { r.work(ctx) })
+	err := <-ended
+	if panicked := (*PanicError)(nil); errors.As(err, &panicked) {
+		panic(panicked)
 	}
-	workers.Wait()
-	for range events { // events are left if every worker has failed
-	}
-	flushing, stop := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
-	defer stop()
-	saveErr := p.Flush(flushing)
-	if r.panicked != nil {
-		panic(r.panicked)
-	}
-	if err := p.Err(); err != nil {
-		return err
-	}
-	return saveErr
+	return err
 }
 
-// run is one call of Run.
-type run[T any] struct {
-	poller *Poller[T]
+// Handle does what Run does, and does not wait for the end: it returns once the
+// Poller has started, or the error of Start. Between two polls it uses no goroutine,
+// so it is for programs with many Pollers. When Run would return, ended is called
+// with its result, once, in a goroutine of its own. After a panic of handle the
+// result is the *PanicError.
+func (p *Poller[T]) Handle(ctx context.Context, handle func(context.Context, Event[T]) error, ended func(error)) error {
+	_, err := p.start(ctx, &handler[T]{ctx: ctx, handle: handle, ended: ended})
+	return err
+}
+
+// handler is the receiver of the events after Run or Handle. Up to
+// PollConfig.Workers goroutines call handle. Each ends when no event is due.
+type handler[T any] struct {
+	ctx    context.Context // for handle
 	handle func(context.Context, Event[T]) error
-	events <-chan Event[T]
+	ended  func(error)
 
-	mu       sync.Mutex
-	panicked *PanicError // the first panic of handle
+	// Guarded by Poller.mu.
+	workers   int         // the goroutines
+	panicked  *PanicError // the first panic of handle
+	finishing bool        // ended is about to be called
 }
 
-// work handles events until the channel is closed, or until handle panics or calls
-// runtime.Goexit.
-func (r *run[T]) work(ctx context.Context) {
+// kickHandler starts a worker if an event is due. The caller holds mu.
+func (p *Poller[T]) kickHandler(now time.Time, due func(time.Time) bool) {
+	if p.handler.workers == p.cfg.Workers {
+		return
+	}
+	if _, ok := p.queue.Next(now); ok {
+		p.handler.workers++
+		go p.work()
+	} else if at, ok := p.queue.Due(); ok {
+		due(at)
+	}
+}
+
+// work is a worker: it handles events until none is due, or until handle panics or
+// calls runtime.Goexit.
+func (p *Poller[T]) work() {
 	returned := false
 	defer func() {
 		if returned {
+			p.workEnded(nil, false)
 			return
 		}
 		// After a Goexit, recover returns nil.
-		v := recover()
-		r.mu.Lock()
-		if v != nil && r.panicked == nil {
-			r.panicked = &PanicError{Value: v, Stack: debug.Stack()}
+		if v := recover(); v != nil {
+			p.workEnded(&PanicError{Value: v, Stack: debug.Stack()}, false)
+			return
 		}
-		r.mu.Unlock()
-		r.poller.abort(v == nil)
+		p.workEnded(nil, true)
 	}()
-	for e := range r.events {
+	for {
+		e, ok := p.takeEvent()
+		if !ok {
+			break
+		}
 		err := e.DecodeErr
 		if err == nil {
-			err = r.handle(ctx, e)
+			err = p.handler.handle(p.handler.ctx, e)
 		}
-		r.poller.Handled(e, err)
+		p.Handled(e, err)
 	}
 	returned = true
 }
 
-// abort ends the Poller after a panic or a runtime.Goexit of its handler.
-func (p *Poller[T]) abort(goexit bool) {
+// takeEvent takes the next event that is due.
+func (p *Poller[T]) takeEvent() (e Event[T], ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if goexit {
+	if p.ctx.Err() != nil {
+		return e, false
+	}
+	offer, ok := p.queue.Next(time.Now())
+	if !ok {
+		return e, false
+	}
+	p.queue.Take(offer.Seq, offer.Attempt)
+	p.kick() // another worker, if another event is due
+	return p.offered(offer), true
+}
+
+// workEnded counts a worker that ended. A panic of its handler, or a
+// runtime.Goexit, ends the Poller.
+func (p *Poller[T]) workEnded(panicked *PanicError, goexit bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.handler.workers--
+	switch {
+	case goexit:
 		p.fail(errGoexit)
+	case panicked != nil:
+		if p.handler.panicked == nil {
+			p.handler.panicked = panicked
+		}
+		p.cancel()
+	}
+	p.kick()
+}
+
+// kickFinish calls ended after the end of the Poller, once the last worker has
+// ended. The caller holds mu.
+func (p *Poller[T]) kickFinish() {
+	h := p.handler
+	if h == nil || p.phase != hasEnded || h.workers > 0 || h.finishing {
 		return
 	}
-	p.cancel()
+	h.finishing = true
+	go p.finish()
+}
+
+// finish saves the last acknowledgements and calls ended.
+func (p *Poller[T]) finish() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), saveTimeout)
+	defer cancel()
+	saveErr := p.flush(ctx)
+	switch err := p.Err(); {
+	case p.handler.panicked != nil:
+		p.handler.ended(p.handler.panicked)
+	case err != nil:
+		p.handler.ended(err)
+	default:
+		p.handler.ended(saveErr)
+	}
 }
 
 // Handled acknowledges an event if err is nil. Otherwise it asks for a redelivery
