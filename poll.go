@@ -111,7 +111,8 @@ type Poller[T any] struct {
 	mode      Mode
 	connected bool // the client is one of a Connection
 	key       string
-	claim     string // random; marks the checkpoints of this Poller
+	claim     string   // random; marks the checkpoints of this Poller
+	seed      [16]byte // of the hashes in the checkpoint; from Start
 	log       *slog.Logger
 	events    chan Event[T]
 
@@ -135,10 +136,12 @@ type Poller[T any] struct {
 	phase   phase
 	err     error
 	account string // the account of the checkpoint; empty if unknown
-	timer   *time.Timer
-	timerAt time.Time // when timer fires; zero if it is not set
-	roles   roles
-	wake    chan struct{} // wakes the delivering role after an Ack or Nack; nil while it does not run
+	// accountKey is the hash of the key that account was learned with.
+	accountKey [8]byte
+	timer      *time.Timer
+	timerAt    time.Time // when timer fires; zero if it is not set
+	roles      roles
+	wake       chan struct{} // wakes the delivering role after an Ack or Nack; nil while it does not run
 
 	tail        *tail.Tail
 	drainer     *drainer // nil while no backlog is drained

@@ -450,3 +450,21 @@ func TestPollerBeginsAnewWhenItsCheckpointIsDeleted(t *testing.T) {
 		}
 	})
 }
+
+func TestPollerAsksForItsAccountOnceForEachKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
+		for i, key := range []string{"sk_test_shop", "sk_test_shop", "sk_test_other", "sk_test_other", "sk_test_shop"} {
+			client, err := stripekit.New(key, stripekit.WithBaseURL(s.server.URL), stripekit.WithHTTPClient(&http.Client{Transport: s}))
+			require.NoError(t, err)
+			p, err := stripekit.NewPoller(client.Customers, cfg)
+			require.NoError(t, err)
+			_, stop := started(t, p) // the account is saved although there is no event
+			pass(time.Minute)
+			stop()
+			pass(time.Second)
+			require.Equal(t, []int{1, 1, 2, 2, 3}[i], s.server.Count("GET /v1/account"))
+		}
+	})
+}

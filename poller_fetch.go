@@ -3,6 +3,8 @@ package stripekit
 import (
 	"bytes"
 	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -130,10 +132,21 @@ func (p *Poller[T]) setWaiting(since time.Time) {
 // The account is not part of the checkpoint's key. Otherwise a key that gets the
 // permission to read its account later would lose its checkpoint, and with it the
 // objects created in the meantime.
+//
+// A key belongs to one account for ever. So no request is made if the checkpoint was
+// written with the same key.
 func (p *Poller[T]) identify() error {
-	id, identity, err := p.source.client.identity(p.ctx)
-	if err != nil {
-		return err
+	current := p.source.client.current.Load()
+	hash := p.keyHash(current.config.Key)
+	p.mu.Lock()
+	id, known := p.account, p.account != "" && p.accountKey == hash
+	p.mu.Unlock()
+	identity := current.identity
+	if !known {
+		var err error
+		if id, identity, err = p.source.client.identity(p.ctx); err != nil {
+			return err
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,7 +158,20 @@ func (p *Poller[T]) identify() error {
 		return fmt.Errorf("stripe: checkpoint %q: %w: the key was changed for one of %s mode", p.key, ErrCheckpointInvalid, identity.mode)
 	}
 	p.account, p.identity = cmp.Or(id, p.account), identity
+	if id != "" && !known && identity == current.identity {
+		p.accountKey = hash
+		p.changes++ // to be saved, even if there is never an event
+	}
 	return nil
+}
+
+// keyHash returns a hash of the API key with the seed of the checkpoint, so that the
+// checkpoints of different flows do not show that they have the same key.
+func (p *Poller[T]) keyHash(key string) (hash [8]byte) {
+	mac := hmac.New(sha256.New, p.seed[:])
+	mac.Write([]byte(key))
+	copy(hash[:], mac.Sum(nil))
+	return hash
 }
 
 // read reads a page of a poll.

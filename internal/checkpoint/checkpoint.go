@@ -2,12 +2,13 @@
 // written up to once a second and holds every object acknowledged within the
 // overlap, so its size matters: an object takes 8 to 10 bytes.
 //
-// The format, version 2, of which every state has exactly one encoding:
+// The format, version 3, of which every state has exactly one encoding:
 //
 //	magic      "stripekit"
 //	version    1 byte
 //	key        length, bytes
 //	account    length, bytes
+//	key hash   8 bytes
 //	claim      length, bytes
 //	seed       16 bytes
 //	started    signed varint: Unix milliseconds; those of the zero time.Time if unset
@@ -42,7 +43,7 @@ import (
 
 const (
 	magic   = "stripekit"
-	version = 2
+	version = 3
 
 	// version1 is the beginning of every checkpoint of version 1, which was
 	// JSON.
@@ -58,6 +59,9 @@ type State struct {
 	Key string
 	// Account is the Stripe account ("acct_…"). It is empty if unknown.
 	Account string
+	// KeyHash is a hash of Seed and the API key that Account was learned with. It is
+	// zero if Account is empty.
+	KeyHash [hashSize]byte
 	// Claim is a random text that identifies the Poller that wrote the checkpoint.
 	Claim string
 	// Started is when a flow from now on was started, by the clock of this
@@ -77,6 +81,7 @@ func Append(dst []byte, s *State) []byte {
 	dst = append(dst, version)
 	dst = appendString(dst, s.Key)
 	dst = appendString(dst, s.Account)
+	dst = append(dst, s.KeyHash[:]...)
 	dst = appendString(dst, s.Claim)
 	dst = append(dst, s.Seed[:]...)
 	dst = binary.AppendVarint(dst, s.Started.UnixMilli())
@@ -167,7 +172,9 @@ func Decode(data []byte, key string) (*State, error) {
 		return nil, err
 	}
 	r := reader{rest: body}
-	s := &State{Key: r.string(), Account: r.string(), Claim: r.string()}
+	s := &State{Key: r.string(), Account: r.string()}
+	copy(s.KeyHash[:], r.bytes(hashSize))
+	s.Claim = r.string()
 	copy(s.Seed[:], r.bytes(uint64(len(s.Seed))))
 	s.Started = time.UnixMilli(r.varint()).UTC()
 	s.Floor = r.second(0, secondsEnd, "its floor is out of range")

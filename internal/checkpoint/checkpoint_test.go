@@ -22,7 +22,7 @@ const testKey = "test//charges/my flow"
 // smallState returns a short state that uses every part of the format.
 func smallState() *State {
 	return &State{
-		Key: testKey, Account: "acct_1", Claim: "claim",
+		Key: testKey, Account: "acct_1", KeyHash: [8]byte{1, 7: 8}, Claim: "claim",
 		Snapshot: tail.Snapshot{
 			Seed:  [16]byte{1, 2, 3, 15: 16},
 			Floor: 1_700_000_000,
@@ -42,6 +42,7 @@ func smallState() *State {
 // possible seconds, and half over an hour.
 func randomState(r *rand.Rand) *State {
 	s := &State{Key: randomText(r), Account: randomText(r), Claim: randomText(r)}
+	binary.LittleEndian.PutUint64(s.KeyHash[:], r.Uint64())
 	for i := range s.Seed {
 		s.Seed[i] = byte(r.Uint32())
 	}
@@ -186,7 +187,9 @@ func TestStartedIsKeptToTheMillisecond(t *testing.T) {
 // change of these bytes needs another version.
 func TestFormatIsStable(t *testing.T) {
 	want := strings.Join([]string{
-		hex.EncodeToString([]byte("stripekit\x02\x15test//charges/my flow\x06acct_1\x05claim")),
+		hex.EncodeToString([]byte("stripekit\x03\x15test//charges/my flow\x06acct_1")),
+		"0100000000000008", // key hash
+		hex.EncodeToString([]byte("\x05claim")),
 		"01020300000000000000000000000010",   // seed
 		"ffdfe6a2e2a01c",                     // started: the zero time
 		"80e2cfaa06",                         // floor
@@ -195,7 +198,7 @@ func TestFormatIsStable(t *testing.T) {
 		"f093cfaa06", "02", "0700000000000000",
 		"8f4e", "04", "0000000000000000", "ffffffffffffffff",
 		"0b", "05", "0500000000000000", "f407", "0600000000000000", "00",
-		"c7390608", // checksum
+		"2f688cb2", // checksum
 	}, "")
 	require.Equal(t, want, hex.EncodeToString(Append(nil, smallState())))
 }
@@ -287,9 +290,10 @@ func TestDecodeSaysWhyItRefuses(t *testing.T) {
 		"another JSON":      {[]byte(`{"version":12}`), "it is damaged: it does not begin like a checkpoint"},
 		"version 1": {
 			[]byte(`{"version":1,"key":"test//charges/my flow","floor":1700000000,"seen":{}}`),
-			"its format is version 1, and this library reads 2",
+			"its format is version 1, and this library reads 3",
 		},
-		"version 3":   {with(func(data []byte) { data[len(magic)] = 3 }), "its format is version 3, and this library reads 2"},
+		"version 2":   {with(func(data []byte) { data[len(magic)] = 2 }), "its format is version 2, and this library reads 3"},
+		"version 4":   {with(func(data []byte) { data[len(magic)] = 4 }), "its format is version 4, and this library reads 3"},
 		"no version":  {[]byte(magic), "it is damaged: it is cut off"},
 		"no checksum": {good[:len(magic)+checksumSize], "it is damaged: it is cut off"},
 		"a flipped bit": {
