@@ -126,6 +126,39 @@ func TestPollerGivesUpAfterMaxAttempts(t *testing.T) {
 	})
 }
 
+func TestPollerRunLeavesAnEventThatItsHandlerHasGivenUpToOnGiveUp(t *testing.T) {
+	for _, wait := range []time.Duration{0, time.Second} { // OnGiveUp is called before the handler returns, or after
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t)
+			var dead []string
+			p := s.poller(stripekit.PollConfig{OnGiveUp: func(_ context.Context, e stripekit.Event[any], reason error) error {
+				dead = append(dead, e.ID)
+				if len(dead) < 3 {
+					return errors.New("the dead letter cannot be stored")
+				}
+				return nil
+			}})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() {
+				done <- p.Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.Customer]) error {
+					e.Term(errPoisoned)
+					pass(wait)
+					return nil
+				})
+			}()
+			synctest.Wait()
+			sold := s.sell(1)
+			pass(time.Minute)
+			require.Equal(t, []string{sold[0], sold[0], sold[0]}, dead)
+			require.EqualValues(t, 1, p.Status().GivenUp)
+			require.Zero(t, p.Status().Unacked)
+			cancel()
+			require.NoError(t, <-done)
+		})
+	}
+}
+
 func TestPollerTermGivesUpAtOnceAndOnce(t *testing.T) {
 	for _, logged := range []bool{false, true} { // without OnGiveUp it is logged alone
 		synctest.Test(t, func(t *testing.T) {

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"runtime/debug"
 	"time"
+
+	"github.com/stripekit/stripekit/internal/delivery"
 )
 
 // errGoexit is the error of a Poller after its handler has called runtime.Goexit.
 var errGoexit = errors.New("stripe: the handler of the poller called runtime.Goexit")
 
 // Run starts the Poller, calls handle for each event, and acknowledges the event if
-// handle returns nil. After an error the event is redelivered, with waits that
+// handle returns nil, unless handle has called Term. After an error the event is redelivered, with waits that
 // double from one second to five minutes. handle is not called with an event that
 // has a DecodeErr: Run treats it as if handle had returned that error, so that
 // PollConfig.MaxAttempts and OnGiveUp apply.
@@ -160,7 +162,7 @@ func (p *Poller[T]) finish() {
 	}
 }
 
-// Handled acknowledges an event if err is nil. Otherwise it asks for a redelivery
+// Handled acknowledges an event if err is nil, unless Term was called for it. Otherwise it asks for a redelivery
 // and logs err, as Run does after an error of its handler: PollStatus.HandlerErr is
 // err, and after PollConfig.MaxAttempts deliveries the event is given up with err as
 // the reason. Handled is for loops that do the work of Run in another way.
@@ -174,6 +176,9 @@ func (p *Poller[T]) Handled(e Event[T], err error) {
 	}
 	p.mu.Lock()
 	p.status.HandlerErr = nil
+	termed := p.queue.GaveUp(e.seq, e.Attempt) && e.receipt == delivery.Receipt((*ledger[T])(p))
 	p.mu.Unlock()
-	e.Ack()
+	if !termed { // otherwise OnGiveUp decides
+		e.Ack()
+	}
 }
