@@ -22,7 +22,7 @@ import (
 var updateAPI = flag.Bool("update-api", false, "write testdata/api.txt anew")
 
 // apiPackages are the packages that users import.
-var apiPackages = []string{".", "schedule", "stripetest", "stripekittest", "sqlstore", "natsstore", "stripesql"}
+var apiPackages = []string{".", "schedule", "stripetest", "stripekittest", "sqlstore", "natsstore", "fleet", "fleet/fleettest", "stripesql"}
 
 // TestExportedAPIIsTheOneDecided compares all exported declarations with
 // testdata/api.txt, so that a change to them is a decision:

@@ -1,5 +1,5 @@
-// Package natsstore keeps the checkpoints of Pollers and Backfills in NATS JetStream,
-// and publishes the events of a Poller there.
+// Package natsstore keeps the checkpoints of Pollers and Backfills and the records of a
+// fleet in NATS JetStream, and publishes the events of a Poller there.
 //
 //	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
 //	js, err := jetstream.New(nc)
@@ -8,19 +8,35 @@
 //	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{Checkpoints: store})
 //	err = natsstore.Publish(ctx, poller, js, "stripe.charges")
 //
+// # Fleet
+//
+// An Engine is the fleet.Engine in a stream of its own: the sessions of the workers, who
+// has which shard, and the connections. It needs a server of version 2.11 or later.
+//
+//	engine, err := natsstore.CreateEngine(ctx, js, natsstore.Config{Name: "FLEET", Replicas: 3}) // when the program is deployed
+//	engine, err = natsstore.OpenEngine(ctx, js, "FLEET")                                         // in each worker
+//
+// The stream of an Engine differs from that of a Store: the server leaves a marker there
+// when it removes a record. Leave the removal of messages to the Engine: what is deleted
+// or purged by other means, a Watch does not observe. If a server loses power, and with
+// it what it has acknowledged last, two workers may have the same shard for as long as a
+// session lasts.
+//
 // # Durability
 //
 // JetStream acknowledges a message once it is written to the file system, but by
 // default flushes it to the disk only every two minutes (sync_interval). If a server
 // loses power, what it has acknowledged last may be gone. If that is an event, and
 // the checkpoint behind it is kept, the event is lost: no Poller delivers it again.
-// A crash of the process alone loses nothing. Against a power failure either
+// A crash of the process alone loses nothing. To make a loss by a power failure
+// unlikely,
 //
 //   - give the streams three replicas on servers that do not fail together, each in an
-//     availability zone of its own, or
+//     availability zone of its own, and
 //   - set "sync_interval: always" in the servers, which makes each write slower.
 //
-// This applies to the stream of the checkpoints, and more so to that of the events.
+// docs/scale.md says what is known of losses in spite of that. This applies to the stream of the checkpoints, and more so to that of the events, and
+// to that of an Engine.
 // It is safe to lose a checkpoint alone: an older one delivers events again.
 //
 // # Consistency

@@ -3,7 +3,7 @@
 // once.
 //
 // New makes a Store, Store.Migrate creates its table, and RunTx writes. The example of
-// RunTx is a whole program.
+// RunTx is a whole program. NewEngine makes an Engine, on which module fleet runs.
 //
 // # Exactly once
 //
@@ -35,6 +35,26 @@
 //   - With MySQL, autocommit must be on, as it is by default. interpolateParams=true
 //     saves a round trip for each statement. max_allowed_packet must be larger than the
 //     largest checkpoint.
+//
+// # The engine of a fleet
+//
+// An Engine keeps the sessions, claims and connections of a fleet in a table of
+// PostgreSQL 13 or later, and in no other database. The only clock that counts is the
+// database's. It must not jump: if it jumps ahead, sessions end early.
+//
+//   - The database must be the primary. A standby is refused. With several hosts in the
+//     data source name, pgx finds the primary by target_session_attrs=read-write.
+//   - A failover must lose no commit, or two workers may own one shard until they
+//     notice: the replica must be synchronous, and the old primary must be stopped. A
+//     crash loses none, even if synchronous_commit is off, because an Engine turns it on
+//     for its commits. fsync must be on.
+//   - Each Watch holds a connection. So the pool must have one more than there are
+//     Watches at the least. A Watch ends with its connection, since a restart of the
+//     server may hide changes. It looks for changes four times a second.
+//   - An hour after its removal a record is deleted by a Watch. A program that changes
+//     rows of the table by itself is not noticed by Watches.
+//
+// # Isolation
 //
 // The isolation level is that of the database or the data source name. Each works, but
 // for READ UNCOMMITTED of MySQL.

@@ -29,7 +29,11 @@ const (
 // transaction that also stores the checkpoint. The transaction is committed if
 // handle returns nil. So what handle writes is written exactly once for each event,
 // even if processes crash or several of them run. PollConfig.Checkpoints of the
-// Poller must be a *Store; the transactions are of its database.
+// Poller must be a *Store; the transactions are of its database. It may be wrapped: a
+// store with a method Unwrap() stripekit.CheckpointStore stands for the one that Unwrap
+// returns. If a wrapper has a method Check() error, RunTx calls it before each
+// transaction and directly before each commit, and neither begins nor commits a
+// transaction if it returns an error.
 //
 // A batch has the events that are there, in the order of the Poller, up to the number
 // batch; 0 is 100. It waits a millisecond at most for more. If handle returns an error for more than
@@ -39,14 +43,14 @@ const (
 // As in Run, handle is not called with an event that has a DecodeErr, which is
 // redelivered in the same way. PollConfig.Workers has no meaning.
 //
-// Some errors are not the fault of an event. While the database cannot be reached, or
-// refuses the checkpoint, RunTx waits and tries again, without an end; at its start it
-// returns the error. The batch is repeated three times, and then each event ten times,
-// before it counts as an error of handle if the connection breaks during handle or the
-// commit, if the database ends the transaction because of another one (a deadlock, a
-// serialization failure), or if it is full, read-only or interrupted. All this is
-// logged by PollConfig.Logger. handle should return the errors of the database as they
-// are, or wrapped.
+// Some errors are not the fault of an event. While the database cannot be reached or
+// refuses the checkpoint, or while a Check fails, RunTx waits and tries again, without
+// an end; at its start it returns the error. The batch is repeated three times, and
+// then each event ten times, before it counts as an error of handle if the connection
+// breaks during handle or the commit, if the database ends the transaction because of
+// another one (a deadlock, a serialization failure), or if it is full, read-only or
+// interrupted. All this is logged by PollConfig.Logger. handle should return the errors
+// of the database as they are, or wrapped.
 //
 // handle must use tx for what is to be done once, and close the rows of its queries. It
 // must not commit tx or roll it back, nor execute what commits implicitly, such as
@@ -60,9 +64,9 @@ const (
 // runtime.Goexit, as FailNow of package testing does, the same happens, and the
 // goroutine of RunTx ends.
 func RunTx[T any](ctx context.Context, p *stripekit.Poller[T], batch int, handle func(ctx context.Context, tx *sql.Tx, events []stripekit.Event[T]) error) error {
-	store, ok := p.Config().Checkpoints.(*Store)
+	store, check := unwrap(p.Config().Checkpoints)
 	switch {
-	case !ok:
+	case store == nil:
 		return fmt.Errorf("sqlstore: PollConfig.Checkpoints must be a *sqlstore.Store, and is a %T", p.Config().Checkpoints)
 	case batch < 0:
 		return fmt.Errorf("sqlstore: a batch of %d events is out of range", batch)
@@ -73,7 +77,7 @@ func RunTx[T any](ctx context.Context, p *stripekit.Poller[T], batch int, handle
 	if err != nil {
 		return err
 	}
-	r := &txRun[T]{poller: p, store: store, size: cmp.Or(batch, defaultBatch), handle: handle, events: events}
+	r := &txRun[T]{poller: p, store: store, check: check, size: cmp.Or(batch, defaultBatch), handle: handle, events: events}
 	r.work(ctx)
 	cancel()
 	for range events { // events are left after a panic
@@ -94,6 +98,7 @@ func RunTx[T any](ctx context.Context, p *stripekit.Poller[T], batch int, handle
 type txRun[T any] struct {
 	poller   *stripekit.Poller[T]
 	store    *Store
+	check    func() error // of the wrappers of the store
 	size     int
 	handle   func(context.Context, *sql.Tx, []stripekit.Event[T]) error
 	events   <-chan stripekit.Event[T]
@@ -215,6 +220,9 @@ var errFailed = errors.New("sqlstore: the transaction failed")
 // whether one before was committed: then it returns an ErrAcknowledged after a conflict.
 func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T], inquire bool) (o outcome, err error) {
 	err = r.poller.Commit(ctx, batch, func(ctx context.Context, c stripekit.Checkpoint) (uint64, error) {
+		if err := r.check(); err != nil {
+			return 0, err
+		}
 		conn, err := r.store.db.Conn(ctx)
 		if err != nil {
 			return 0, err
@@ -236,6 +244,9 @@ func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T], inqui
 		}
 		committing := false
 		err = r.handle(ctx, tx, slices.Clone(batch)) // it may change the slice
+		if checkErr := r.check(); checkErr != nil {
+			return 0, checkErr // whatever handle has returned, it was no attempt
+		}
 		if err == nil {
 			committing, err = r.store.commit(ctx, tx, c.Key, revision)
 		}

@@ -32,14 +32,14 @@ type Store struct {
 
 var _ stripekit.CheckpointStore = (*Store)(nil)
 
-// Option is a setting of New.
+// Option is a setting of New and NewEngine.
 type Option func(*options)
 
 type options struct{ table string }
 
-// WithTable names the table. The default is stripekit_checkpoints. A name consists
-// of ASCII letters, digits and underscores. A schema may stand before it, with a
-// dot.
+// WithTable names the table. The default is stripekit_checkpoints for New, and
+// stripekit_fleet for NewEngine. A name consists of ASCII letters, digits and
+// underscores. A schema may stand before it, with a dot.
 func WithTable(name string) Option { return func(o *options) { o.table = name } }
 
 // New returns a store in a database. It makes no connection, and it does not create
@@ -66,8 +66,13 @@ func (s *Store) Schema() []string { return slices.Clone(s.sql.create) }
 // Migrate creates the table, unless it exists. Several processes may call it at the
 // same time. New does not call it, because a program often may not create tables.
 func (s *Store) Migrate(ctx context.Context) error {
+	return migrate(ctx, s.db, s.sql.probe, func() error { return s.create(ctx) })
+}
+
+// migrate calls create unless the statement probe succeeds.
+func migrate(ctx context.Context, db *sql.DB, probe string, create func() error) error {
 	for try := 0; ; try++ {
-		_, err := s.db.ExecContext(ctx, s.sql.probe)
+		_, err := db.ExecContext(ctx, probe)
 		if err == nil {
 			return nil
 		}
@@ -76,7 +81,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if try > 0 {
 			err = fmt.Errorf("sqlstore: the table cannot be used: %w", err)
 		}
-		if createErr := s.create(ctx); createErr != nil {
+		if createErr := create(); createErr != nil {
 			err = fmt.Errorf("sqlstore: creating the table: %w", createErr)
 		}
 		if try == maxMigrations || wait(ctx, try) != nil {

@@ -1,0 +1,2 @@
+// Package fleettest tests implementations of fleet.Engine.
+package fleettest
