@@ -266,7 +266,8 @@ func (p *Poller[T]) Key() string { return p.key }
 // account. On a connection a refused key is retried for 15 minutes, because an
 // Update may bring another key.
 //
-// Start returns an error if the checkpoint cannot be read, used or claimed. Then
+// Start returns an error if the checkpoint cannot be read, used or claimed, or if that
+// takes longer than 20 s. Then
 // it may be called again. It also returns an error if the Poller was started
 // before.
 func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) { return p.start(ctx, nil) }

@@ -18,8 +18,8 @@ var errGoexit = errors.New("stripe: the handler of the poller called runtime.Goe
 // has a DecodeErr: Run treats it as if handle had returned that error, so that
 // PollConfig.MaxAttempts and OnGiveUp apply.
 //
-// Run returns when the Poller has ended, all calls of handle have returned, and the
-// last acknowledgement is saved. It returns the Err of the Poller, or the error of
+// Run returns when the Poller has ended, all calls of handle and OnGiveUp have
+// returned, and the last acknowledgement is saved. It returns the Err of the Poller, or the error of
 // that save. If handle panics, the event is not acknowledged, the Poller ends, and
 // Run panics with a *PanicError. If handle calls runtime.Goexit, as FailNow of
 // package testing does, the event is not acknowledged, the Poller ends, and Run
@@ -137,10 +137,10 @@ func (p *Poller[T]) workEnded(panicked *PanicError, goexit bool) {
 }
 
 // kickFinish calls ended after the end of the Poller, once the last worker has
-// ended. The caller holds mu.
+// ended, and the last call of OnGiveUp. The caller holds mu.
 func (p *Poller[T]) kickFinish() {
 	h := p.handler
-	if h == nil || p.phase != hasEnded || h.workers > 0 || h.finishing {
+	if h == nil || p.phase != hasEnded || h.workers > 0 || p.roles.givingUp || h.finishing {
 		return
 	}
 	h.finishing = true

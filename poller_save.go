@@ -21,6 +21,8 @@ const (
 	maxSaveEvery = time.Minute
 	// saveTimeout bounds a save.
 	saveTimeout = 10 * time.Second
+	// claimTimeout bounds the claim of a checkpoint at the start, which loads and saves it.
+	claimTimeout = 2 * saveTimeout
 	// maxClaims is how often Start tries to claim a checkpoint that other Pollers
 	// claim at the same time.
 	maxClaims = 5
@@ -31,6 +33,8 @@ func (p *Poller[T]) claimCheckpoint(ctx context.Context, now time.Time) (*checkp
 	if p.cfg.Checkpoints == nil {
 		return p.newState(now), nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
 	for try := 1; ; try++ {
 		state, _, err := p.load(ctx)
 		if err != nil {

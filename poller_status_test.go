@@ -68,7 +68,7 @@ func TestPollerStatusReturnsWhileLoadHangs(t *testing.T) {
 			_, err := p.Start(t.Context())
 			started <- err
 		}()
-		pass(time.Minute)
+		pass(10 * time.Second)
 		began := time.Now()
 		require.Equal(t, stripekit.PollStatus{}, p.Status())
 		require.NoError(t, p.Err())

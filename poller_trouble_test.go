@@ -366,6 +366,7 @@ func TestPollerBelievesNoDateThatJumps(t *testing.T) {
 func TestPollerRefusesTheCheckpointOfAnotherAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, other := newShop(t), newShop(t)
+		other.key = "sk_test_other" // a key belongs to one account
 		cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore)}
 		_, stop := s.watch(s.poller(cfg))
 		pass(time.Minute)

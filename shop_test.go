@@ -21,6 +21,7 @@ import (
 type shop struct {
 	t      *testing.T
 	server *stripetest.Server
+	key    string // of its account
 	client *stripekit.Client
 
 	mu     sync.Mutex
@@ -29,14 +30,14 @@ type shop struct {
 }
 
 func newShop(t *testing.T, opts ...stripetest.Option) *shop {
-	s := &shop{t: t, server: stripetest.New(append(opts, stripetest.InMemory())...)}
+	s := &shop{t: t, server: stripetest.New(append(opts, stripetest.InMemory())...), key: "sk_test_shop"}
 	t.Cleanup(s.server.Close)
 	s.client = s.newClient()
 	return s
 }
 
 func (s *shop) newClient() *stripekit.Client {
-	client, err := stripekit.New("sk_test_shop", stripekit.WithBaseURL(s.server.URL),
+	client, err := stripekit.New(s.key, stripekit.WithBaseURL(s.server.URL),
 		stripekit.WithHTTPClient(&http.Client{Transport: s}), stripekit.WithMaxRetries(0))
 	require.NoError(s.t, err)
 	return client

@@ -19,13 +19,13 @@ const (
 
 // connection is a connection of a shard that this worker runs.
 type connection struct {
-	shard    *shard
-	key      string // of the record
-	spec     *stored
-	revision uint64 // of the record
-	ctx      context.Context
-	cancel   context.CancelFunc
-	flows    []*flow
+	shard  *shard
+	key    string // of the record
+	spec   *stored
+	seq    uint64 // of the record
+	ctx    context.Context
+	cancel context.CancelFunc
+	flows  []*flow
 
 	askedKey time.Time // when the key was read again last; used by sweep alone
 
@@ -39,8 +39,8 @@ type connection struct {
 	removed  bool        // the checkpoints are to be deleted
 }
 
-func newConnection(s *shard, key string, spec *stored, revision uint64) *connection {
-	c := &connection{shard: s, key: key, spec: spec, revision: revision, running: len(spec.Triggers)}
+func newConnection(s *shard, key string, spec *stored, seq uint64) *connection {
+	c := &connection{shard: s, key: key, spec: spec, seq: seq, running: len(spec.Triggers)}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.flows = make([]*flow, len(spec.Triggers))
 	for i := range spec.Triggers {
@@ -124,7 +124,7 @@ func (c *connection) open() (*stripekit.Client, error) {
 			return nil, err
 		}
 		if err := c.shard.connections.Add(c.spec.connection(key)); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("fleet: opening the connection: %v", err) // not permanent: the vault may be mended
 		}
 		c.opened = true
 	}
@@ -135,14 +135,14 @@ func (c *connection) open() (*stripekit.Client, error) {
 	return client.WithAccount(c.spec.Account), nil
 }
 
-// readKey calls Config.Keys.
+// readKey calls Config.Keys. No error of it is permanent, whatever it wraps.
 func (c *connection) readKey() (key stripekit.Secret, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, keysTimeout)
 	defer cancel()
 	key, err = c.shard.worker.fleet.cfg.Keys(ctx, c.spec.Key)
 	switch {
 	case err != nil:
-		return key, fmt.Errorf("fleet: reading the key: %w", err)
+		return key, fmt.Errorf("fleet: reading the key: %v", err)
 	case key.IsZero():
 		return key, errors.New("fleet: reading the key: Config.Keys has returned none")
 	}
@@ -191,6 +191,6 @@ func (c *connection) pollConfig(t *Trigger) stripekit.PollConfig {
 	return stripekit.PollConfig{
 		Every: t.Every, Overlap: t.Overlap, From: t.start(c.spec.Added),
 		Checkpoints: c.shard.store, Name: t.Name + "/" + c.spec.Generation,
-		MaxAttempts: cfg.MaxAttempts, OnGiveUp: cfg.OnGiveUp, Logger: c.shard.worker.pollLog,
+		MaxAttempts: cfg.MaxAttempts, OnGiveUp: c.shard.onGiveUp(cfg.OnGiveUp), Logger: c.shard.worker.pollLog,
 	}
 }

@@ -21,7 +21,8 @@ import (
 // Remove and List require the Engine alone.
 type Config struct {
 	// Worker is the name of this process in the fleet, which differs from that of any
-	// other: 1 to 60 ASCII letters, digits, "-" and "_". If empty, it is made of the
+	// other: 1 to 60 ASCII letters, digits, "-" and "_", without "-" and "_" at its ends. If
+	// empty, it is made of the
 	// name of the host and a random text. A process that is started again under its
 	// name counts as the same worker.
 	Worker string
@@ -34,7 +35,7 @@ type Config struct {
 	// and once a minute for a key that the service refuses. An error is not permanent:
 	// the connection is tried again. If ctx ends, Keys must return.
 	Keys func(ctx context.Context, ref string) (stripekit.Secret, error)
-	// Shards is how many parts the connections are divided into; 0 is 512. A worker
+	// Shards is how many parts the connections are divided into, up to 4096; 0 is 512. A worker
 	// holds whole shards, so there should be many more shards than workers. The first
 	// worker of a fleet decides: for another number all workers must stop, and the
 	// record "fleet/shards" be deleted.
@@ -67,12 +68,12 @@ func (c Config) withDefaults() (Config, error) {
 		c.Worker = workerName(host) + "-" + rand.Text()[:6]
 	}
 	if workerName(c.Worker) != c.Worker {
-		return c, errors.New(`fleet: Config.Worker must have 1 to 60 ASCII letters, digits, "-" and "_"`)
+		return c, errors.New(`fleet: Config.Worker must have 1 to 60 ASCII letters, digits, "-" and "_", without those at its ends`)
 	}
 	c.Shards = cmp.Or(c.Shards, 512)
 	c.TTL = cmp.Or(c.TTL, 8*time.Second)
 	switch {
-	case c.Shards < 1 || c.Shards > 1<<16:
+	case c.Shards < 1 || c.Shards > 4096:
 		return c, errors.New("fleet: Config.Shards is out of range")
 	case c.TTL < 2*time.Second || c.TTL > time.Hour:
 		return c, errors.New("fleet: Config.TTL is out of range")
@@ -98,7 +99,7 @@ func workerName(s string) string {
 		}
 		return '-'
 	}, s)
-	return cmp.Or(valid[:min(len(valid), 60)], "worker")
+	return cmp.Or(strings.Trim(valid[:min(len(valid), 60)], "-_"), "worker")
 }
 
 // Fleet is a process of a fleet: a worker if it calls Run, and otherwise one that

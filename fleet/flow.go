@@ -74,14 +74,17 @@ func (fl *flow) start() {
 	fl.mu.Lock()
 	if fl.stopping {
 		fl.mu.Unlock()
-		fl.end()
 		return
 	}
 	fl.phase, fl.began = starting, time.Time{}
 	fl.mu.Unlock()
-	if err := fl.open(); err != nil {
-		fl.ended(err)
-	}
+	err := errors.New("fleet: Config.Keys or the source of the trigger called runtime.Goexit")
+	defer func() {
+		if err != nil {
+			fl.ended(err)
+		}
+	}()
+	err = fl.open()
 }
 
 // open starts a Poller.
@@ -112,49 +115,53 @@ func (fl *flow) ended(err error) {
 	fl.mu.Lock()
 	p := fl.poller
 	fl.mu.Unlock()
+	// The error of a function of WatchPoller may be that of another call of the API.
+	permanent := isPermanent(err)
 	if p != nil {
 		fl.count(p.Status())
-	}
-	fl.mu.Lock()
-	fl.poller = nil
-	if fl.stopping {
-		fl.mu.Unlock()
-		fl.end()
-		return
-	}
-	defer fl.mu.Unlock()
-	if fl.conn.ctx.Err() != nil { // stop is about to be called
-		fl.phase = waiting
-		return
+		permanent = permanent && p.Err() != nil
 	}
 	if err == nil {
 		err = errors.New("the function of the trigger has returned")
 	}
-	fl.err = err
-	if isPermanent(err) {
-		fl.park()
-		return
+	fl.mu.Lock()
+	fl.poller = nil
+	stopping := fl.stopping
+	over := !stopping && fl.conn.ctx.Err() != nil // stop is about to be called
+	var wait time.Duration
+	switch {
+	case stopping:
+	case over:
+		fl.phase = waiting
+	case permanent:
+		fl.phase, fl.err = parked, err
+	default:
+		fl.err = err
+		wait = fl.wait()
 	}
+	fl.mu.Unlock()
+	log := fl.conn.shard.worker.log.With("connection", fl.conn.spec.Name, "trigger", fl.trigger.Name, "error", err)
+	switch {
+	case stopping:
+		fl.end()
+	case over:
+	case permanent:
+		log.Error("stripe flow parked until its connection is put again")
+	default:
+		log.Warn("stripe flow has ended, will be started again", "after", wait)
+	}
+}
+
+// wait lets the flow wait before it is started again. The caller holds mu.
+func (fl *flow) wait() time.Duration {
 	wait := min(firstWait<<min(fl.failures, 10), maxWait)
 	if !fl.began.IsZero() && time.Since(fl.began) > maxWait {
 		fl.failures, wait = 0, firstWait // it has worked for long
 	}
 	fl.failures++
-	fl.wait(wait - rand.N(wait/4))
-}
-
-// park lets the flow wait for a Put. The caller holds mu.
-func (fl *flow) park() {
-	fl.phase = parked
-	fl.conn.shard.worker.log.Error("stripe flow parked until its connection is put again",
-		"connection", fl.conn.spec.Name, "trigger", fl.trigger.Name, "error", fl.err)
-}
-
-// wait lets the flow wait before it is started again. The caller holds mu.
-func (fl *flow) wait(d time.Duration) {
+	wait -= rand.N(wait / 4)
 	fl.phase = waiting
-	worker := fl.conn.shard.worker
-	fl.timer = time.AfterFunc(d, func() {
+	fl.timer = time.AfterFunc(wait, func() {
 		fl.mu.Lock()
 		if fl.phase != waiting || fl.stopping {
 			fl.mu.Unlock()
@@ -162,10 +169,9 @@ func (fl *flow) wait(d time.Duration) {
 		}
 		fl.phase = queued
 		fl.mu.Unlock()
-		worker.starter.add(fl)
+		fl.conn.shard.worker.starter.add(fl)
 	})
-	worker.log.Warn("stripe flow has ended, will be started again",
-		"connection", fl.conn.spec.Name, "trigger", fl.trigger.Name, "error", fl.err, "after", d)
+	return wait
 }
 
 // stop stops the flow. The context of its Poller has ended. The connection is told
@@ -173,7 +179,7 @@ func (fl *flow) wait(d time.Duration) {
 func (fl *flow) stop() {
 	fl.mu.Lock()
 	fl.stopping = true
-	resting := fl.phase == waiting || fl.phase == parked
+	resting := fl.phase == queued || fl.phase == waiting || fl.phase == parked
 	if fl.timer != nil {
 		fl.timer.Stop()
 	}

@@ -210,8 +210,13 @@ func sortByTrouble(all []flowStatus) {
 	})
 }
 
-// rank returns how bad a condition is: 0 is the worst.
-func rank(condition State) int { return slices.Index(conditions, condition) }
+// rank returns how bad a condition is: 0 is the worst. A newer version may report others.
+func rank(condition State) int {
+	if i := slices.Index(conditions, condition); i >= 0 {
+		return i
+	}
+	return slices.Index(conditions, unknown)
+}
 
 func (s *sample) add(st *flowStatus) {
 	s.Flows++

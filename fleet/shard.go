@@ -7,9 +7,13 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/stripekit/stripekit"
 )
+
+// stopTimeout is how long a shard waits for handlers that do not return.
+const stopTimeout = 30 * time.Second
 
 // shard is a shard that this worker runs, from its claim until all of its Pollers have
 // stopped.
@@ -24,8 +28,11 @@ type shard struct {
 
 	mu     sync.Mutex // never held over a call of a connection
 	byKey  map[string]*connection
-	gone   map[string]uint64 // the revisions of records that were removed
+	gone   map[string]uint64 // the numbers of records that were removed
 	closed bool
+
+	patience      *time.Timer // since stop
+	reportStopped sync.Once
 }
 
 func newShard(w *worker, id int) *shard {
@@ -42,21 +49,34 @@ func newShard(w *worker, id int) *shard {
 // each request, event and save.
 func (s *shard) held() bool { return !s.lost.Load() && s.worker.holds() }
 
+// onGiveUp returns OnGiveUp, which is not called after the shard was lost.
+func (s *shard) onGiveUp(f func(context.Context, stripekit.Event[any], error) error) func(context.Context, stripekit.Event[any], error) error {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context, e stripekit.Event[any], reason error) error {
+		if !s.held() {
+			return errNotHeld
+		}
+		return f(ctx, e, reason)
+	}
+}
+
 // set starts a connection, or replaces it, or removes it if spec is nil. It ignores a
-// record that is older than what the shard knows.
-func (s *shard) set(key string, spec *stored, revision uint64) {
+// record that was observed earlier than what the shard knows.
+func (s *shard) set(key string, spec *stored, seq uint64) {
 	s.mu.Lock()
 	old := s.byKey[key]
-	if s.closed || s.gone[key] >= revision || old != nil && old.latest() >= revision {
+	if s.closed || s.gone[key] >= seq || old != nil && old.latest() >= seq {
 		s.mu.Unlock()
 		return
 	}
 	delete(s.gone, key)
 	var next *connection
 	if spec != nil {
-		next = newConnection(s, key, spec, revision)
+		next = newConnection(s, key, spec, seq)
 	} else {
-		s.gone[key] = revision
+		s.gone[key] = seq
 	}
 	if old != nil {
 		old.follow(next)
@@ -83,15 +103,15 @@ func (c *connection) follow(next *connection) {
 	c.removed = c.removed || next == nil || next.spec.Generation != c.spec.Generation
 }
 
-// latest returns the revision of the record that the connection, or the one that
+// latest returns the number of the record that the connection, or the one that
 // follows it, was made of.
 func (c *connection) latest() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.next != nil {
-		return c.next.revision
+		return c.next.seq
 	}
-	return c.revision
+	return c.seq
 }
 
 // stop stops all connections. The worker is told when they have stopped.
@@ -108,12 +128,38 @@ func (s *shard) stop() {
 	if again {
 		return
 	}
+	s.patience = time.AfterFunc(stopTimeout, s.abandon)
 	for _, c := range all {
 		c.stop()
 	}
 	if len(all) == 0 {
-		s.worker.stopped(s)
+		s.stopped()
 	}
+}
+
+// stopped reports, once, that the shard has stopped.
+func (s *shard) stopped() {
+	s.patience.Stop()
+	s.reportStopped.Do(func() { s.worker.stopped(s) })
+}
+
+// abandon gives up the wait for a handler that does not return, so that it does not keep
+// the other connections of the shard from being polled. What it still does has no effect
+// on the checkpoint: its event is delivered again, to the worker that follows.
+func (s *shard) abandon() {
+	s.mu.Lock()
+	left := len(s.byKey)
+	s.mu.Unlock()
+	if left == 0 {
+		return
+	}
+	s.lost.Store(true)
+	s.reportStopped.Do(func() {
+		s.worker.log.Error("stripe fleet shard freed although a handler of it has not returned",
+			"shard", s.id, "connections", left, "waited", stopTimeout)
+		s.worker.abandoned.Add(1)
+		s.worker.stopped(s)
+	})
 }
 
 // connectionStopped removes a connection that has stopped, and starts the one that
@@ -135,7 +181,7 @@ func (s *shard) connectionStopped(c *connection) {
 		next.start()
 	}
 	if last {
-		s.worker.stopped(s)
+		s.stopped()
 	}
 }
 

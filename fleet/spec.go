@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	mrand "math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -107,14 +108,14 @@ func shardOf(key string, shards int) int {
 // known to the workers alone.
 func (s *Spec) check() error {
 	fail := func(format string, args ...any) error {
-		return fmt.Errorf("fleet: connection %.100q: "+format, append([]any{s.Name}, args...)...)
+		return fmt.Errorf("fleet: connection %q: "+format, append([]any{shown(s.Name)}, args...)...)
 	}
 	switch {
-	case looksLikeKey(s.Name):
+	case keyLike.MatchString(s.Name):
 		return errors.New("fleet: the name of a connection must not be a key")
 	case s.Key == "":
 		return fail("the reference to its key is empty")
-	case looksLikeKey(s.Key):
+	case keyLike.MatchString(s.Key):
 		return fail("it has a key in place of a reference to one")
 	case s.Account != "" && !strings.HasPrefix(s.Account, "acct_"):
 		return fail("its account does not begin with acct_")
@@ -140,13 +141,9 @@ func (s *Spec) check() error {
 	return nil
 }
 
-func looksLikeKey(s string) bool {
-	for _, prefix := range []string{"sk_", "rk_", "pk_"} {
-		if strings.HasPrefix(s, prefix+"test_") || strings.HasPrefix(s, prefix+"live_") {
-			return true
-		}
-	}
-	return false
+// shown returns a name as an error may show it: a key in its place is masked.
+func shown(name string) string {
+	return keyLike.ReplaceAllString(name[:min(len(name), 100)], "${1}****")
 }
 
 func (s *Spec) connection(key stripekit.Secret) stripekit.Connection {
@@ -184,12 +181,22 @@ func (f *Fleet) Put(ctx context.Context, spec Spec) error {
 			err = f.putStored(ctx, key, next, revision)
 		}
 		switch {
-		case errors.Is(err, stripekit.ErrCheckpointConflict) && ctx.Err() == nil: // somebody else has put it
+		case errors.Is(err, stripekit.ErrCheckpointConflict) && pause(ctx) == nil: // somebody else has put it
 		case err != nil:
 			return fmt.Errorf("fleet: putting connection %q: %w", spec.Name, err)
 		default:
 			return nil
 		}
+	}
+}
+
+// pause waits up to 20 ms, or returns the error of ctx.
+func pause(ctx context.Context) error {
+	select {
+	case <-time.After(time.Duration(1 + mrand.N(20*time.Millisecond))):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -225,9 +232,9 @@ func (f *Fleet) Remove(ctx context.Context, name string) error {
 			err = f.cfg.Engine.Delete(ctx, key, revision)
 		}
 		switch {
-		case errors.Is(err, stripekit.ErrCheckpointConflict) && ctx.Err() == nil:
+		case errors.Is(err, stripekit.ErrCheckpointConflict) && pause(ctx) == nil:
 		case err != nil:
-			return fmt.Errorf("fleet: removing connection %.100q: %w", name, err)
+			return fmt.Errorf("fleet: removing connection %q: %w", shown(name), err)
 		default:
 			return nil
 		}

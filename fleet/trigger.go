@@ -47,6 +47,7 @@ type trigger func(client *stripekit.Client, cfg stripekit.PollConfig, held func(
 type poller interface {
 	Status() stripekit.PollStatus
 	Key() string
+	Err() error
 	// start starts the Poller, or returns an error. ended is called at its end.
 	start(ctx context.Context, ended func(error)) error
 }
@@ -89,6 +90,7 @@ type handled[T any] struct {
 func (p handled[T]) start(ctx context.Context, ended func(error)) error {
 	return p.Handle(ctx, func(ctx context.Context, e stripekit.Event[T]) (err error) {
 		if !p.held() {
+			<-ctx.Done() // soon; an error before would count as an attempt
 			return errNotHeld
 		}
 		defer func() {
@@ -108,6 +110,10 @@ func (p handled[T]) start(ctx context.Context, ended func(error)) error {
 //	fleet.WatchPoller(f, "charges.new", charges, func(ctx context.Context, p *stripekit.Poller[stripekit.Charge]) error {
 //		return sqlstore.RunTx(ctx, p, 100, book)
 //	})
+//
+// That this worker still has the shard is checked before each request and save, and not
+// before each event as in Watch. sqlstore.RunTx checks it before each commit. What else
+// run does with an event may happen once more in the worker that follows.
 //
 // When run returns or panics although ctx has not ended, it is called again later, with
 // another Poller, unless the error is permanent: then the flow is parked until a Put.

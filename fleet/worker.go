@@ -22,7 +22,7 @@ import (
 
 const (
 	// leaveTimeout bounds the end of Run.
-	leaveTimeout = 30 * time.Second
+	leaveTimeout = stopTimeout + 5*time.Second
 	// logEvery is the time between two logs of errors of the Engine.
 	logEvery = 10 * time.Second
 	// maxOps is how many claims are changed at a time.
@@ -33,9 +33,12 @@ const (
 
 // Run makes this process a worker until ctx ends: it claims its share of the shards,
 // and polls their connections. Then it stops the Pollers, saves their acknowledgements,
-// frees the shards for other workers, and returns nil. It returns an error if that took
-// longer than 30 s, or if the fleet has another number of shards. While the Engine
-// cannot be reached, Run waits.
+// frees the shards for other workers, and returns nil. While the Engine cannot be
+// reached at the start, Run waits. It returns an error if the fleet has another number of
+// shards, or at its end if a handler has not returned within 30 s.
+//
+// A handler that ignores its context keeps the other connections of its shard from being
+// polled for as long, whenever the shard moves. Then the shard moves without it.
 //
 // Run may be called once.
 func (f *Fleet) Run(ctx context.Context) error {
@@ -49,6 +52,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	f.worker.Store(w)
 	var loops sync.WaitGroup
 	defer loops.Wait()
+	defer w.expiry.Stop()
 	defer w.end()
 	loops.Go(w.watch)
 	loops.Go(w.tick)
@@ -58,6 +62,9 @@ func (f *Fleet) Run(ctx context.Context) error {
 	w.step(func(time.Time) []lease.Op { w.lease.Leaves(); return nil })
 	select {
 	case <-w.left:
+		if n := w.abandoned.Load(); n > 0 {
+			return fmt.Errorf("fleet: handlers of %d shards have not returned within %v", n, stopTimeout)
+		}
 		return nil
 	case <-time.After(leaveTimeout):
 		return fmt.Errorf("fleet: %d shards have not stopped within %v", w.shardCount(), leaveTimeout)
@@ -68,11 +75,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 // stored.
 func (f *Fleet) agreeOnShards(ctx context.Context) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		value, revision, err := f.cfg.Engine.Get(ctx, shardsKey)
-		if err == nil && revision == 0 {
-			value = []byte(strconv.Itoa(f.cfg.Shards))
-			_, err = f.cfg.Engine.Put(ctx, shardsKey, value, 0, 0)
-		}
+		value, err := f.storedShards(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -90,6 +93,19 @@ func (f *Fleet) agreeOnShards(ctx context.Context) error {
 	}
 }
 
+// storedShards returns the record of the number of shards, which it stores if there is
+// none.
+func (f *Fleet) storedShards(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.TTL)
+	defer cancel()
+	value, revision, err := f.cfg.Engine.Get(ctx, shardsKey)
+	if err == nil && revision == 0 {
+		value = []byte(strconv.Itoa(f.cfg.Shards))
+		_, err = f.cfg.Engine.Put(ctx, shardsKey, value, 0, 0)
+	}
+	return value, err
+}
+
 // worker is one call of Run.
 type worker struct {
 	fleet   *Fleet
@@ -103,7 +119,8 @@ type worker struct {
 	keys    chan struct{} // one for each key that is being read again
 	left    chan struct{} // closed when there is nothing left to do
 
-	right atomic.Pointer[lease.Right]
+	right     atomic.Pointer[lease.Right]
+	abandoned atomic.Int64 // shards that were freed although a handler had not returned
 
 	mu        sync.Mutex // never held over a call of the Engine or of a shard
 	lease     *lease.Worker
@@ -111,7 +128,9 @@ type worker struct {
 	directory directory
 	removed   map[int]uint64 // the revisions of claims that were removed
 	hasLeft   bool
-	failedAt  time.Time // when an error of the Engine was logged last
+	ends      time.Time   // when the right ends
+	expiry    *time.Timer // calls step then
+	failedAt  time.Time   // when an error of the Engine was logged last
 
 	status status
 	names  nameIndex
@@ -134,6 +153,8 @@ func newWorker(ctx context.Context, f *Fleet) *worker {
 		shards: map[int]*shard{}, directory: newDirectory(f.cfg.Shards), removed: map[int]uint64{},
 	}
 	w.right.Store(new(lease.Right))
+	w.expiry = time.AfterFunc(time.Hour, func() { w.step(nil) })
+	w.expiry.Stop()
 	w.status.init(f.cfg, time.Now())
 	w.ctx, w.end = context.WithCancel(context.WithoutCancel(ctx))
 	return w
@@ -163,6 +184,10 @@ func (w *worker) step(f func(now time.Time) []lease.Op) {
 	// A shard that was lost must not see the right of a new session.
 	right := w.lease.Right()
 	w.right.Store(&right)
+	if ends := right.Ends(); !ends.Equal(w.ends) {
+		w.ends = ends
+		w.expiry.Reset(time.Until(ends)) // at once if there is none, and once
+	}
 	if w.lease.Left() && !w.hasLeft {
 		w.hasLeft = true
 		close(w.left)
@@ -177,14 +202,23 @@ func (w *worker) step(f func(now time.Time) []lease.Op) {
 func (w *worker) carryOut(op lease.Op) {
 	switch op.Kind {
 	case lease.Run:
-		w.log.Debug("stripe fleet shard won", "shard", op.Shard)
-		go w.run(w.shards[op.Shard])
+		s := w.shards[op.Shard]
+		go func() {
+			w.log.Debug("stripe fleet shard won", "shard", s.id)
+			w.run(s)
+		}()
 	case lease.Drain:
-		w.log.Debug("stripe fleet shard drained", "shard", op.Shard)
-		go w.shards[op.Shard].stop()
+		s := w.shards[op.Shard]
+		go func() {
+			w.log.Debug("stripe fleet shard drained", "shard", s.id)
+			s.stop()
+		}()
 	case lease.Lose:
-		w.log.Info("stripe fleet shard lost", "shard", op.Shard)
-		go w.shards[op.Shard].stop()
+		s := w.shards[op.Shard]
+		go func() {
+			w.log.Info("stripe fleet shard lost", "shard", s.id)
+			s.stop()
+		}()
 	default:
 		if w.ctx.Err() == nil {
 			go w.request(op)
@@ -206,20 +240,27 @@ func (w *worker) run(s *shard) {
 // of a newer version, is left alone.
 func (w *worker) set(s *shard, key string, r record) {
 	if r.value == nil {
-		s.set(key, nil, r.revision)
+		s.set(key, nil, r.seq)
 		return
 	}
 	spec := new(stored)
-	if err := json.Unmarshal(r.value, spec); err != nil {
+	err := json.Unmarshal(r.value, spec)
+	if err == nil && (connectionKey(spec.Name) != key || spec.Generation == "" || len(spec.Triggers) == 0) {
+		err = errors.New("it is not complete")
+	}
+	if err != nil {
 		w.log.Error("stripe connection cannot be read", "record", key, "error", err)
 		return
 	}
-	s.set(key, spec, r.revision)
+	s.set(key, spec, r.seq)
 }
 
 // stopped is called when the Pollers of a shard have stopped.
 func (w *worker) stopped(s *shard) {
 	w.step(func(time.Time) []lease.Op {
+		if w.shards[s.id] != s {
+			return nil
+		}
 		delete(w.shards, s.id)
 		return w.lease.Stopped(s.id)
 	})
@@ -347,7 +388,7 @@ func (w *worker) observe(key string, value []byte, revision uint64) {
 		})
 	case strings.HasPrefix(key, claimPrefix):
 		shard, err := strconv.Atoi(strings.TrimPrefix(key, claimPrefix))
-		if err != nil {
+		if err != nil || key != claimKey(shard) {
 			return
 		}
 		w.step(func(time.Time) []lease.Op {
@@ -368,7 +409,7 @@ func (w *worker) observeConnection(key string, r record) {
 		return
 	}
 	w.mu.Lock()
-	changed := w.directory.observe(shard, key, r)
+	r, changed := w.directory.observe(shard, key, r)
 	s := w.shards[shard]
 	w.mu.Unlock()
 	if changed && s != nil {
@@ -387,7 +428,7 @@ func (w *worker) synced() {
 	w.mu.Unlock()
 	for i, m := range missing {
 		if shards[i] != nil {
-			shards[i].set(m.key, nil, m.revision+1)
+			shards[i].set(m.key, nil, m.seq)
 		}
 	}
 	w.status.observeAll(time.Now())

@@ -65,14 +65,20 @@ func browser(t *testing.T) context.Context {
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	limit, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	require.NoError(t, chromedp.Run(ctx), "the browser starts")
-	return ctx
+	for try := 1; ; try++ { // Chromium itself fails at its start now and then
+		allocator, cancel := chromedp.NewExecAllocator(limit, options...)
+		t.Cleanup(cancel)
+		ctx, cancel := chromedp.NewContext(allocator)
+		t.Cleanup(cancel)
+		err := chromedp.Run(ctx)
+		if err == nil {
+			return ctx
+		}
+		require.Less(t, try, 3, "the browser does not start: %v", err)
+		t.Logf("the browser has not started, another try: %v", err)
+	}
 }
 
 // tab is a page in a browser.

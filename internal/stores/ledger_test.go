@@ -13,6 +13,7 @@ import (
 // TestLedgerBalancesInPostgreSQL runs the example as its README line does, with
 // DATABASE_URL. Its own tests have SQLite alone where that is not set.
 func TestLedgerBalancesInPostgreSQL(t *testing.T) {
+	t.Parallel()
 	database := servers.PostgreSQL(t)
 	cmd := exec.CommandContext(t.Context(), "go", "run", "github.com/stripekit/stripekit/examples/ledger", "-for", "4s", "-kill", "6")
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+database.DSN, "STRIPE_API_KEY=")

@@ -212,7 +212,7 @@ func TestNATSStoreLosesNothingWhenLeadersOfAClusterAreKilled(t *testing.T) {
 		}
 	}
 	countDuring(t, all, name, func(c *counters) {
-		for range 2 {
+		for range rounds(2) {
 			c.awaitMore(200)
 			leader := currentLeader(t, js, name)
 			processes[leader].kill()

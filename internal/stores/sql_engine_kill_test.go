@@ -21,6 +21,7 @@ import (
 // TestSQLEngineSurvivesKillsOfTheServer has writers put through kills, and repeat the
 // Puts that failed. Each Watch ends soon, and another one observes the rest.
 func TestSQLEngineSurvivesKillsOfTheServer(t *testing.T) {
+	t.Parallel()
 	const writers, kills = 6, 3
 	server := servers.StartPostgreSQL(t)
 	engine, db := openEngineDB(t, server.Database)
@@ -72,6 +73,7 @@ func TestSQLEngineSurvivesKillsOfTheServer(t *testing.T) {
 // TestSQLEngineIsDurableThoughCommitsAreNot kills a server that writes its log every
 // ten seconds, after commits that would not wait for it.
 func TestSQLEngineIsDurableThoughCommitsAreNot(t *testing.T) {
+	t.Parallel()
 	server := servers.StartPostgreSQL(t)
 	engine, db := openEngineDB(t, server.Database)
 	execSQL(t, db, "ALTER SYSTEM SET wal_writer_delay = '10s'")
@@ -140,6 +142,7 @@ func TestSQLEngineRefusesAStandby(t *testing.T) {
 // TestSQLEngineAfterAFailoverToAReplicaThatWasBehind loses Puts that were stored. Their
 // revisions are not used again.
 func TestSQLEngineAfterAFailoverToAReplicaThatWasBehind(t *testing.T) {
+	t.Parallel()
 	server := servers.StartPostgreSQL(t)
 	engine, db := openEngineDB(t, server.Database)
 	kept := put(t, engine, "claim/1", "kept", 0, 0)

@@ -19,11 +19,13 @@ import (
 var _ fleet.Engine = (*sqlstore.Engine)(nil)
 
 func TestSQLEnginePassesTestEngine(t *testing.T) {
+	t.Parallel()
 	for name, settings := range map[string]string{
 		"read committed": "",
 		"serializable":   " default_transaction_isolation=serializable",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			database := servers.PostgreSQL(t)
 			database.DSN += settings
 			var tables atomic.Int64

@@ -114,6 +114,7 @@ func TestSQLEngineWatchSurvivesARestoreIntoAnotherCluster(t *testing.T) {
 
 // TestSQLEngineWatchReturnsWhenTheDatabaseFails has the connection end, by the server.
 func TestSQLEngineWatchReturnsWhenTheDatabaseFails(t *testing.T) {
+	t.Parallel()
 	database := servers.PostgreSQL(t)
 	engine, db := openEngineDB(t, database)
 	w := watchEngine(t, engine)
@@ -142,6 +143,7 @@ func TestSQLEngineWatchReturnsWhenTheDatabaseFails(t *testing.T) {
 // TestSQLEngineWatchRemovesWhatExpires has no other caller remove it. Of two records
 // one is renewed.
 func TestSQLEngineWatchRemovesWhatExpires(t *testing.T) {
+	t.Parallel()
 	engine := openEngine(t, servers.PostgreSQL(t))
 	watches := []*engineWatch{watchEngine(t, engine), watchEngine(t, engine)}
 	const ttl = 3 * time.Second

@@ -210,6 +210,7 @@ func testDisturbances(t *testing.T, dialect sqlstore.Dialect, db *sql.DB) {
 						disturbed.Add(1)
 						return fmt.Errorf("adding: %w", err)
 					}
+					<-time.After(2 * time.Millisecond) // with a counter locked, so that there are deadlocks
 				}
 				return nil
 			})

@@ -93,6 +93,8 @@ type Worker struct {
 	self    session
 	leaving bool
 	synced  bool // what was observed is complete
+	// known is when the worker first knew of the others; zero before.
+	known time.Time
 
 	claims   []claim // as observed, by shard
 	holdings map[int]*holding
@@ -174,6 +176,14 @@ func (r Right) Valid(now time.Time) bool {
 	}
 	elapsed := max(now.Sub(r.since), now.Round(0).Sub(r.since.Round(0)))
 	return elapsed < r.ttl-r.ttl/10
+}
+
+// Ends returns when the right ends by the monotonic clock; zero if there is none.
+func (r Right) Ends() time.Time {
+	if r.since.IsZero() {
+		return time.Time{}
+	}
+	return r.since.Add(r.ttl - r.ttl/10)
 }
 
 // Right returns the present right. It is renewed by Ended.

@@ -36,6 +36,7 @@ func newReady(t *testing.T, shards int) *fixture {
 	f.done(f.one(Renew))
 	f.Watching()
 	f.Synced()
+	f.none()
 	f.now = f.now.Add(testTTL / 4)
 	return f
 }

@@ -8,12 +8,16 @@ import (
 )
 
 // settle is how long a new session waits before it claims anything, so that workers
-// that start together know of each other.
+// that start together know of each other. The first observation of all records may take
+// longer than the session takes to begin.
 func (w *Worker) settle() time.Duration { return w.cfg.TTL / 4 }
 
 // Next returns the operations that are to be carried out now, at the same time. It
 // must be called after each Ended, Stopped and Observe, and at least every TTL/16.
 func (w *Worker) Next(now time.Time) []Op {
+	if w.synced && w.known.IsZero() {
+		w.known = now
+	}
 	ops := w.endSession(now)
 	ops = append(ops, w.renew(now)...)
 	if w.Session() == "" {
@@ -22,7 +26,7 @@ func (w *Worker) Next(now time.Time) []Op {
 	if w.leaving {
 		return append(ops, w.leave()...)
 	}
-	if !w.synced || now.Sub(w.self.begun) < w.settle() {
+	if !w.synced || now.Sub(w.self.begun) < w.settle() || now.Sub(w.known) < w.settle() {
 		return ops
 	}
 	ops = append(ops, w.probe(now)...)
