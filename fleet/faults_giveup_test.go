@@ -113,8 +113,8 @@ func TestFleetAPollerOfAFunctionHandlesNothingWithoutRight(t *testing.T) {
 			require.NoError(t, a.Put(t.Context(), s))
 		}
 		worst := time.Duration(0)
-		for range 12 {
-			pass(5*time.Minute + 170*time.Millisecond)
+		for range 8 {
+			pass(time.Minute + 170*time.Millisecond)
 			b.dead.Store(true)
 			cut := time.Now()
 			pass(ttl)

@@ -185,7 +185,7 @@ func TestFleetGoesOnBesideAHandlerThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var givenUp atomic.Int64
 		w := newWorld(t, shops.Config{})
-		poison := ""
+		var poison atomic.Value
 		w.handle = func(ctx context.Context, id string) error {
 			if account, _, k, ok := shops.ParseID(id); ok && account == 1 && k%5 == 0 {
 				panic("poison")
@@ -200,14 +200,14 @@ func TestFleetGoesOnBesideAHandlerThatPanics(t *testing.T) {
 				require.Contains(t, []string{"charges", "customers"}, flow.Trigger)
 				require.Contains(t, flow.Key, flow.Trigger)
 				require.ErrorContains(t, reason, "poison")
-				poison = e.ID
+				poison.Store(e.ID)
 				givenUp.Add(1)
 				return nil
 			}
 		}))
 		w.put(a, 3)
 		pass(20 * time.Minute)
-		require.NotEmpty(t, poison)
+		require.NotNil(t, poison.Load())
 		expected := int64(0)
 		for _, list := range []shops.List{shops.Charges, shops.Customers} {
 			for o := range w.stripe.Objects(1, list, w.start, time.Now().Add(-time.Minute)) {
