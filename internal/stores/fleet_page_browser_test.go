@@ -36,10 +36,13 @@ type screen struct {
 
 var screens = []screen{
 	{"desktop-light", 1280, 900, "light"},
+	{"phone-dark", 400, 800, "dark"},
 	{"desktop-dark", 1280, 900, "dark"},
 	{"phone-light", 400, 800, "light"},
-	{"phone-dark", 400, 800, "dark"},
 }
+
+// someScreens returns two of the screens, and all if STRIPEKIT_KILLS is set.
+func someScreens() []screen { return screens[:1+rounds(3)] }
 
 // browser is a headless Chromium. The test is skipped, or fails, without one.
 func browser(t *testing.T) context.Context {
