@@ -26,7 +26,7 @@ func randomQueries(t *testing.T) int {
 	case testing.Short():
 		return 200
 	}
-	return 2000
+	return 600
 }
 
 // randomSeed returns STRIPEKIT_SEED, or a new seed.
