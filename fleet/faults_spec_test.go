@@ -19,7 +19,7 @@ import (
 func TestFleetErrorsOfKeysAreNotPermanent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, shops.Config{})
-		var fails = true
+		fails := true
 		a := w.run(w.process("a", func(c *fleet.Config) {
 			c.Keys = func(_ context.Context, ref string) (stripekit.Secret, error) {
 				w.mu.Lock()
