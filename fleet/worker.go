@@ -186,7 +186,7 @@ func (w *worker) step(f func(now time.Time) []lease.Op) {
 	w.right.Store(&right)
 	if ends := right.Ends(); !ends.Equal(w.ends) {
 		w.ends = ends
-		w.expiry.Reset(time.Until(ends)) // at once if there is none, and once
+		w.expiry.Reset(time.Until(ends)) // without a right, at once
 	}
 	if w.lease.Left() && !w.hasLeft {
 		w.hasLeft = true

@@ -202,12 +202,6 @@ func (w *Worker) Session() string {
 	return w.self.id
 }
 
-// Holds reports whether the worker runs the shard by a claim that stands.
-func (w *Worker) Holds(shard int) bool {
-	h := w.holdings[shard]
-	return h != nil && (h.state == running || h.state == draining)
-}
-
 // Leaves makes Next drain all shards and then end the session. A last renewal tells the
 // others, so that they do not wait for the shard that stops last.
 func (w *Worker) Leaves() {

@@ -547,3 +547,9 @@ func TestWorkerForgetsSessions(t *testing.T) {
 		require.Empty(t, f.others)
 	}
 }
+
+// Holds reports whether the worker runs the shard by a claim that stands.
+func (w *Worker) Holds(shard int) bool {
+	h := w.holdings[shard]
+	return h != nil && (h.state == running || h.state == draining)
+}
