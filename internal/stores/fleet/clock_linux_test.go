@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
 )
 
 // TestFleetOnAClockThatIsSkewed has a PostgreSQL server whose clock is an hour ahead, and
