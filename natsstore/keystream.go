@@ -126,7 +126,8 @@ func (s *keyStream) hasDoubt(key string) bool {
 //     The message has its identification. The next one goes on from it.
 //   - The base is 0, and the last message marks the key as deleted.
 //   - The last message is the base: in a cluster the leader refuses a second message
-//     while one is on its way to the followers, which may be that of an earlier save.
+//     while one is on its way to the followers, which may be that of an earlier save, and
+//     for a moment after it has acknowledged the first one.
 //
 // A message that arrives late does no harm. Whatever is stored meanwhile has another
 // sequence number, and no number returns.
@@ -138,9 +139,6 @@ func (s *keyStream) save(
 		next, err = s.publish(ctx, m, expected)
 		if !isWrongSequence(err) {
 			return next, err == nil, err
-		}
-		if d.base != 0 && !doubtful {
-			return 0, true, stripekit.ErrCheckpointConflict
 		}
 		present, err := last(ctx)
 		switch {

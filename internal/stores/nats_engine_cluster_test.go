@@ -117,17 +117,21 @@ type engineWriter struct {
 func (w *engineWriter) run(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		key := fmt.Sprintf("claim/%s.%d", w.name, n%w.keys)
-		if n%7 == 6 && w.values[key] != "" && w.values[key] != "-" {
-			w.try(func(ctx context.Context) error { return w.engine.Delete(ctx, key, w.revisions[key]) })
-			w.values[key], w.revisions[key] = "-", 0
-		} else {
-			value, next := fmt.Sprint(n), uint64(0)
-			w.try(func(ctx context.Context) (err error) {
-				next, err = w.engine.Put(ctx, key, []byte(value), w.revisions[key], time.Duration(n%2)*time.Hour)
+		revision := w.revisions[key]
+		value, next := "-", uint64(0)
+		change := func(ctx context.Context) error { return w.engine.Delete(ctx, key, revision) }
+		if n%7 != 6 || revision == 0 {
+			value = fmt.Sprint(n)
+			change = func(ctx context.Context) (err error) {
+				next, err = w.engine.Put(ctx, key, []byte(value), revision, time.Duration(n%2)*time.Hour)
 				return err
-			})
-			w.values[key], w.revisions[key] = value, next
+			}
 		}
+		if err := w.try(change); err != nil {
+			w.t.Errorf("change %d, of revision %d: %v", n, revision, err)
+			return
+		}
+		w.values[key], w.revisions[key] = value, next
 		w.mu.Lock()
 		w.count++
 		w.mu.Unlock()
@@ -135,18 +139,20 @@ func (w *engineWriter) run(ctx context.Context) {
 }
 
 // try tries a change until it succeeds. Nobody else changes the record, so that none is
-// a conflict.
-func (w *engineWriter) try(change func(ctx context.Context) error) {
-	for w.t.Context().Err() == nil {
+// a conflict. The error it returns has those of all tries.
+func (w *engineWriter) try(change func(ctx context.Context) error) error {
+	var tries []error
+	for {
+		began := time.Now()
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		err := change(ctx)
 		cancel()
-		switch {
-		case err == nil:
-			return
-		case errors.Is(err, stripekit.ErrCheckpointConflict):
-			w.t.Error(err)
-			return
+		if err == nil {
+			return nil
+		}
+		tries = append(tries, fmt.Errorf("after %v: %w", time.Since(began), err))
+		if errors.Is(err, stripekit.ErrCheckpointConflict) || w.t.Context().Err() != nil {
+			return errors.Join(tries...)
 		}
 	}
 }
