@@ -142,6 +142,8 @@ func (s *keyStream) save(
 		}
 		present, err := last(ctx)
 		switch {
+		case errors.Is(err, stripekit.ErrCheckpointInvalid) && d.base != 0:
+			return 0, true, stripekit.ErrCheckpointConflict
 		case errors.Is(err, stripekit.ErrCheckpointInvalid):
 			return 0, true, err
 		case err != nil:

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,10 +100,12 @@ type doubtful struct {
 	t        *storeTest
 	number   int // of the data that was stored for sure
 	revision uint64
-	may      map[int]bool // the saves on top of it that were cancelled
+	may      map[int]*openStore // the saves on top of it that were cancelled, and who made them
 }
 
-// load loads the checkpoint, which is that of the last save, or of one in doubt.
+// load loads the checkpoint, which is that of the last save, or of one in doubt. In the
+// second case later saves of the same store are in doubt still: it may have accepted them
+// on top of that one.
 func (d *doubtful) load(s *openStore) {
 	d.t.Helper()
 	data, revision := s.load(storeKey)
@@ -110,11 +114,13 @@ func (d *doubtful) load(s *openStore) {
 	case !ok || revision == 0:
 		d.t.Fatalf("Load after a cancelled Save: got %s and revision %d: want the old or the new data", brief(data), revision)
 	case n == d.number && revision == d.revision:
-	case d.may[n] && revision != d.revision:
-		d.number, d.revision, d.may = n, revision, map[int]bool{}
+	case d.may[n] != nil && revision != d.revision:
+		maker := d.may[n]
+		maps.DeleteFunc(d.may, func(other int, s *openStore) bool { return other <= n || s != maker })
+		d.number, d.revision = n, revision
 	default:
 		d.t.Fatalf("Load: got data %d with revision %d; data %d with revision %d was saved before, and %v were cancelled since",
-			n, revision, d.number, d.revision, d.may)
+			n, revision, d.number, d.revision, slices.Sorted(maps.Keys(d.may)))
 	}
 }
 
@@ -124,12 +130,12 @@ func (d *doubtful) save(ctx context.Context, s *openStore, n int) bool {
 	next, err := s.Save(ctx, storeKey, numbered(n), d.revision)
 	switch {
 	case err == nil:
-		d.number, d.revision, d.may = n, next, map[int]bool{}
+		d.number, d.revision, d.may = n, next, map[int]*openStore{}
 		return true
 	case errors.Is(err, errHangs), errors.Is(err, stripekit.ErrCheckpointConflict) && len(d.may) == 0:
 		d.t.Fatalf("the only saver, with the stored revision: %v", err)
 	case !errors.Is(err, stripekit.ErrCheckpointConflict):
-		d.may[n] = true
+		d.may[n] = s
 	}
 	return false
 }
@@ -137,7 +143,7 @@ func (d *doubtful) save(ctx context.Context, s *openStore, n int) bool {
 func checkCancelledSaves(t *storeTest) {
 	stores := t.openAll(2)
 	usual := t.usualSave(stores[0])
-	d := &doubtful{t: t, may: map[int]bool{}}
+	d := &doubtful{t: t, may: map[int]*openStore{}}
 	d.revision = stores[0].save(storeKey, numbered(0), 0)
 	saved, all := 0, 0
 	for n := range rounds(60) {

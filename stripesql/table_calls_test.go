@@ -3,6 +3,7 @@ package stripesql_test
 import (
 	"database/sql"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -120,8 +121,11 @@ const smallCharges = 8_000
 
 // bigCharges returns how many charges the table is based on.
 func bigCharges() int {
-	if raceDetector || testing.Short() {
+	switch {
+	case raceDetector || testing.Short():
 		return smallCharges
+	case os.Getenv("STRIPEKIT_QUERIES") == "":
+		return 100_000
 	}
 	return 1_000_000
 }

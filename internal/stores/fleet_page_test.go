@@ -93,6 +93,7 @@ func servePage(t *testing.T, h http.Handler, broken *atomic.Bool) *httptest.Serv
 }
 
 func TestFleetPageOfThreeConnections(t *testing.T) {
+	t.Parallel()
 	in := browser(t)
 	stripe, err := shops.New(shops.Config{Start: time.Now().Add(-time.Hour), Period: 2 * time.Second})
 	require.NoError(t, err)
@@ -224,6 +225,7 @@ func (r *recordedWorkers) run(t *testing.T) {
 }
 
 func TestFleetPageOf100000Connections(t *testing.T) {
+	t.Parallel()
 	in := browser(t)
 	r := &recordedWorkers{new(fleet.MemoryEngine), 100_000, 4}
 	f := pageWorker(t, "page", r.engine, http.DefaultTransport)

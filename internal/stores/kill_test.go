@@ -63,7 +63,7 @@ func TestRunTxWritesExactlyOnceThroughKills(t *testing.T) {
 // written twice.
 func TestAckAfterCommitWritesTwiceThroughKills(t *testing.T) {
 	t.Parallel()
-	for _, d := range killDatabases() {
+	for _, d := range killDatabases()[:rounds(3)] {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			k := newKillParent(t, d.dialect, d.open(t))

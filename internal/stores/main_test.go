@@ -1,6 +1,7 @@
 package stores_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -11,6 +12,10 @@ import (
 func TestMain(m *testing.M) {
 	if job := os.Getenv(killJobVariable); job != "" {
 		os.Exit(runKillJob(job))
+	}
+	// Most of these tests wait for servers most of the time.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
 	}
 	os.Exit(servers.Run(m))
 }

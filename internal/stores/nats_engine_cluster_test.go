@@ -67,6 +67,7 @@ func (c *natsCluster) signalOthers(than *natsProcess, signal syscall.Signal) {
 // stopped meanwhile. The leader has the marker of the removal behind it then.
 func TestNATSEngineRenewsNothingThatIsRemovedAtOnce(t *testing.T) {
 	serveNATS()
+	t.Parallel()
 	c := startNATSCluster(t)
 	const ttl = time.Second
 	for _, ttls := range [][2]time.Duration{{ttl, ttl}, {ttl, 0}, {ttl, time.Hour}} {
@@ -247,6 +248,7 @@ func TestNATSEngineLosesNothingWhenServersOfAClusterAreStopped(t *testing.T) {
 
 func TestNATSEngineClaimsManyShardsAtOnceInACluster(t *testing.T) {
 	serveNATS()
+	t.Parallel()
 	c := startNATSCluster(t)
 	c.leader()
 	engine := openNATSEngine(t, c.urls, c.name)

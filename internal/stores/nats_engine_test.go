@@ -37,6 +37,7 @@ func openNATSEngine(t testing.TB, urls, name string) *natsstore.Engine {
 }
 
 func TestNATSEnginePassesTestEngine(t *testing.T) {
+	t.Parallel()
 	n, js := startNATS(t)
 	fleettest.TestEngine(t, func(t *testing.T) func() fleet.Engine {
 		name, _ := createNATSEngine(t, js)

@@ -250,6 +250,7 @@ func TestNATSEngineWatchEndsWithItsConnection(t *testing.T) {
 
 // Messages on their way are lost with a connection, or it says nothing any more.
 func TestNATSEngineWatchMissesNothingWhenItsConnectionIsLost(t *testing.T) {
+	t.Parallel()
 	n, js := startNATS(t)
 	name, engine := createNATSEngine(t, js)
 	proxy := startProxy(t, n.NATSConfig)
@@ -274,6 +275,7 @@ func TestNATSEngineWatchMissesNothingWhenItsConnectionIsLost(t *testing.T) {
 }
 
 func TestNATSEngineWatchWithASlowObserver(t *testing.T) {
+	t.Parallel()
 	n, js := startNATS(t)
 	name, engine := createNATSEngine(t, js)
 	w := watchNATSAll(t, openNATSEngine(t, n.URL(), name))

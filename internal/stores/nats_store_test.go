@@ -284,6 +284,7 @@ func TestNATSStoreTakesNothingElseForACheckpoint(t *testing.T) {
 }
 
 func TestNATSStoreEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	n, js := startNATS(t)
 	name, _ := createStore(t, js)
 	proxy := startProxy(t, n.NATSConfig)

@@ -17,6 +17,7 @@ import (
 // TestRunTxRepeatsWhatIsInterrupted has a server or its operator interrupt the
 // transaction of an event that has one attempt.
 func TestRunTxRepeatsWhatIsInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name       string
 		dialect    sqlstore.Dialect

@@ -24,6 +24,7 @@ import (
 // STRIPEKIT_RUNTX is the number of histories, STRIPEKIT_SEED the only one to run; how
 // its goroutines interleave is not repeated.
 func TestRunTxInRandomHistories(t *testing.T) {
+	t.Parallel()
 	seeds := 50
 	if n, err := strconv.Atoi(os.Getenv("STRIPEKIT_RUNTX")); err == nil {
 		seeds = n

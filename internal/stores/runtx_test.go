@@ -247,6 +247,7 @@ func TestRunTxRefusesAZombieBeforeItsHandler(t *testing.T) {
 }
 
 func TestRunTxWaitsForADatabaseThatIsAway(t *testing.T) {
+	t.Parallel()
 	for name, away := range map[string]func(op, query string) fault{
 		"it cannot be reached":              func(string, string) fault { return diesBefore },
 		"it refuses transactions":           only(opBegin, isRefused),

@@ -22,6 +22,7 @@ import (
 // TestSQLEngineAcceptsAPutAfterDoubtfulOnes breaks the connection at a response of each
 // of several Puts in a row, and then stores with the same revision.
 func TestSQLEngineAcceptsAPutAfterDoubtfulOnes(t *testing.T) {
+	t.Parallel()
 	var cutAt atomic.Int64 // responses until the cut; 0: none
 	database := servers.PostgreSQL(t)
 	plain := openEngine(t, database)
@@ -73,6 +74,7 @@ func TestSQLEngineAcceptsAPutAfterDoubtfulOnes(t *testing.T) {
 // TestSQLEngineLosesNoUpdateOverBrokenConnections has several engines add operations to
 // a list, and repeat what is not known to have ended. Each is added once.
 func TestSQLEngineLosesNoUpdateOverBrokenConnections(t *testing.T) {
+	t.Parallel()
 	const writers, operations = 4, 40
 	for name, settings := range map[string]string{"read committed": "", "serializable": " default_transaction_isolation=serializable"} {
 		t.Run(name, func(t *testing.T) {

@@ -114,6 +114,7 @@ func TestSQLEngineIsDurableThoughCommitsAreNot(t *testing.T) {
 
 // TestSQLEngineRefusesAStandby starts the server again as a standby, and then promotes it.
 func TestSQLEngineRefusesAStandby(t *testing.T) {
+	t.Parallel()
 	server := servers.StartPostgreSQL(t)
 	engine, db := openEngineDB(t, server.Database)
 	revision := put(t, engine, "key", "value", 0, 0)

@@ -17,6 +17,7 @@ import (
 // Watch, in its first reading, or between its polls, and are committed after later ones
 // were observed.
 func TestSQLEngineWatchSeesTransactionsThatCommitLate(t *testing.T) {
+	t.Parallel()
 	engine, db := openEngineDB(t, servers.PostgreSQL(t))
 	const late = 5
 	var open []*sql.Tx

@@ -151,6 +151,7 @@ func TestListHasAllCheckpointsInOrderAndLetsTheLoopDelete(t *testing.T) {
 // disturb each other in each way that the database knows. No event is given up for
 // that, and the sum is right.
 func TestRunTxRepeatsDeadlocksAndSerializationFailures(t *testing.T) {
+	t.Parallel()
 	for name, settings := range map[string]map[sqlstore.Dialect]string{
 		"default": {
 			sqlstore.PostgreSQL: " deadlock_timeout=10ms",
