@@ -22,7 +22,7 @@ import (
 var updateAPI = flag.Bool("update-api", false, "write testdata/api.txt anew")
 
 // apiPackages are the packages that users import.
-var apiPackages = []string{".", "schedule", "stripetest", "stripekittest", "sqlstore", "natsstore", "fleet", "fleet/fleettest", "stripesql"}
+var apiPackages = []string{".", "schedule", "stripetest", "stripekittest", "sqlstore", "natsstore", "fleet", "fleet/fleettest", "stripesql", "connector"}
 
 // TestExportedAPIIsTheOneDecided compares all exported declarations with
 // testdata/api.txt, so that a change to them is a decision:
@@ -158,7 +158,7 @@ func exportedReceiver(recv *ast.FieldList) bool {
 
 // maxNames is how many package-level names the root may have. Each additional name
 // makes the documentation longer for every reader.
-const maxNames = 175
+const maxNames = 187
 
 func TestTheRootHasFewNames(t *testing.T) {
 	_, files := parse(t, ".", parser.SkipObjectResolution)

@@ -259,6 +259,13 @@ func (s *ChargesService) source() source[Charge] {
 	return source[Charge]{client: s.client, path: chargesPath, timeField: "created"}
 }
 
+// Changes returns a Source of the charges that were created or updated, by the events
+// of the account, which Stripe keeps for 30 days. A Poller that may have missed some
+// because they were older ends with ErrGap.
+func (s *ChargesService) Changes() Source[Change[Charge]] {
+	return changes[Charge](s.client, chargesPath)
+}
+
 // Where returns a Source of the charges that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

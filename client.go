@@ -45,6 +45,7 @@ type Client struct {
 	Refunds      *RefundsService
 	Orders       *OrdersService
 	InvoiceItems *InvoiceItemsService
+	Events       *EventsService
 
 	current *atomic.Pointer[snapshot] // shared with the copies of WithAccount
 	account string
@@ -115,6 +116,7 @@ func (c *Client) attach() {
 	c.Refunds = (*RefundsService)(&s)
 	c.Orders = (*OrdersService)(&s)
 	c.InvoiceItems = (*InvoiceItemsService)(&s)
+	c.Events = (*EventsService)(&s)
 }
 
 // WithAccount returns a client that acts for a connected account ("acct_…"), by

@@ -259,6 +259,13 @@ func (s *CustomersService) source() source[Customer] {
 	return source[Customer]{client: s.client, path: customersPath, timeField: "created"}
 }
 
+// Changes returns a Source of the customers that were created, updated or deleted, by
+// the events of the account, which Stripe keeps for 30 days. A Poller that may have
+// missed some because they were older ends with ErrGap.
+func (s *CustomersService) Changes() Source[Change[Customer]] {
+	return changes[Customer](s.client, customersPath)
+}
+
 // Where returns a Source of the customers that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

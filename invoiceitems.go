@@ -245,6 +245,13 @@ func (s *InvoiceItemsService) source() source[InvoiceItem] {
 	return source[InvoiceItem]{client: s.client, path: invoiceItemsPath, timeField: "date"}
 }
 
+// Changes returns a Source of the invoice items that were created, updated or deleted, by
+// the events of the account, which Stripe keeps for 30 days. A Poller that may have
+// missed some because they were older ends with ErrGap.
+func (s *InvoiceItemsService) Changes() Source[Change[InvoiceItem]] {
+	return changes[InvoiceItem](s.client, invoiceItemsPath)
+}
+
 // Where returns a Source of the invoice items that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

@@ -41,7 +41,8 @@ type source[T any] struct {
 	client    *Client
 	path      string
 	timeField string
-	query     []byte       // the filter, form-encoded in canonical order; part of the checkpoint key
+	query     []byte       // the filter, form-encoded in canonical order
+	flow      string       // stands for the filter in the checkpoint key; if empty, it is query
 	opts      []CallOption // of every request
 	err       error        // of Where; NewPoller returns it
 }
@@ -51,12 +52,20 @@ func (s source[T]) source() source[T] { return s }
 // resource returns the name of the list in logs, such as "charges".
 func (s source[T]) resource() string { return strings.TrimPrefix(s.path, "/v1/") }
 
+// kept returns how long an object is listed; 0 is for ever.
+func (s source[T]) kept() time.Duration {
+	if s.path == eventsPath {
+		return eventsKept
+	}
+	return 0
+}
+
 // checkpointKey returns the key of a flow in a CheckpointStore. Each part is
 // escaped, so that no two flows have the same key.
 func (s source[T]) checkpointKey(name string) string {
 	current := s.client.current.Load()
 	parts := []string{
-		string(s.client.Mode()), current.connection, s.client.account, s.resource(), string(s.query), name,
+		string(s.client.Mode()), current.connection, s.client.account, s.resource(), cmp.Or(s.flow, string(s.query)), name,
 	}
 	for i, part := range parts {
 		parts[i] = url.PathEscape(part)

@@ -262,6 +262,11 @@ func (s *OrdersService) source() source[Order] {
 	return source[Order]{client: s.client, path: ordersPath, timeField: "created"}
 }
 
+// Changes returns a Source of the orders that were created or updated, by the events
+// of the account, which Stripe keeps for 30 days. A Poller that may have missed some
+// because they were older ends with ErrGap.
+func (s *OrdersService) Changes() Source[Change[Order]] { return changes[Order](s.client, ordersPath) }
+
 // Where returns a Source of the orders that match p, for a Poller or a Backfill.
 // Different filters have different checkpoints. NewPoller returns a ParamError
 // if p.ListParams is set, because a Poller sets these parameters itself. An

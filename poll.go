@@ -165,6 +165,10 @@ type Poller[T any] struct {
 	saveAt      time.Time     // no save before
 	saveStarted time.Time     // when the current save began; zero in a Commit, whose caller decides how long it takes
 	slotFree    chan struct{} // closed when the save slot becomes free; nil if nobody waits for it
+	readTo      int64         // the second before which everything was read, of a list that forgets; 0 if it is not known
+	readSaved   int64         // readTo when it was to be saved last
+	oldest      int64         // the second from which such a list was kept when this Poller began; 0 if it is not known
+	unchecked   int64         // the second to check for a gap once the service's time is sure; 0 for none
 	startedAt   time.Time     // when a flow with FromNow began; zero once its floor is known
 
 	status       PollStatus
@@ -262,8 +266,8 @@ func (p *Poller[T]) Key() string { return p.key }
 // The channel is closed when the Poller ends: because ctx was cancelled, or by a
 // permanent error, which Err returns. Permanent errors are an invalid key, a
 // missing permission, a missing endpoint, a connection that was removed, disabled
-// or made write-only, another Poller on the checkpoint, and a checkpoint of another
-// account. On a connection a refused key is retried for 15 minutes, because an
+// or made write-only, another Poller on the checkpoint, a checkpoint of another
+// account, and events that are missing (ErrGap). On a connection a refused key is retried for 15 minutes, because an
 // Update may bring another key.
 //
 // Start returns an error if the checkpoint cannot be read, used or claimed, or if that

@@ -221,7 +221,11 @@ func (p *Poller[T]) passed(d *drainer, r *listing.Request) {
 // decoded.
 func (p *Poller[T]) readDrained(d *drainer, r *listing.Request, page *listed) error {
 	p.mu.Lock()
+	unread := p.unread()
 	drained, err := p.tail.DrainRead(r, page.Page)
+	if gap := p.checkGap(unread, page.At); gap != nil {
+		err = gap
+	}
 	p.mu.Unlock()
 	d.notify()
 	if err != nil || drained == nil {

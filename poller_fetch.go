@@ -89,6 +89,7 @@ func (p *Poller[T]) interval() time.Duration {
 func (p *Poller[T]) polled(now time.Time) {
 	p.polling, p.paused = false, false
 	p.status.LastPoll, p.status.LastError = now, nil
+	p.readAll()
 	p.pollAt = p.began.Add(p.interval())
 	switch {
 	case p.spread:
@@ -177,8 +178,11 @@ func (p *Poller[T]) keyHash(key string) (hash [8]byte) {
 // read reads a page of a poll.
 func (p *Poller[T]) read(page *listed) error {
 	p.mu.Lock()
-	started := p.tail.Started()
+	started, unread := p.tail.Started(), p.unread()
 	result, err := p.tail.Read(page.Page)
+	if gap := p.checkGap(unread, page.At); gap != nil {
+		err = gap
+	}
 	if p.tail.Started() && !started {
 		p.changes++ // the second at which FromNow begins must survive a crash
 		p.startedAt = time.Time{}
@@ -277,6 +281,9 @@ func (p *Poller[T]) requestEnded(err error) (failed bool) {
 	}
 	if p.ctx.Err() != nil {
 		return false
+	}
+	if gap, ok := errors.AsType[*GapError](err); ok {
+		err = gap // without the request, which has succeeded
 	}
 	now := time.Now()
 	verdict := endsPoller(err, p.connected)

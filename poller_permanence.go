@@ -26,7 +26,7 @@ const (
 //	-------------------------------------------------------|------------
 //	none                                                   | passes
 //	ErrNoConnection, ErrDisabled, ErrWriteOnly             | ends
-//	ErrCheckpointConflict, ErrCheckpointInvalid            | ends
+//	ErrCheckpointConflict, ErrCheckpointInvalid, ErrGap    | ends
 //	*ParamError: a parameter was refused before sending    | ends
 //	an account id that does not begin with "acct_"         | ends
 //	no *Error, or no response: network, context, store     | passes
@@ -49,7 +49,7 @@ const (
 func endsPoller(err error, connection bool) permanence {
 	for _, refusal := range []error{
 		ErrNoConnection, ErrDisabled, ErrWriteOnly,
-		ErrCheckpointConflict, ErrCheckpointInvalid, errAccountID,
+		ErrCheckpointConflict, ErrCheckpointInvalid, ErrGap, errAccountID,
 	} {
 		if errors.Is(err, refusal) {
 			return ends

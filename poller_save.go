@@ -216,7 +216,7 @@ func (p *Poller[T]) store(ctx context.Context) (size int, changes uint64, encodi
 func (p *Poller[T]) encode(also ...tail.Key) (data []byte, changes uint64) {
 	p.mu.Lock()
 	state := &checkpoint.State{
-		Key: p.key, Account: p.account, KeyHash: p.accountKey, Claim: p.claim, Started: p.startedAt, Snapshot: p.tail.Snapshot(also...),
+		Key: p.key, Account: p.account, KeyHash: p.accountKey, Claim: p.claim, Started: p.startedAt, DoneTo: p.doneTo(), Snapshot: p.tail.Snapshot(also...),
 	}
 	changes = p.changes
 	p.mu.Unlock()

@@ -263,6 +263,13 @@ func (s *ProductsService) source() source[Product] {
 	return source[Product]{client: s.client, path: productsPath, timeField: "created"}
 }
 
+// Changes returns a Source of the products that were created, updated or deleted, by
+// the events of the account, which Stripe keeps for 30 days. A Poller that may have
+// missed some because they were older ends with ErrGap.
+func (s *ProductsService) Changes() Source[Change[Product]] {
+	return changes[Product](s.client, productsPath)
+}
+
 // Where returns a Source of the products that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

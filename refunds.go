@@ -115,6 +115,16 @@ func (s *RefundsService) source() source[Refund] {
 	return source[Refund]{client: s.client, path: refundsPath, timeField: "created"}
 }
 
+// Changes returns a Source of the refunds that were created or updated, by the events
+// of the account, which Stripe keeps for 30 days. A Poller that may have missed some
+// because they were older ends with ErrGap.
+//
+// In versions until 2020-08-27 a new refund has no event of its own (there is no
+// refund.created): only its charge has, charge.refunded.
+func (s *RefundsService) Changes() Source[Change[Refund]] {
+	return changes[Refund](s.client, refundsPath)
+}
+
 // Where returns a Source of the refunds that match p, for a Poller or a
 // Backfill. Different filters have different checkpoints. NewPoller returns a
 // ParamError if p.ListParams is set, because a Poller sets these parameters

@@ -23,6 +23,7 @@ type shop struct {
 	server *stripetest.Server
 	key    string // of its account
 	client *stripekit.Client
+	behind time.Duration // the Date of each response is so much behind
 
 	mu     sync.Mutex
 	before func(*http.Request) (*http.Response, error) // sees every request first
@@ -56,7 +57,11 @@ func (s *shop) RoundTrip(r *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 	}
-	return s.server.RoundTrip(r)
+	resp, err := s.server.RoundTrip(r)
+	if err == nil && s.behind > 0 {
+		resp.Header.Set("Date", time.Now().Add(-s.behind).UTC().Format(http.TimeFormat))
+	}
+	return resp, err
 }
 
 func (s *shop) interfere(before func(*http.Request) (*http.Response, error)) {

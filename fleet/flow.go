@@ -202,7 +202,7 @@ func (fl *flow) end() {
 func isPermanent(err error) bool {
 	for _, permanent := range []error{
 		stripekit.ErrAuthentication, stripekit.ErrPermission, stripekit.ErrNotFound, stripekit.ErrInvalidRequest,
-		stripekit.ErrCheckpointInvalid, errUnknownTrigger,
+		stripekit.ErrCheckpointInvalid, stripekit.ErrGap, errUnknownTrigger,
 	} {
 		if errors.Is(err, permanent) {
 			return true

@@ -47,7 +47,7 @@ type dashboardSettings struct {
 // keys that have no other.
 func (s *Server) accountFor(header string, live bool) *account {
 	a := s.tenantAccount(tenant{cmp.Or(header, s.sharedAccount()), live})
-	a.expireDueCharges(s.now())
+	a.expireDue(s.now)
 	return a
 }
 
@@ -55,24 +55,28 @@ func (s *Server) tenantAccount(key tenant) *account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.accounts[key] == nil {
-		s.accounts[key] = newAccount(newProfile(key.account, s.started.Unix()), key.live, s.visibility)
+		s.accounts[key] = s.newAccount(newProfile(key.account, s.started.Unix()), key.live)
 	}
 	return s.accounts[key]
 }
 
-// expireDueCharges refunds the charges whose authorization has expired. It runs
-// before each request, so that no request sees a charge that should have
-// expired.
-func (a *account) expireDueCharges(now time.Time) {
+// expireDue refunds the charges whose authorization has expired, and removes old
+// events. It runs before each request, so that no request sees what should have
+// expired. It reads the clock under the lock, so that the events of expired charges
+// are not older than those that were listed before.
+func (a *account) expireDue(now func() time.Time) {
+	at := now()
 	a.mu.RLock()
-	due := a.expiredCharge(now) != nil
+	due := a.expiredCharge(at) != nil || a.hasOldEvents(at)
 	a.mu.RUnlock()
 	if !due {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.expireCharges(now)
+	at = now()
+	a.automatically(at, func() { a.expireCharges(at) })
+	a.dropOldEvents(at)
 }
 
 func newProfile(id string, created int64) *accountObject {

@@ -195,12 +195,16 @@ func (a *account) addCharge(ch *charge, capture bool) *apiError {
 		return test.decline.refusal(ch.ID)
 	}
 	ch.succeed(capture)
+	a.charges.add(ch.ID, ch.Created, ch)
+	if !test.disputed && !test.reviewed {
+		return nil
+	}
 	stored := *ch
 	stored.Disputed = test.disputed
 	if test.reviewed {
 		stored.Review = new(newID("prv_1", 23))
 	}
-	a.charges.add(ch.ID, ch.Created, &stored)
+	a.charges.replace(ch.ID, &stored)
 	return nil
 }
 
@@ -421,6 +425,14 @@ func (a *account) expiredCharge(now time.Time) *charge {
 // expireCharges refunds the charges that were not captured in time. Each refund
 // has the second in which its charge expired as its created timestamp.
 func (a *account) expireCharges(now time.Time) {
+	if a.journal.recorder != nil {
+		a.automatically(now, func() { a.refundExpired(now) })
+		return
+	}
+	a.refundExpired(now) // no events while an object is seeded
+}
+
+func (a *account) refundExpired(now time.Time) {
 	for ch := a.expiredCharge(now); ch != nil; ch = a.expiredCharge(now) {
 		expired := *ch
 		expired.expired = true

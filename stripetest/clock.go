@@ -62,12 +62,15 @@ func (s *Server) Now() time.Time { return s.now() }
 // timestamps.
 func (s *Server) SetTime(to time.Time) {
 	s.clock.move(func(time.Time) time.Time { return to }, s.clock.isStopped())
+	s.wakeWebhooks()
 }
 
 // Advance moves the server's clock forward, or back if d is negative. What
 // depends on the time follows with the next request: authorizations expire after
-// seven days, and idempotency keys after 24 hours. Nothing waits, and the delays
-// of faults do not become shorter.
+// seven days, idempotency keys after 24 hours, and events after 30 days. Webhooks
+// that become due are sent. Nothing waits, and the delays of faults do not become
+// shorter.
 func (s *Server) Advance(d time.Duration) {
 	s.clock.move(func(now time.Time) time.Time { return now.Add(d) }, s.clock.isStopped())
+	s.wakeWebhooks()
 }

@@ -1,6 +1,9 @@
 package stripetest
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // collection holds the objects of one type in one account. A stored object is
 // never modified: an update replaces it by a changed copy. So a response can be
@@ -12,6 +15,8 @@ type collection[T any] struct {
 	ranges  map[string]func(*T) *int64        // filters by a range of seconds, by parameter; nil: no value
 	sets    map[string]func(*T) string        // filters by a list of values, by parameter
 	delay   func(object string) time.Duration // see WithVisibility; nil: no delay
+	changed func(before, after *T)            // called before a change; nil: not called
+	pack    func(*T) *T                       // returns what a dump has of an object; nil: all of it
 
 	all     timeline[T]
 	byID    map[string]*entry[T]
@@ -68,6 +73,7 @@ func (c *collection[T]) wasDeleted(id string) bool { return c.deleted[id] }
 
 // add stores a new object. Its id must not be in use.
 func (c *collection[T]) add(id string, created int64, object *T) {
+	c.report(nil, object)
 	c.added++
 	e := &entry[T]{key: key{created, c.added}, id: id, object: object, visible: c.visibleFrom(created)}
 	c.byID[id] = e
@@ -81,6 +87,7 @@ func (c *collection[T]) add(id string, created int64, object *T) {
 // replace stores a changed copy of an object in its place.
 func (c *collection[T]) replace(id string, object *T) {
 	e := c.byID[id]
+	c.report(e.object, object)
 	for index, of := range c.indexes {
 		before, after := of(e.object), of(object)
 		if before != after {
@@ -104,13 +111,34 @@ func (c *collection[T]) rename(from, to string, object *T) {
 
 // remove deletes an object and records its id as deleted.
 func (c *collection[T]) remove(id string) {
+	c.report(c.byID[id].object, nil)
+	c.deleted[id] = true
+	c.forget(id)
+}
+
+// report announces a change: of a new object if before is nil, and of a deleted one
+// if after is nil.
+func (c *collection[T]) report(before, after *T) {
+	if c.changed != nil {
+		c.changed(before, after)
+	}
+}
+
+// forget removes an object without a trace.
+func (c *collection[T]) forget(id string) {
 	e := c.byID[id]
 	delete(c.byID, id)
-	c.deleted[id] = true
 	c.all.remove(e.key)
 	for index, of := range c.indexes {
 		c.leave(group{index, of(e.object)}, e)
 	}
+}
+
+// shrink releases the memory of ids that were removed.
+func (c *collection[T]) shrink() {
+	byID := make(map[string]*entry[T], len(c.byID))
+	maps.Copy(byID, c.byID)
+	c.byID = byID
 }
 
 func (c *collection[T]) enter(g group, e *entry[T]) {

@@ -164,6 +164,7 @@ func (s *Server) newControlMux() *http.ServeMux {
 		"GET version":        s.controlVersion,
 		"POST version":       s.controlSetVersion,
 		"GET accounts":       s.controlAccounts,
+		"GET webhooks":       s.controlWebhooks,
 		"POST state":         s.controlLoad,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")

@@ -80,6 +80,7 @@ func (s *Server) controlMoveClock(r *http.Request) (any, error) {
 	if failure != nil {
 		return nil, failure
 	}
+	s.wakeWebhooks()
 	return s.controlClock(r)
 }
 

@@ -49,6 +49,21 @@
 // and searches. A response is replayed for its idempotency key for 24 hours of the
 // server's clock; see [WithStoredBadRequests] for the exception.
 //
+// # Events and webhooks
+//
+// Each change that a request makes is an event, or several, with Stripe's names: a
+// new charge is charge.succeeded or charge.failed, a refund is refund.created and
+// charge.refunded. GET /v1/events lists those of the last 30 days of the server's
+// clock, by type and time. The data of an event is in the default version of its
+// time, and never changes. A change of nothing, a refused request, a replayed one and
+// [Server.Seed] make none. The type invoiceitem.updated exists for default versions up
+// to 2020-08-27. An event takes some 310 bytes, and some 460 if it has previous
+// attributes, besides a former state of its object.
+//
+// Webhook endpoints can be created, changed, listed and deleted. With
+// [WithWebhookClient] events are sent to them, signed, and sent again if that fails;
+// [Server.WebhookDeliveries] tells how that went.
+//
 // # Faults and delays
 //
 // [Server.Fault] makes selected requests of a route fail: rate limited,
@@ -72,8 +87,9 @@
 //
 // # Not covered
 //
-// The server has no other resources (payment intents, subscriptions, events), no
-// webhooks and no fees. A card number can be sent to /v1/tokens only. A price has
+// The server has no other resources (payment intents, subscriptions), no fees, no
+// events of invoices and disputes, and no webhook endpoints for the events of
+// connected accounts. A card number can be sent to /v1/tokens only. A price has
 // no tiers and no other currencies. An item of an order may name a SKU that does
 // not exist, which then costs what the item says, or 15.00. It limits the rate of
 // requests only where a [Fault] does. It implements no version differences other

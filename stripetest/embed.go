@@ -42,9 +42,13 @@ func (a *account) subscriptionsOf(customer string) *listObject {
 
 func (a *account) taxIDsOf(customer string) *listObject {
 	if owner, ok := a.customers.get(customer); ok {
-		return firstPage(owner.taxIDs, "/v1/customers/"+customer+"/tax_ids")
+		return owner.listTaxIDs()
 	}
 	return nil
+}
+
+func (cus *customer) listTaxIDs() *listObject {
+	return firstPage(cus.taxIDs, "/v1/customers/"+cus.ID+"/tax_ids")
 }
 
 // firstPage returns the list of objects that are stored oldest first.

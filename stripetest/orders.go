@@ -333,11 +333,14 @@ func payOrder(c *call) (any, *apiError) {
 	if fee := c.params.optionalInteger("application_fee"); fee != nil {
 		paid.ApplicationFee = fee
 	}
+	recorder := c.account.journal.recorder
 	if failure := c.account.chargeOrder(c, &paid); failure != nil {
+		recorder.add(nil, old, "order.payment_failed")
 		return nil, failure
 	}
 	paid.setStatus("paid", c.time.Unix())
-	return c.account.replaceOrder(c, &paid), nil
+	recorder.add(nil, c.account.replaceOrder(c, &paid), "order.payment_succeeded")
+	return &paid, nil
 }
 
 // chargeOrder charges the source or customer of the parameters, or the order's

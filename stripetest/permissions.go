@@ -15,7 +15,7 @@ import (
 //
 // The resources are account, charge (which includes refunds), customer (which
 // includes sources), token, product, price, invoiceitem, invoice, order (which
-// includes returns) and sku.
+// includes returns), sku, event and webhook (for webhook endpoints).
 func WithPermissions(key string, permissions ...string) Option {
 	return func(s *Server) {
 		if s.permissions == nil {
@@ -61,6 +61,8 @@ func permissionResource(pattern string) string {
 		return "charge"
 	case "order_returns":
 		return "order"
+	case "webhook_endpoints":
+		return "webhook"
 	}
 	return strings.TrimSuffix(resource, "s")
 }

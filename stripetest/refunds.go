@@ -80,25 +80,28 @@ func createRefund(c *call) (any, *apiError) {
 	created.InstructionsEmail = c.params.optional("instructions_email")
 	created.Metadata = newMetadata(c.params)
 	created.Reason = c.params.optional("reason")
-	c.account.addRefund(ch, created)
-	return c.account.settleRefund(created, ch.Source.behaviour().refund), nil
+	return c.account.settleRefund(ch, created, ch.Source.behaviour().refund), nil
 }
 
-// settleRefund lets a refund get the status that the test card has for it soon
-// after the response, which it returns: a pending refund succeeds, and one that
-// has succeeded fails. A failed refund does not count in its charge.
-func (a *account) settleRefund(r *refund, status string) *refund {
+// settleRefund stores a refund of a charge and returns what the response shows.
+// Soon after the response, the refund gets the status that the test card has for
+// it: a pending refund succeeds, and one that has succeeded fails. A failed refund
+// does not count in its charge.
+func (a *account) settleRefund(ch *charge, r *refund, status string) *refund {
+	shown := *r
+	if status == "pending" {
+		shown.Status = "pending"
+	}
+	a.addRefund(ch, &shown)
 	switch status {
 	case "pending":
-		shown := *r
-		shown.Status = "pending"
-		return &shown
+		a.replaceRefund(r, 0)
 	case "failed":
 		stored := *r
 		stored.Status, stored.FailureReason = "failed", new("unknown")
 		a.replaceRefund(&stored, -r.Amount)
 	}
-	return r
+	return &shown
 }
 
 // refundedCharge returns the charge to refund: the one in the path, the one

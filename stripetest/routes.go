@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // handler executes a request. It runs under the account's lock, with parameters
@@ -24,7 +23,7 @@ type route struct {
 // routes returns the table of operations. If two patterns match a path, the
 // first one is used.
 func routes() []route {
-	return slices.Concat(chargeRoutes(), customerRoutes(), productRoutes(), billRoutes())
+	return slices.Concat(chargeRoutes(), customerRoutes(), productRoutes(), billRoutes(), eventRoutes())
 }
 
 func chargeRoutes() []route {
@@ -124,12 +123,28 @@ func billRoutes() []route {
 	}
 }
 
+func eventRoutes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	expandable := fields{"expand": list(text)}
+	return []route{
+		{get, eventsPath, eventFields(), listEvents, false},
+		{get, eventsPath + "/{id}", expandable, retrieveEvent, false},
+
+		{post, "/v1/webhook_endpoints", endpointFields(), createEndpoint, false},
+		{get, "/v1/webhook_endpoints", listFields(nil).without("created"), listing(endpoints), false},
+		{get, "/v1/webhook_endpoints/{id}", expandable, retrieval(endpoints), false},
+		{post, "/v1/webhook_endpoints/{id}", endpointUpdateFields(), updateEndpoint, false},
+		{del, "/v1/webhook_endpoints/{id}", nil, deleteEndpoint, false},
+	}
+}
+
 // account is the data of one account in one mode, with a collection for each
 // resource.
 type account struct {
 	live    bool
 	profile *accountObject
 	replays replays // guarded by the server's mu
+	journal *journal
 
 	mu           sync.RWMutex // guards the fields below
 	charges      *collection[charge]
@@ -144,10 +159,15 @@ type account struct {
 	skus         *collection[sku]
 	invoices     *collection[invoice]
 	undated      map[string]bool // ids of objects that were seeded as undated
+	events       *collection[event]
+	endpoints    *collection[endpoint]
+	deliveries   *collection[webhook] // pending ones, by the time of the next attempt
+	delivered    []webhook            // the newest others, oldest first
 }
 
-func newAccount(profile *accountObject, live bool, delay func(object string) time.Duration) *account {
-	return &account{
+func (s *Server) newAccount(profile *accountObject, live bool) *account {
+	delay := s.visibility
+	a := &account{
 		live:         live,
 		profile:      profile,
 		charges:      newCharges(delay),
@@ -161,7 +181,14 @@ func newAccount(profile *accountObject, live bool, delay func(object string) tim
 		prices:       newPrices(delay),
 		skus:         newSKUs(delay),
 		invoices:     newInvoices(),
+		events:       newEvents(delay),
+		endpoints:    newEndpoints(),
+		deliveries:   newDeliveries(),
+		journal:      &journal{version: s.versionWithoutHeader, notify: s.wakeWebhooks, webhooks: s.webhooks != nil},
 	}
+	a.watch()
+	a.events.pack = a.packEvent
+	return a
 }
 
 func charges(a *account) *collection[charge]           { return a.charges }
@@ -173,6 +200,7 @@ func skus(a *account) *collection[sku]                 { return a.skus }
 func refunds(a *account) *collection[refund]           { return a.refunds }
 func invoiceItems(a *account) *collection[invoiceItem] { return a.invoiceItems }
 func orders(a *account) *collection[order]             { return a.orders }
+func endpoints(a *account) *collection[endpoint]       { return a.endpoints }
 func orderReturns(a *account) *collection[orderReturn] { return a.orderReturns }
 
 // retrieval returns a handler that responds with the object that the path

@@ -58,7 +58,7 @@ type Seeding struct {
 // objects: the amount_refunded of a charge has only the first of its seeded
 // refunds. A million
 // charges take about 0.7 GB of memory and one or two seconds. Seed does not
-// record or count anything. It panics if the API would refuse the request, or if
+// record or count anything, and seeded objects make no events. It panics if the API would refuse the request, or if
 // an id of the Seeding is in use.
 func (s *Server) Seed(path string, seeding Seeding) []string {
 	ids, err := s.seed(path, seeding)
@@ -335,10 +335,14 @@ func (a *account) undate(response any) {
 		if !a.undated[object.text("id")] {
 			return
 		}
-		for _, name := range []string{"created", "date"} {
-			if _, known := object.values[name]; known {
-				object.set(name, nil)
-			}
-		}
+		hideDates(object)
 	})
+}
+
+func hideDates(object *tree) {
+	for _, name := range []string{"created", "date"} {
+		if _, known := object.values[name]; known {
+			object.set(name, nil)
+		}
+	}
 }

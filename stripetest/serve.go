@@ -162,7 +162,11 @@ func (s *Server) run(c *call) (any, *apiError) {
 	}
 	c.time = s.now()
 	c.narrow(s.cursorAndCreated)
-	result, failure := c.route.handle(c)
+	handle := c.route.handle
+	if c.method != http.MethodGet {
+		handle = func(c *call) (any, *apiError) { return c.recording(c.route.handle) }
+	}
+	result, failure := handle(c)
 	if failure != nil {
 		return nil, failure
 	}
@@ -170,8 +174,12 @@ func (s *Server) run(c *call) (any, *apiError) {
 }
 
 // shape expands objects, hides the timestamps of undated objects and converts
-// the result to the API version of the call. Most calls need none of these.
+// the result to the API version of the call. Most calls need none of these. Events
+// keep the version of their own.
 func (c *call) shape(result any) any {
+	if strings.HasPrefix(c.route.pattern, eventsPath) {
+		return result
+	}
 	if len(c.expand) == 0 && c.version.current() && len(c.account.undated) == 0 {
 		return result
 	}
@@ -181,7 +189,7 @@ func (c *call) shape(result any) any {
 	}
 	c.account.embedAll(shaped, c.version)
 	c.account.undate(shaped)
-	c.version.rewrite(c.account, shaped)
+	c.version.rewrite(c.account.prices.get, shaped)
 	return shaped
 }
 

@@ -37,6 +37,7 @@ type Server struct {
 	accountVersion   atomic.Value      // a version; see WithDefaultVersion
 	control          controlAccess
 	controlMux       *http.ServeMux
+	webhooks         *sender // nil: nothing is sent
 
 	transport http.RoundTripper
 	stop      func() // closes the listener, if there is one
@@ -70,6 +71,9 @@ func New(opts ...Option) *Server {
 	s.started = s.now()
 	if s.control != noControl {
 		s.controlMux = s.newControlMux()
+	}
+	if s.webhooks != nil {
+		s.webhooks.start()
 	}
 	if s.inMemory {
 		s.URL, s.transport, s.stop = "https://stripe.test", s, func() {}
@@ -111,9 +115,12 @@ func (s *Server) Client() *http.Client {
 	return &http.Client{Transport: s.transport}
 }
 
-// Close stops the server. Requests in progress may fail. The recorded requests
+// Close stops the server. Requests in progress may fail, and so may webhooks. The recorded requests
 // and counts stay available. Closing a closed server does nothing.
 func (s *Server) Close() {
 	s.closed.Store(true)
 	s.stop()
+	if s.webhooks != nil {
+		s.webhooks.close()
+	}
 }

@@ -48,7 +48,8 @@ type replayState struct {
 }
 
 // Dump writes all data as JSON, which [Server.Load] reads: the objects of all
-// accounts in both modes, the responses stored for idempotency keys, the clock and
+// accounts in both modes with their events, webhook endpoints and their secrets,
+// webhooks that are pending, the responses stored for idempotency keys, the clock and
 // the default version. It leaves out requests that are in progress, recorded
 // requests, counts, faults, and what the options of the server say. The data is of
 // one moment for each account and mode.
@@ -125,7 +126,7 @@ func (a *account) dataFields() map[string]reflect.Value {
 	for i := range v.NumField() {
 		field := settable(v.Field(i))
 		switch field.Interface().(type) {
-		case bool, replays, sync.RWMutex: // live has a place of its own, and so have the replays
+		case bool, replays, sync.RWMutex, *journal: // live has a place of its own, and so have the replays
 		default:
 			fields[v.Type().Field(i).Name] = field
 		}
@@ -170,6 +171,7 @@ func (s *Server) Load(r io.Reader) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accounts, s.accountID, s.started = accounts, d.Account, time.Unix(d.Started, 0)
+	s.wakeWebhooks()
 	return nil
 }
 
@@ -218,7 +220,7 @@ func (s *Server) loadAccount(sc *stateCodec, d accountState) (*account, error) {
 	if d.ID == "" {
 		return nil, errors.New("id: it is missing")
 	}
-	a := newAccount(newProfile(d.ID, 0), d.Live, s.visibility)
+	a := s.newAccount(newProfile(d.ID, 0), d.Live)
 	fields := a.dataFields()
 	for _, name := range slices.Sorted(maps.Keys(d.Data)) {
 		field, known := fields[name]

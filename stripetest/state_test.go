@@ -32,6 +32,7 @@ func filled(t testing.TB) *api {
 	a.post("/v1/invoiceitems", "customer="+jenny+"&amount=-500&currency=usd")
 	a.post("/v1/invoiceitems", "customer="+jenny+"&pricing[price]="+product["default_price"].(string)+"&quantity=2")
 	a.server.FinalizeInvoice("in_1")
+	a.post("/v1/webhook_endpoints", "url=https://example.com&enabled_events[]=*&metadata[a]=b")
 	old := a.with("Stripe-Version", "2020-08-27")
 	old.post("/v1/orders", "currency=usd")
 	old.post("/v1/skus", "currency=usd&price=5&inventory[type]=infinite&attributes[size]=M&product="+product["id"].(string))
@@ -67,7 +68,7 @@ func shown(t testing.TB, a *api) map[string]string {
 						responses[fmt.Sprintf("%s %s %s %s", key, account, version, path)] = r.raw
 					}
 				}
-				for _, path := range []string{"charges", "customers", "products", "refunds", "invoiceitems", "orders", "order_returns", "prices", "skus"} {
+				for _, path := range []string{"charges", "customers", "products", "refunds", "invoiceitems", "orders", "order_returns", "prices", "skus", "events", "webhook_endpoints"} {
 					get("/v1/" + path + "?limit=100")
 					var list struct{ Data []struct{ ID string } }
 					_ = json.Unmarshal([]byte(responses[fmt.Sprintf("%s %s %s /v1/%s?limit=100", key, account, version, path)]), &list)

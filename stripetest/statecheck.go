@@ -9,7 +9,7 @@ func (a *account) check() error {
 	if a.profile == nil {
 		return errors.New("profile: it is null")
 	}
-	return nil
+	return a.unpackEvents()
 }
 
 func (i *invoiceItem) check() error {

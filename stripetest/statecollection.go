@@ -34,7 +34,11 @@ func (c *collection[T]) dump(sc *stateCodec) (json.RawMessage, error) {
 	}
 	d := collectionState{Deleted: slices.Sorted(maps.Keys(c.deleted)), Added: c.added}
 	for e := range c.all.ascend(everything) {
-		object, err := sc.encode(e.object)
+		stored := e.object
+		if c.pack != nil {
+			stored = c.pack(stored)
+		}
+		object, err := sc.encode(stored)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", e.id, err)
 		}

@@ -62,8 +62,8 @@ func keyAccountID(key string) string {
 }
 
 // Clear removes the data of these accounts in both modes, or of all accounts if
-// none is named: objects, and responses stored for idempotency keys. Recorded
-// requests, counts, faults and the clock stay. A request that is in progress
+// none is named: objects, events, webhooks, and responses stored for idempotency
+// keys. Recorded requests, counts, faults and the clock stay. A request that is in progress
 // meanwhile may still be executed on the removed data.
 func (s *Server) Clear(accounts ...string) {
 	s.mu.Lock()

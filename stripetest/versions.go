@@ -95,8 +95,8 @@ func (v *value) rename(from, to string) bool {
 }
 
 // rewrite gives every object in a response the fields that it had in the
-// version.
-func (v version) rewrite(a *account, response any) {
+// version. The argument returns the price with an id, for invoice items.
+func (v version) rewrite(prices func(id string) (*price, bool), response any) {
 	if v.current() {
 		return
 	}
@@ -112,7 +112,7 @@ func (v version) rewrite(a *account, response any) {
 				object.rename("balance", "account_balance")
 			}
 		case "invoiceitem":
-			v.rewriteInvoiceItem(a, object)
+			v.rewriteInvoiceItem(prices, object)
 		}
 	})
 }
@@ -126,7 +126,7 @@ func (v version) rewriteCharge(charge *tree) {
 
 // rewriteInvoiceItem reverts the changes of basil, which moved the price into
 // pricing and the subscription into parent.
-func (v version) rewriteInvoiceItem(a *account, item *tree) {
+func (v version) rewriteInvoiceItem(prices func(id string) (*price, bool), item *tree) {
 	item.set("plan", nil)
 	item.set("price", nil)
 	item.set("subscription", nil)
@@ -139,7 +139,7 @@ func (v version) rewriteInvoiceItem(a *account, item *tree) {
 			item.set("unit_amount", json.Number(unit))
 		}
 		if details, ok := pricing.values["price_details"].(*tree); ok {
-			if price, ok := a.prices.get(details.text("price")); ok {
+			if price, ok := prices(details.text("price")); ok {
 				item.set("price", newTree(price))
 			}
 		}

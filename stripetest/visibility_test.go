@@ -61,7 +61,7 @@ func TestObjectsAreListedOnceTheyAreVisible(t *testing.T) {
 			above, _ := a.page("/v1/charges", url.Values{"ending_before": {made[0]}, "limit": {"1"}})
 			require.Equal(t, step.want[len(step.want)-2:len(step.want)-1], above)
 		}
-		require.Equal(t, map[string]int{"charge": 4}, d.calls)
+		require.Equal(t, map[string]int{"charge": 4, "event": 4}, d.calls)
 	})
 }
 
@@ -95,7 +95,7 @@ func TestInvisibleObjectCanBeChanged(t *testing.T) {
 	a.create("/v1/invoiceitems", "amount=5&currency=usd&customer="+customer)
 	a.post("/v1/orders/"+a.paidOrder()+"/returns", "")
 	require.Equal(t, map[string]int{
-		"charge": 2, "customer": 1, "product": 1, "invoiceitem": 1, "order": 1, "order_return": 1, "refund": 2,
+		"charge": 2, "customer": 1, "product": 1, "invoiceitem": 1, "order": 1, "order_return": 1, "refund": 2, "event": 18,
 	}, d.calls)
 	c.now = c.now.Add(time.Hour)
 	listed, _ = a.page("/v1/charges", nil)

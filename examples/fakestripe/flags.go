@@ -36,6 +36,7 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 	flags.StringVar(&cfg.load, "load", "", "a dump to load at the start")
 	flags.StringVar(&cfg.seed, "seed", "", "a JSON file of objects to store at the start")
 	flags.Func("time", "where the clock starts, as 2026-01-31T12:00:00Z or in seconds since 1970 (default now)", cfg.setTime)
+	webhooks := flags.String("webhooks", "off", "where events are sent for webhook endpoints: off, loopback (this machine alone) or anywhere")
 	perKey := flags.Bool("account-per-key", false, "give each API key an account of its own")
 	var accounts []string // parsed below, since the errors of package flag have the value, and so the keys
 	flags.Func("account", "an account and its keys, as acct_shop=sk_test_1,sk_live_1; may be repeated", func(text string) error {
@@ -64,7 +65,7 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 			return config{}, err
 		}
 	}
-	return cfg, errors.Join(cfg.addControl(*control), cfg.addVersion(*version), cfg.checkTLS())
+	return cfg, errors.Join(cfg.addControl(*control), cfg.addWebhooks(*webhooks), cfg.addVersion(*version), cfg.checkTLS())
 }
 
 func (cfg *config) addControl(access string) error {

@@ -194,6 +194,7 @@ func TestFakeStripeRefusesFlagsThatItCannotFollow(t *testing.T) {
 	for args, want := range map[string]string{
 		"-addr 127.0.0.1:no":           "listen tcp",
 		"-control everybody":           "-control is loopback, anywhere or off",
+		"-webhooks everywhere":         "-webhooks is off, loopback or anywhere",
 		"-version new":                 `-version: "new" is no API version`,
 		"-time tomorrow":               "neither a time",
 		"-time 99999999999999":         "not between 1970 and 9998",

@@ -2,7 +2,7 @@
 // written up to once a second and holds every object acknowledged within the
 // overlap, so its size matters: an object takes 8 to 10 bytes.
 //
-// The format, version 3, of which every state has exactly one encoding:
+// The format, version 4, of which every state has exactly one encoding:
 //
 //	magic      "stripekit"
 //	version    1 byte
@@ -12,6 +12,7 @@
 //	claim      length, bytes
 //	seed       16 bytes
 //	started    signed varint: Unix milliseconds; those of the zero time.Time if unset
+//	done to    Unix seconds
 //	floor      Unix seconds
 //	holes      their number, then for each:
 //	             From - (To of the previous hole + 1); the first: From
@@ -43,7 +44,7 @@ import (
 
 const (
 	magic   = "stripekit"
-	version = 3
+	version = 4
 
 	// version1 is the beginning of every checkpoint of version 1, which was
 	// JSON.
@@ -67,6 +68,10 @@ type State struct {
 	// Started is when a flow from now on was started, by the clock of this
 	// machine, in whole milliseconds. It is zero once Floor is known.
 	Started time.Time
+	// DoneTo is the second before which everything is acknowledged, as Floor, but by the
+	// Dates of responses alone: nothing may be skipped because of it. It is 0 if it is
+	// not known, and for lists that forget nothing.
+	DoneTo int64
 
 	tail.Snapshot
 }
@@ -85,6 +90,7 @@ func Append(dst []byte, s *State) []byte {
 	dst = appendString(dst, s.Claim)
 	dst = append(dst, s.Seed[:]...)
 	dst = binary.AppendVarint(dst, s.Started.UnixMilli())
+	dst = binary.AppendUvarint(dst, uint64(s.DoneTo))
 	dst = binary.AppendUvarint(dst, uint64(s.Floor))
 	dst = appendHoles(dst, s.Holes)
 	dst = appendSeen(dst, s.Seen)
@@ -177,6 +183,7 @@ func Decode(data []byte, key string) (*State, error) {
 	s.Claim = r.string()
 	copy(s.Seed[:], r.bytes(uint64(len(s.Seed))))
 	s.Started = time.UnixMilli(r.varint()).UTC()
+	s.DoneTo = r.second(0, secondsEnd, "the second before which all is done is out of range")
 	s.Floor = r.second(0, secondsEnd, "its floor is out of range")
 	s.Holes = r.holes(uint64(s.Floor))
 	s.Seen = r.seen()

@@ -22,7 +22,7 @@ const testKey = "test//charges/my flow"
 // smallState returns a short state that uses every part of the format.
 func smallState() *State {
 	return &State{
-		Key: testKey, Account: "acct_1", KeyHash: [8]byte{1, 7: 8}, Claim: "claim",
+		Key: testKey, Account: "acct_1", KeyHash: [8]byte{1, 7: 8}, Claim: "claim", DoneTo: 1_700_000_100,
 		Snapshot: tail.Snapshot{
 			Seed:  [16]byte{1, 2, 3, 15: 16},
 			Floor: 1_700_000_000,
@@ -48,6 +48,9 @@ func randomState(r *rand.Rand) *State {
 	}
 	if r.IntN(2) == 0 {
 		s.Started = time.UnixMilli(r.Int64N(4e12)).UTC()
+	}
+	if r.IntN(2) == 0 {
+		s.DoneTo = r.Int64()
 	}
 	s.Floor = 1 + r.Int64N(math.MaxInt64)
 	if r.IntN(2) == 0 {
@@ -129,6 +132,7 @@ func TestStatesRoundTrip(t *testing.T) {
 		"small":           smallState(),
 		"floor only":      {Snapshot: tail.Snapshot{Floor: 1}},
 		"started only":    {Key: testKey, Started: time.UnixMilli(1_700_000_000_123).UTC()},
+		"done to the end": {Snapshot: tail.Snapshot{Floor: 1}, DoneTo: math.MaxInt64},
 		"started at 0":    {Key: testKey, Started: time.UnixMilli(0).UTC()},
 		"started in 1969": {Key: testKey, Started: time.UnixMilli(-1).UTC()},
 		"a hole at each end": {Snapshot: tail.Snapshot{Floor: math.MaxInt64, Holes: []tail.Span{
@@ -187,18 +191,19 @@ func TestStartedIsKeptToTheMillisecond(t *testing.T) {
 // change of these bytes needs another version.
 func TestFormatIsStable(t *testing.T) {
 	want := strings.Join([]string{
-		hex.EncodeToString([]byte("stripekit\x03\x15test//charges/my flow\x06acct_1")),
+		hex.EncodeToString([]byte("stripekit\x04\x15test//charges/my flow\x06acct_1")),
 		"0100000000000008", // key hash
 		hex.EncodeToString([]byte("\x05claim")),
 		"01020300000000000000000000000010",   // seed
 		"ffdfe6a2e2a01c",                     // started: the zero time
+		"e4e2cfaa06",                         // done to
 		"80e2cfaa06",                         // floor
 		"02", "f093cfaa06", "09", "00", "00", // holes
 		"05", // objects
 		"f093cfaa06", "02", "0700000000000000",
 		"8f4e", "04", "0000000000000000", "ffffffffffffffff",
 		"0b", "05", "0500000000000000", "f407", "0600000000000000", "00",
-		"2f688cb2", // checksum
+		"03cb52f5", // checksum
 	}, "")
 	require.Equal(t, want, hex.EncodeToString(Append(nil, smallState())))
 }
@@ -290,10 +295,11 @@ func TestDecodeSaysWhyItRefuses(t *testing.T) {
 		"another JSON":      {[]byte(`{"version":12}`), "it is damaged: it does not begin like a checkpoint"},
 		"version 1": {
 			[]byte(`{"version":1,"key":"test//charges/my flow","floor":1700000000,"seen":{}}`),
-			"its format is version 1, and this library reads 3",
+			"its format is version 1, and this library reads 4",
 		},
-		"version 2":   {with(func(data []byte) { data[len(magic)] = 2 }), "its format is version 2, and this library reads 3"},
-		"version 4":   {with(func(data []byte) { data[len(magic)] = 4 }), "its format is version 4, and this library reads 3"},
+		"version 2":   {with(func(data []byte) { data[len(magic)] = 2 }), "its format is version 2, and this library reads 4"},
+		"version 3":   {with(func(data []byte) { data[len(magic)] = 3 }), "its format is version 3, and this library reads 4"},
+		"version 5":   {with(func(data []byte) { data[len(magic)] = 5 }), "its format is version 5, and this library reads 4"},
 		"no version":  {[]byte(magic), "it is damaged: it is cut off"},
 		"no checksum": {good[:len(magic)+checksumSize], "it is damaged: it is cut off"},
 		"a flipped bit": {
@@ -376,6 +382,8 @@ func TestDecodeRefusesInvalidSnapshots(t *testing.T) {
 		"lowest From, last second":  {seen(tail.Key{From: math.MinInt64, Second: math.MaxInt64}), from},
 		"highest From, last second": {seen(tail.Key{From: math.MaxInt64, Second: 0}), from},
 	}
+	_, err := Decode(Append(nil, &State{Key: testKey, DoneTo: -1, Snapshot: seen()}), testKey)
+	require.EqualError(t, err, "it is damaged: the second before which all is done is out of range")
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s, err := Decode(Append(nil, &State{Key: testKey, Snapshot: test.snapshot}), testKey)

@@ -74,6 +74,9 @@ func fits() []shapeRequest {
 		{"prices", get, "/v1/prices", "limit=3&expand[]=data.product"},
 		{"refund of a charge", get, "/v1/charges/{refunded charge}/refunds/{refund}", ""},
 		{"customer's deletion", del, "/v1/customers/{customer}", ""},
+		{"events", get, "/v1/events", "limit=100"},
+		{"webhook endpoint", post, "/v1/webhook_endpoints", "url=https://example.com&enabled_events[]=*"},
+		{"webhook endpoints", get, "/v1/webhook_endpoints", ""},
 	}
 }
 

@@ -38,7 +38,7 @@ type operation struct {
 func operations() []operation {
 	return slices.Concat(
 		chargeOperations(), customerOperations(), productOperations(),
-		refundOperations(), orderOperations(), invoiceItemOperations(),
+		refundOperations(), orderOperations(), invoiceItemOperations(), eventOperations(),
 	)
 }
 

@@ -18,7 +18,7 @@ func serviceMethods() []string {
 			continue
 		}
 		for method := range field.Type.Methods() {
-			if method.Name == "Where" {
+			if method.Name == "Where" || method.Name == "Changes" {
 				continue // the method makes no request
 			}
 			names = append(names, field.Name+"."+method.Name)

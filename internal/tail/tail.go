@@ -504,6 +504,32 @@ func (t *Tail) accept(r *reading) []Found {
 // Started reports whether the Tail knows where it begins.
 func (t *Tail) Started() bool { return t.started }
 
+// Floor returns the second before which everything was read for the last time. It is 0
+// if the Tail has not started.
+func (t *Tail) Floor() int64 { return t.marks[len(t.marks)-1] }
+
+// Hole returns the first second of the oldest hole that is not read yet. It is 0 if
+// there is none.
+func (t *Tail) Hole() int64 {
+	if len(t.seen.unread) == 0 {
+		return 0
+	}
+	return t.seen.unread[0].From
+}
+
+// ServiceTime returns the second of the service's clock at a moment. Until it is sure, by
+// two Dates that agree, it may be much later than the second returned, which is 0 if
+// nothing is known of it.
+func (t *Tail) ServiceTime(at time.Time) (second int64, sure bool) {
+	switch {
+	case t.clock.sure():
+		return t.clock.at(at), true
+	case t.clock.known() && !t.clock.newestAt.IsZero():
+		return min(t.clock.at(at), t.clock.reached(at)), false
+	}
+	return 0, false
+}
+
 // Ack acknowledges an object: it is not found again.
 func (t *Tail) Ack(k Key) { t.seen.ack(k.Hash) }
 
