@@ -34,7 +34,7 @@ type webhook struct {
 // check refuses a loaded delivery that is no longer to be made.
 func (d *webhook) check() error {
 	if d.State != deliveryPending || d.Payload == "" {
-		return errors.New("State or Payload: it is not pending")
+		return errors.New("it is not pending, by its State or Payload")
 	}
 	return nil
 }

@@ -57,13 +57,13 @@ type embeddedData struct {
 // check refuses a loaded event that could not be shown.
 func (e *event) check() error {
 	if e.Cause == nil || e.Type == "" {
-		return errors.New("Cause or Type: it is missing")
+		return errors.New("its Cause or Type is missing")
 	}
 	if _, ok := parseVersion(string(e.Cause.Version)); !ok {
-		return fmt.Errorf("Cause: Version: %q is no API version", e.Cause.Version)
+		return fmt.Errorf("its Version %q is no API version", e.Cause.Version)
 	}
 	if _, ok := newTree(e.Object).(*tree); !ok {
-		return errors.New("Object: it is no object")
+		return errors.New("its Object is no object")
 	}
 	return nil
 }

@@ -284,8 +284,8 @@ func TestLoadRefusesImpossibleEvents(t *testing.T) {
 	a.post("/v1/customers", "")
 	good := dumped(t, a.server)
 	for old, c := range map[string][2]string{
-		`"Version":"2026-08-26.dahlia"`: {`"Version":"new"`, `Cause: Version: "new" is no API version`},
-		`"Type":"customer.created",`:    {``, "Cause or Type: it is missing"},
+		`"Version":"2026-08-26.dahlia"`: {`"Version":"new"`, `its Version "new" is no API version`},
+		`"Type":"customer.created",`:    {``, "its Cause or Type is missing"},
 		`"Object":{`:                    {`"Object":[],"Contxt":{`, "no such field"},
 	} {
 		require.Contains(t, good, old)
