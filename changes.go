@@ -47,7 +47,13 @@ const (
 
 // UnmarshalJSON reads an event of Stripe.
 func (c *Change[T]) UnmarshalJSON(b []byte) error {
-	var e AccountEvent
+	var e struct { // what matters of an AccountEvent
+		ID         string           `json:"id"`
+		APIVersion string           `json:"api_version"`
+		Created    UnixTime         `json:"created"`
+		Data       AccountEventData `json:"data"`
+		Type       string           `json:"type"`
+	}
 	if err := unmarshal(b, &e); err != nil {
 		return err
 	}
@@ -59,7 +65,7 @@ func (c *Change[T]) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*c = Change[T]{
-		Type: changeType(e), EventType: e.Type, EventID: e.ID, At: e.Created, Object: object,
+		Type: changeType(e.Type, e.Data.PreviousAttributes != nil), EventType: e.Type, EventID: e.ID, At: e.Created, Object: object,
 		Previous: e.Data.PreviousAttributes, APIVersion: e.APIVersion,
 	}
 	return nil
@@ -81,14 +87,15 @@ var changeEvents = map[string][]string{
 	invoiceItemsPath: {"invoiceitem.created", "invoiceitem.updated", "invoiceitem.deleted"}, // updated in versions of old
 }
 
-// changeType returns what an event says about its object.
-func changeType(e AccountEvent) ChangeType {
+// changeType returns what an event says about its object. updates reports whether it has
+// previous attributes.
+func changeType(event string, updates bool) ChangeType {
 	switch {
-	case strings.HasSuffix(e.Type, ".deleted"):
+	case strings.HasSuffix(event, ".deleted"):
 		return Deleted
-	case strings.HasSuffix(e.Type, ".created"):
+	case strings.HasSuffix(event, ".created"):
 		return Created
-	case slices.Contains(changeEvents[chargesPath][:3], e.Type) && e.Data.PreviousAttributes == nil:
+	case slices.Contains(changeEvents[chargesPath][:3], event) && !updates:
 		return Created
 	}
 	return Updated
@@ -103,6 +110,7 @@ func changes[T any](c *Client, list string) Source[Change[T]] {
 	return source[Change[T]]{
 		client: c, path: eventsPath, timeField: "created", query: query,
 		// The names of the events are no part of the key: there may be more in the future.
-		flow: "changes=" + strings.TrimPrefix(list, "/v1/"),
+		// No encoded filter has a space.
+		flow: "changes of " + strings.TrimPrefix(list, "/v1/"),
 	}
 }

@@ -36,10 +36,11 @@ type AccountEventData struct {
 // UnmarshalJSON reads the data of an event.
 func (d *AccountEventData) UnmarshalJSON(b []byte) error {
 	type plain AccountEventData
+	*d = AccountEventData{}
 	if err := unmarshal(b, (*plain)(d)); err != nil {
 		return err
 	}
-	if string(d.PreviousAttributes) == "null" {
+	if previous := string(d.PreviousAttributes); previous == "null" || previous == "{}" {
 		d.PreviousAttributes = nil
 	}
 	return nil

@@ -83,7 +83,7 @@ func TestChangesAskForTheEventsOfTheirList(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			key, request := test.asks(t)
 			// The names are no part of it: one day more of them may be asked for.
-			require.Equal(t, "test///events/changes="+name+"/flow", key)
+			require.Equal(t, "test///events/changes%20of%20"+name+"/flow", key)
 			require.Equal(t, "/v1/events", request.Path)
 			require.Contains(t, request.Params, test.want)
 		})

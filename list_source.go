@@ -42,7 +42,7 @@ type source[T any] struct {
 	path      string
 	timeField string
 	query     []byte       // the filter, form-encoded in canonical order
-	flow      string       // stands for the filter in the checkpoint key; if empty, it is query
+	flow      string       // if not empty, stands for the filter in the checkpoint key
 	opts      []CallOption // of every request
 	err       error        // of Where; NewPoller returns it
 }

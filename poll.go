@@ -165,11 +165,9 @@ type Poller[T any] struct {
 	saveAt      time.Time     // no save before
 	saveStarted time.Time     // when the current save began; zero in a Commit, whose caller decides how long it takes
 	slotFree    chan struct{} // closed when the save slot becomes free; nil if nobody waits for it
-	readTo      int64         // the second before which everything was read, of a list that forgets; 0 if it is not known
-	readSaved   int64         // readTo when it was to be saved last
-	oldest      int64         // the second from which such a list was kept when this Poller began; 0 if it is not known
-	unchecked   int64         // the second to check for a gap once the service's time is sure; 0 for none
-	startedAt   time.Time     // when a flow with FromNow began; zero once its floor is known
+	retention   retention
+	gap         error     // why the checkpoint must not be saved any more; nil if it may be
+	startedAt   time.Time // when a flow with FromNow began; zero once its floor is known
 
 	status       PollStatus
 	waitingSince time.Time // since when a request has waited for the rate limits; zero if none waits
@@ -238,6 +236,9 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 	s := src.source()
 	if s.err != nil {
 		return nil, s.err
+	}
+	if kept := s.kept(); kept > 0 && cfg.Overlap > kept-day {
+		return nil, fmt.Errorf("stripe: PollConfig.Overlap must be a day less than the %d days for which events are kept", kept/day)
 	}
 	return &Poller[T]{
 		source: s, cfg: cfg,

@@ -53,6 +53,7 @@ func (p *Poller[T]) nextQuery() (query listing.Query, drain, ok bool) {
 	for now := time.Now(); p.ctx.Err() == nil && !p.queue.Full() && !p.pollAt.After(now); {
 		if !p.polling {
 			p.polling, p.began, p.beganBefore = true, p.pollAt, p.began
+			p.retention.at = 0
 			p.tail.Begin()
 		}
 		if !p.failedAt.IsZero() && now.Sub(p.failedAt) > maxReadingAge {

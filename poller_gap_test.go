@@ -3,7 +3,6 @@ package stripekit_test
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,7 +148,7 @@ func TestPollerOfEventsEndsAfterAnOutageThatIsTooLong(t *testing.T) {
 				events, stop := started(t, p)
 				s.sell(1)
 				require.Len(t, collectOf(events, 2*time.Hour), 1)
-				s.interfere(func(*http.Request) (*http.Response, error) { return nil, errors.New("no network") })
+				s.interfere(noNetwork)
 				pass(time.Hour)
 				s.sell(1)
 				pass(away)

@@ -19,8 +19,8 @@ var errRefused = errors.New("stripe: the event was refused in each of its attemp
 // begin starts a Poller with the state of a checkpoint. The caller holds mu.
 func (p *Poller[T]) begin(ctx context.Context, began time.Time, state *checkpoint.State) {
 	p.account, p.accountKey, p.seed, p.startedAt = state.Account, state.KeyHash, state.Seed, state.Started
-	p.readTo, p.readSaved = state.DoneTo, state.DoneTo
-	cfg := tail.Config{Overlap: p.cfg.Overlap, From: int64(p.cfg.From), Start: began}
+	p.retention = retention{readTo: state.DoneTo, saved: state.DoneTo}
+	cfg := tail.Config{Overlap: p.cfg.Overlap, From: int64(p.cfg.From), Start: began, Dated: p.source.kept() > 0}
 	if !state.Started.IsZero() {
 		// An earlier process ended before it knew the service's clock. Only the wall
 		// clock of this machine gives the time since then.

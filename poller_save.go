@@ -107,13 +107,20 @@ func (p *Poller[T]) unsaved() bool {
 	if p.phase == hasEnded && p.changes == p.tried {
 		return false
 	}
-	return p.cfg.Checkpoints != nil && p.changes != p.saved && !p.lost()
+	return p.cfg.Checkpoints != nil && p.changes != p.saved && p.lost() == nil
 }
 
-// lost reports whether the checkpoint cannot be saved any more, because another
-// Poller has claimed it or it is invalid. The caller holds mu.
-func (p *Poller[T]) lost() bool {
-	return p.status.SaveErr != nil && endsPoller(p.status.SaveErr, false) == ends
+// lost returns why the checkpoint must not be saved any more: because another Poller has
+// claimed it, it is invalid, or there is a gap behind it. It returns nil if it may be
+// saved. The caller holds mu.
+func (p *Poller[T]) lost() error {
+	switch {
+	case p.gap != nil:
+		return p.gap
+	case p.status.SaveErr != nil && endsPoller(p.status.SaveErr, false) == ends:
+		return p.status.SaveErr
+	}
+	return nil
 }
 
 // takeSlot takes the save slot, which must be free. The caller holds mu.
@@ -179,11 +186,11 @@ func (p *Poller[T]) save(ctx context.Context) error {
 	}
 	p.wantObserve(time.Now())
 	lost := p.lost()
-	if lost {
-		p.fail(err)
+	if lost != nil {
+		p.fail(lost)
 	}
 	p.mu.Unlock()
-	p.log.Warn("stripe checkpoint not saved", "error", err, "lost", lost)
+	p.log.Warn("stripe checkpoint not saved", "error", err, "lost", lost != nil)
 	return err
 }
 
@@ -194,7 +201,10 @@ func (p *Poller[T]) store(ctx context.Context) (size int, changes uint64, encodi
 	for range maxClaims {
 		began := time.Now()
 		var data []byte
-		data, changes = p.encode()
+		data, changes, err = p.encode()
+		if err != nil {
+			return 0, 0, 0, err
+		}
 		encoding = time.Since(began)
 		p.doubt(data)
 		revision, err := p.cfg.Checkpoints.Save(ctx, p.key, data, p.revision)
@@ -212,15 +222,20 @@ func (p *Poller[T]) store(ctx context.Context) (size int, changes uint64, encodi
 	return 0, 0, encoding, fmt.Errorf("stripe: saving checkpoint %q: the store refuses each revision that it has", p.key)
 }
 
-// encode encodes the checkpoint, as if the events in also were acknowledged.
-func (p *Poller[T]) encode(also ...tail.Key) (data []byte, changes uint64) {
+// encode encodes the checkpoint, as if the events in also were acknowledged. It returns
+// an error if the checkpoint must not be saved.
+func (p *Poller[T]) encode(also ...tail.Key) (data []byte, changes uint64, err error) {
 	p.mu.Lock()
+	if p.gap != nil {
+		p.mu.Unlock()
+		return nil, 0, p.gap
+	}
 	state := &checkpoint.State{
-		Key: p.key, Account: p.account, KeyHash: p.accountKey, Claim: p.claim, Started: p.startedAt, DoneTo: p.doneTo(), Snapshot: p.tail.Snapshot(also...),
+		Key: p.key, Account: p.account, KeyHash: p.accountKey, Claim: p.claim, Started: p.startedAt, DoneTo: p.doneTo(also), Snapshot: p.tail.Snapshot(also...),
 	}
 	changes = p.changes
 	p.mu.Unlock()
-	return checkpoint.Append(nil, state), changes
+	return checkpoint.Append(nil, state), changes, nil
 }
 
 // reload loads the checkpoint after a conflict. If this Poller stored it, by a save
@@ -314,8 +329,8 @@ func (p *Poller[T]) flushed(target uint64) (done bool, err error) {
 	if p.saved >= target {
 		return true, nil
 	}
-	if p.lost() {
-		return true, p.status.SaveErr
+	if err := p.lost(); err != nil {
+		return true, err
 	}
 	return false, nil
 }
@@ -362,7 +377,10 @@ func (p *Poller[T]) Commit(ctx context.Context, events []Event[T], commit func(c
 	if err != nil {
 		return err
 	}
-	data, changes := p.encode(keys...)
+	data, changes, err := p.encode(keys...)
+	if err != nil {
+		return err
+	}
 	p.doubt(data)
 	revision, err := commit(ctx, Checkpoint{Key: p.key, Data: data, Revision: p.revision})
 	if err != nil {
@@ -391,8 +409,8 @@ func (p *Poller[T]) Commit(ctx context.Context, events []Event[T], commit func(c
 func (p *Poller[T]) unacknowledged(events []Event[T]) ([]tail.Key, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.lost() {
-		return nil, p.status.SaveErr
+	if err := p.lost(); err != nil {
+		return nil, err
 	}
 	keys := make([]tail.Key, len(events))
 	for i, e := range events {

@@ -70,7 +70,7 @@ func TestNATSEngineRenewsNothingThatIsRemovedAtOnce(t *testing.T) {
 	t.Parallel()
 	c := startNATSCluster(t)
 	const ttl = time.Second
-	for _, ttls := range [][2]time.Duration{{ttl, ttl}, {ttl, 0}, {ttl, time.Hour}} {
+	for _, ttls := range [][2]time.Duration{{ttl, 10 * ttl}, {ttl, 0}, {ttl, time.Hour}} {
 		leader := c.leader()
 		engine := openNATSEngine(t, leader.URL(), c.name)
 		stored := time.Now()

@@ -111,6 +111,8 @@ type Config struct {
 	// Seed is the key of the hashes of ids. With a secret Seed, nobody can
 	// choose ids whose hashes collide.
 	Seed [16]byte
+	// Dated is set if nothing may be read before two Dates agree.
+	Dated bool
 	// Reused is set if the id of a deleted object can be used for a new one.
 	Reused bool
 }
@@ -131,6 +133,8 @@ type Tail struct {
 	undated bool // an object without a created second was seen
 	plain   bool // the list cannot be drained
 	reused  bool
+	dated   bool
+	whole   bool  // the last poll has read everything from the floor on
 	newest  int64 // the newest created second found
 
 	// The state of the poll.
@@ -147,7 +151,7 @@ type Tail struct {
 
 // New returns a Tail that begins at c.From or c.Start.
 func New(c Config) *Tail {
-	t := &Tail{seed: c.Seed, start: c.Start, reused: c.Reused, overlap: int64(c.Overlap/time.Second) + tolerance}
+	t := &Tail{seed: c.Seed, start: c.Start, reused: c.Reused, dated: c.Dated, overlap: int64(c.Overlap/time.Second) + tolerance}
 	ages := 2
 	for age := int64(firstAge); age < t.overlap; age *= 2 {
 		ages++
@@ -227,7 +231,7 @@ func (t *Tail) Pages() int { return (t.fresh + listing.PageSize - 1) / listing.P
 // plan chooses the next reading.
 func (t *Tail) plan(now time.Time, sweep bool) *reading {
 	switch {
-	case !t.started:
+	case !t.started, t.dated && !t.clock.sure():
 		return newReading(probe, 0, 0)
 	case len(t.seen.unread) > 0:
 		span := t.seen.unread[0]
@@ -388,6 +392,7 @@ func (t *Tail) observe(p Page) {
 func (t *Tail) readProbe() error {
 	t.reading = nil
 	switch t.probes++; {
+	case t.clock.sure() && t.started:
 	case t.clock.sure():
 		t.begin(t.beginning())
 		t.guess, t.position = t.low, t.low
@@ -434,6 +439,9 @@ func (t *Tail) Lost() (Result, error) {
 func (t *Tail) complete() Result {
 	r := t.reading
 	t.reading = nil
+	if r.kind == head && r.hi == 0 {
+		t.whole = r.lo <= t.Floor()
+	}
 	t.cover(r)
 	if r.hi == 0 {
 		t.seen.close(r.lo)
@@ -517,17 +525,17 @@ func (t *Tail) Hole() int64 {
 	return t.seen.unread[0].From
 }
 
-// ServiceTime returns the second of the service's clock at a moment. Until it is sure, by
-// two Dates that agree, it may be much later than the second returned, which is 0 if
-// nothing is known of it.
-func (t *Tail) ServiceTime(at time.Time) (second int64, sure bool) {
-	switch {
-	case t.clock.sure():
-		return t.clock.at(at), true
-	case t.clock.known() && !t.clock.newestAt.IsZero():
-		return min(t.clock.at(at), t.clock.reached(at)), false
+// Whole reports whether the last poll has read everything from the floor on. Otherwise
+// it has left to sweeps what may have appeared late.
+func (t *Tail) Whole() bool { return t.whole }
+
+// ServiceTime returns the second of the service's clock at a moment, or somewhat less.
+// It is 0 until two Dates agree.
+func (t *Tail) ServiceTime(at time.Time) int64 {
+	if !t.clock.sure() {
+		return 0
 	}
-	return 0, false
+	return t.clock.at(at)
 }
 
 // Ack acknowledges an object: it is not found again.
