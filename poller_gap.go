@@ -28,9 +28,9 @@ type GapError struct {
 
 // Error names the checkpoint and the span, and says what to do.
 func (e *GapError) Error() string {
-	const day = "2006-01-02 15:04:05"
+	const second = "2006-01-02 15:04:05"
 	return fmt.Sprintf("%v: checkpoint %q has not read the events from %s to %s UTC, which Stripe does not keep any more: "+
-		"delete the checkpoint, start again, and read the objects by a Backfill", ErrGap, e.Key, e.From.UTC().Format(day), e.To.UTC().Format(day))
+		"delete the checkpoint, start again, and read the objects by a Backfill", ErrGap, e.Key, e.From.UTC().Format(second), e.To.UTC().Format(second))
 }
 
 // Is reports whether target is ErrGap.
