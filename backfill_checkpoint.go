@@ -205,8 +205,9 @@ func (b *backfill[T]) left() []listing.Span {
 	var spans []listing.Span
 	newest := int64(0)
 	b.reader.Do(func(w *listing.Windows) { spans, newest = w.Unread(), w.Newest() })
-	for _, o := range b.batch {
-		spans = append(spans, listing.Span{Low: o.created, High: o.created + 1})
+	if n := len(b.batch); n > 0 {
+		first, last := b.batch[0].created, b.batch[n-1].created
+		spans = append(spans, listing.Span{Low: min(first, last), High: max(first, last) + 1})
 	}
 	rest := append([]listing.Span{{Low: reading.High, High: c.Spans[0].High}}, c.Spans[1:]...)
 	if c.AnyOrder {
