@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
@@ -15,23 +16,68 @@ type conn struct {
 	source  *source
 	db      *sqlite3.Conn
 	running *query // the query whose statement is being stepped
+	broken  bool   // SQLite has panicked: only Close uses it now
 }
 
-func open(ctx context.Context, s *source) (_ *conn, err error) {
+func open(ctx context.Context, s *source) (*conn, error) {
 	c := &conn{source: s}
-	if c.db, err = sqlite3.OpenContext(ctx, ":memory:"); err != nil {
-		return nil, fmt.Errorf("stripesql: %w", err)
-	}
-	if err := c.setUp(); err != nil {
-		return nil, errors.Join(fmt.Errorf("stripesql: %w", err), c.db.Close())
+	err := c.guard(func() (err error) {
+		c.db, err = sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, int64(s.maxMemory)), ":memory:")
+		if err == nil {
+			err = c.setUp()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(ofSQLite(err), c.Close())
 	}
 	return c, nil
 }
 
+// guard calls f, which uses SQLite, unless SQLite has panicked before.
+func (c *conn) guard(f func() error) error {
+	if c.broken {
+		return driver.ErrBadConn
+	}
+	return c.attempt(f)
+}
+
+// attempt calls f, which uses SQLite, and returns a panic as an error. The Go
+// package of SQLite panics when memory runs out.
+func (c *conn) attempt(f func() error) (err error) {
+	defer func() {
+		failure := recover()
+		if failure == nil {
+			return
+		}
+		c.broken = true
+		if of, ok := failure.(error); ok && of.Error() == sqlite3.NOMEM.Error() {
+			err = ErrMemory
+		} else {
+			err = fmt.Errorf("stripesql: SQLite panicked: %v", failure)
+		}
+	}()
+	return f()
+}
+
+// ofSQLite adds the prefix of this package to an error of SQLite.
+func ofSQLite(err error) error {
+	if errors.Is(err, ErrMemory) {
+		return err
+	}
+	return fmt.Errorf("stripesql: %w", err)
+}
+
+// IsValid reports whether database/sql may use the connection again.
+func (c *conn) IsValid() bool { return !c.broken }
+
 func (c *conn) setUp() error {
-	// Temporary tables stay in memory, so that no data of the account is
-	// written to a file.
-	if err := c.db.Exec("PRAGMA temp_store = memory"); err != nil {
+	c.db.Limit(sqlite3.LIMIT_LENGTH, c.source.maxMemory/maxValueShare)
+	store := "memory"
+	if c.source.tempFiles {
+		store = "file"
+	}
+	if err := c.db.Exec("PRAGMA temp_store = " + store); err != nil {
 		return err
 	}
 	if err := c.db.CreateCollation(stampCollation, compareStamps); err != nil {
@@ -72,11 +118,18 @@ func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	compiled, err := c.compile(text)
+	s := &stmt{conn: c, text: text}
+	err := c.guard(func() (err error) {
+		s.idle, err = c.compile(text)
+		if err == nil {
+			s.params = paramsOf(s.idle)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &stmt{conn: c, text: text, compiled: compiled}, nil
+	return s, nil
 }
 
 // errOnlyReads is returned for a statement that the authorizer does not allow.
@@ -88,7 +141,7 @@ func (c *conn) compile(text string) (*sqlite3.Stmt, error) {
 	case errors.Is(err, sqlite3.AUTH):
 		return nil, errOnlyReads
 	case err != nil:
-		return nil, fmt.Errorf("stripesql: %w", err)
+		return nil, ofSQLite(err)
 	case compiled == nil:
 		return nil, errors.New("stripesql: the statement is empty")
 	case !compiled.ReadOnly():
@@ -100,8 +153,24 @@ func (c *conn) compile(text string) (*sqlite3.Stmt, error) {
 	return compiled, nil
 }
 
-// Close closes the connection.
-func (c *conn) Close() error { return c.db.Close() }
+// free closes a compiled statement, or nil.
+func (c *conn) free(compiled *sqlite3.Stmt) error {
+	if c.broken {
+		return nil // Close does it
+	}
+	return c.attempt(compiled.Close)
+}
+
+// Close closes the connection. After a panic of SQLite, statements may not be closed
+// yet.
+func (c *conn) Close() error {
+	if c.broken {
+		for _, open := range slices.Collect(c.db.Stmts()) {
+			_ = c.attempt(open.Close) // it repeats the error of the statement
+		}
+	}
+	return c.attempt(c.db.Close)
+}
 
 // Begin returns an error: there are no transactions.
 func (c *conn) Begin() (driver.Tx, error) {

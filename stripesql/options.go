@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -11,7 +12,15 @@ import (
 const (
 	defaultMaxCalls    = 1000
 	defaultConcurrency = 8
+	defaultMaxMemory   = 128 << 20
 )
+
+// leastMemory is the least WithMaxMemory: SQLite itself needs some.
+const leastMemory = 1 << 20
+
+// maxValueShare is the part of the memory that one value may take: SQLite holds a
+// value several times while it computes with it, and the program once more.
+const maxValueShare = 8
 
 // Option configures a Connector.
 type Option func(*options) error
@@ -20,10 +29,12 @@ type options struct {
 	maxCalls    int
 	search      bool
 	concurrency int
+	maxMemory   int
+	tempFiles   bool
 }
 
 func defaultOptions() options {
-	return options{maxCalls: defaultMaxCalls, concurrency: defaultConcurrency}
+	return options{maxCalls: defaultMaxCalls, concurrency: defaultConcurrency, maxMemory: defaultMaxMemory}
 }
 
 // WithMaxCalls sets the budget of a query: the maximum number of API calls that
@@ -59,6 +70,35 @@ func WithConcurrency(n int) Option {
 			return errors.New("WithConcurrency: must be positive")
 		}
 		o.concurrency = n
+		return nil
+	}
+}
+
+// ErrMemory is the error of a statement that needs more memory than WithMaxMemory
+// allows. Its connection is closed, and the pool opens another.
+var ErrMemory = errors.New("stripesql: the statement needs more memory than WithMaxMemory allows; WithTempFiles lets it use files to sort and group")
+
+// WithMaxMemory sets how many bytes SQLite may use on a connection to sort, group
+// and join. A statement that needs more ends with ErrMemory. A single value may
+// have an eighth of it. The default is 128 MiB, and n must be at least 1 MiB. It does
+// not include what a statement has read and may need again, which is at most 64 MB.
+func WithMaxMemory(n int) Option {
+	return func(o *options) error {
+		if n < leastMemory || int64(n) > math.MaxUint32 {
+			return fmt.Errorf("WithMaxMemory: must be at least %d, and less than 4 GiB", leastMemory)
+		}
+		o.maxMemory = n
+		return nil
+	}
+}
+
+// WithTempFiles lets SQLite write what it sorts, groups and joins to temporary
+// files, in the directory of os.TempDir, when it is large. So data of the account
+// may be written to the disk. On Unix, the files have no name, and are gone with the
+// process. By default, nothing is written.
+func WithTempFiles() Option {
+	return func(o *options) error {
+		o.tempFiles = true
 		return nil
 	}
 }

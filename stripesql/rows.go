@@ -4,28 +4,29 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 )
 
 // rows is the result of a statement.
 type rows struct {
-	ctx     context.Context
-	stmt    *stmt
-	query   *query
-	columns []string
-	stamps  []bool // the columns that hold times
-	ended   error
+	ctx      context.Context
+	stmt     *stmt
+	compiled *sqlite3.Stmt
+	query    *query
+	columns  []string
+	types    []string // the declared types of the columns; "" for an expression
+	ended    error
 }
 
-func newRows(ctx context.Context, s *stmt, q *query) *rows {
-	r := &rows{ctx: ctx, stmt: s, query: q}
-	for i := range s.compiled.ColumnCount() {
-		r.columns = append(r.columns, s.compiled.ColumnName(i))
-		r.stamps = append(r.stamps, s.compiled.ColumnDeclType(i) == stampType)
+func newRows(ctx context.Context, s *stmt, compiled *sqlite3.Stmt, q *query) *rows {
+	r := &rows{ctx: ctx, stmt: s, compiled: compiled, query: q}
+	for i := range compiled.ColumnCount() {
+		r.columns = append(r.columns, compiled.ColumnName(i))
+		r.types = append(r.types, compiled.ColumnDeclType(i))
 	}
 	return r
 }
@@ -36,34 +37,43 @@ func (r *rows) Columns() []string { return r.columns }
 // ColumnTypeDatabaseTypeName returns TEXT, INTEGER, REAL or TIMESTAMP for a
 // column of a table, and "" for an expression.
 func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
-	name, _, _ := strings.Cut(r.stmt.compiled.ColumnDeclType(i), " ")
+	name, _, _ := strings.Cut(r.types[i], " ")
 	return name
 }
 
 // Close ends the query.
 func (r *rows) Close() error {
-	// Reset repeats the error of the last step, which Next has returned
-	// already.
-	_ = r.stmt.compiled.Reset()
 	r.query.close()
-	return r.stmt.compiled.ClearBindings()
+	if r.stmt.conn.broken {
+		return nil // Next has returned the error
+	}
+	return r.stmt.conn.guard(func() error {
+		// Reset repeats the error of the last step, which Next has returned
+		// already.
+		_ = r.compiled.Reset()
+		return errors.Join(r.compiled.ClearBindings(), r.stmt.release(r.compiled))
+	})
 }
 
 // Next reads a row.
 func (r *rows) Next(dest []driver.Value) error {
-	if r.ended != nil {
-		return r.ended
+	if r.ended == nil {
+		r.ended = r.stmt.conn.guard(func() error { return r.step(dest) })
 	}
+	return r.ended
+}
+
+// step reads a row. At the end it returns io.EOF.
+func (r *rows) step(dest []driver.Value) error {
 	c := r.stmt.conn
-	outer := c.db.SetInterrupt(r.query.ctx)
-	before := c.running
+	outer, before := c.db.SetInterrupt(r.query.ctx), c.running
 	c.running = r.query
-	more := r.stmt.compiled.Step()
-	c.running = before
-	c.db.SetInterrupt(outer)
-	if !more {
-		r.ended = r.end()
-		return r.ended
+	defer func() {
+		c.running = before
+		c.db.SetInterrupt(outer)
+	}()
+	if !r.compiled.Step() {
+		return r.end()
 	}
 	for i := range dest {
 		dest[i] = r.value(i)
@@ -74,7 +84,7 @@ func (r *rows) Next(dest []driver.Value) error {
 // end returns why there is no further row: io.EOF or an error.
 func (r *rows) end() error {
 	failed := r.query.failure()
-	err := r.stmt.compiled.Err()
+	err := r.compiled.Err()
 	switch {
 	case failed == nil && err == nil:
 		return io.EOF
@@ -85,12 +95,12 @@ func (r *rows) end() error {
 	case errors.Is(err, sqlite3.AUTH):
 		return errOnlyReads
 	default:
-		return fmt.Errorf("stripesql: %w", err)
+		return ofSQLite(err)
 	}
 }
 
 func (r *rows) value(i int) driver.Value {
-	s := r.stmt.compiled
+	s := r.compiled
 	switch s.ColumnType(i) {
 	case sqlite3.INTEGER:
 		return s.ColumnInt64(i)
@@ -98,10 +108,8 @@ func (r *rows) value(i int) driver.Value {
 		return s.ColumnFloat(i)
 	case sqlite3.TEXT:
 		text := s.ColumnText(i)
-		if r.stamps[i] {
-			if t, ok := parseStamp(text); ok {
-				return t
-			}
+		if t, ok := parseStamp(text); ok && (r.types[i] == stampType || t.Format(time.RFC3339) == text) {
+			return t
 		}
 		return text
 	case sqlite3.BLOB:

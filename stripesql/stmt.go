@@ -1,34 +1,58 @@
 package stripesql
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
 )
 
-// stmt is a compiled statement.
+// stmt is a statement.
 type stmt struct {
-	conn     *conn
-	text     string
-	compiled *sqlite3.Stmt
+	conn   *conn
+	text   string
+	params []string      // the names of the parameters, with their prefix; "" for one without a name
+	idle   *sqlite3.Stmt // compiled, and not used by rows; nil if it is in use
+	closed bool
+}
+
+// paramsOf returns the names of the parameters of a statement.
+func paramsOf(compiled *sqlite3.Stmt) []string {
+	names := make([]string, compiled.BindCount())
+	for i := range names {
+		names[i] = compiled.BindName(i + 1)
+	}
+	return names
 }
 
 // Close frees the statement.
-func (s *stmt) Close() error { return s.compiled.Close() }
+func (s *stmt) Close() error {
+	s.closed = true
+	return s.release(s.idle)
+}
+
+// release is called with the compiled statement that is not used any more.
+func (s *stmt) release(compiled *sqlite3.Stmt) error {
+	if s.closed || s.idle != nil {
+		return s.conn.free(compiled)
+	}
+	s.idle = compiled
+	return nil
+}
 
 // NumInput returns the number of parameters, -1 if any of them is named.
 func (s *stmt) NumInput() int {
-	n := s.compiled.BindCount()
-	for i := 1; i <= n; i++ {
-		if s.compiled.BindName(i) != "" {
-			return -1
-		}
+	if slices.ContainsFunc(s.params, func(name string) bool { return name != "" }) {
+		return -1
 	}
-	return n
+	return len(s.params)
 }
 
 // Exec returns an error: statements only read.
@@ -47,59 +71,104 @@ func (s *stmt) Query(values []driver.Value) (driver.Rows, error) {
 
 // QueryContext runs the statement. The first API call is made when the first
 // row is read.
-func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	for _, arg := range args {
-		if err := s.bind(arg); err != nil {
-			return nil, fmt.Errorf("stripesql: %w", err)
+func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (result driver.Rows, err error) {
+	err = s.conn.guard(func() error {
+		compiled, err := s.bound(args)
+		if err != nil {
+			return err
+		}
+		result, err = s.start(ctx, compiled)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// bound returns a compiled statement with values for all its parameters.
+func (s *stmt) bound(args []driver.NamedValue) (*sqlite3.Stmt, error) {
+	compiled := s.idle
+	if s.idle = nil; compiled == nil { // other rows are using it
+		var err error
+		if compiled, err = s.conn.compile(s.text); err != nil {
+			return nil, err
 		}
 	}
+	if err := s.bind(compiled, args); err != nil {
+		return nil, errors.Join(fmt.Errorf("stripesql: %w", err), s.release(compiled))
+	}
+	return compiled, nil
+}
+
+func (s *stmt) start(ctx context.Context, compiled *sqlite3.Stmt) (driver.Rows, error) {
 	if _, ok := explains(s.text); ok {
 		// With the values of the parameters, the estimate is better.
-		of, _ := explains(s.compiled.ExpandedSQL())
+		of, _ := explains(compiled.ExpandedSQL())
+		if err := s.release(compiled); err != nil {
+			return nil, err
+		}
 		return s.conn.explain(ctx, of)
 	}
 	q := newQuery(ctx, s.conn.source)
 	if steps, err := s.conn.steps(s.text); err == nil { // it fails for an EXPLAIN
 		q.prepare(plansOf(steps))
 	}
-	return newRows(ctx, s, q), nil
+	return newRows(ctx, s, compiled, q), nil
 }
 
-// bind sets a parameter by its position or its name.
-func (s *stmt) bind(arg driver.NamedValue) error {
-	places := []int{arg.Ordinal}
-	if arg.Name != "" {
-		places = nil
-		for _, prefix := range []string{":", "@", "$"} {
-			if place := s.compiled.BindIndex(prefix + arg.Name); place != 0 {
-				places = append(places, place)
+// bind sets the parameters of a compiled statement.
+func (s *stmt) bind(compiled *sqlite3.Stmt, args []driver.NamedValue) error {
+	missing := map[int]bool{}
+	for i := range s.params {
+		missing[i] = true
+	}
+	for _, arg := range args {
+		places := s.places(arg)
+		if len(places) == 0 {
+			return fmt.Errorf("the statement has no parameter %s", cmp.Or(arg.Name, strconv.Itoa(arg.Ordinal)))
+		}
+		for _, place := range places {
+			if err := bindAt(compiled, place+1, arg.Value); err != nil {
+				return err
 			}
+			delete(missing, place)
 		}
 	}
-	for _, place := range places {
-		if err := s.bindAt(place, arg.Value); err != nil {
-			return err
+	for i, name := range s.params {
+		if missing[i] {
+			return fmt.Errorf("there is no value for the parameter %s", cmp.Or(name, strconv.Itoa(i+1)))
 		}
 	}
 	return nil
 }
 
-func (s *stmt) bindAt(place int, value driver.Value) error {
+// places returns the indices of the parameters that an argument is for.
+func (s *stmt) places(arg driver.NamedValue) (places []int) {
+	for i, name := range s.params {
+		if arg.Name == "" && i == arg.Ordinal-1 || arg.Name != "" && strings.TrimLeft(name, ":@$") == arg.Name {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+func bindAt(compiled *sqlite3.Stmt, place int, value driver.Value) error {
 	switch value := value.(type) {
 	case nil:
-		return s.compiled.BindNull(place)
+		return compiled.BindNull(place)
 	case bool:
-		return s.compiled.BindBool(place, value)
+		return compiled.BindBool(place, value)
 	case int64:
-		return s.compiled.BindInt64(place, value)
+		return compiled.BindInt64(place, value)
 	case float64:
-		return s.compiled.BindFloat(place, value)
+		return compiled.BindFloat(place, value)
 	case string:
-		return s.compiled.BindText(place, value)
+		return compiled.BindText(place, value)
 	case []byte:
-		return s.compiled.BindBlob(place, value)
+		return compiled.BindBlob(place, value)
 	case time.Time:
-		return s.compiled.BindText(place, value.UTC().Format(time.RFC3339Nano))
+		return compiled.BindText(place, value.UTC().Format(time.RFC3339Nano))
 	}
 	return fmt.Errorf("a parameter is a %T", value)
 }
