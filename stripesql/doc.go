@@ -25,8 +25,12 @@
 // Each time has two columns: created is text, and created_unix is in seconds
 // since 1970. The text has the form 2026-01-31T15:04:05Z. It compares as a
 // time: with '2026-01-31', '2026-01-31 15:04', a time in another zone, and a
-// time.Time parameter. A time without a zone is in UTC. The column can be
-// scanned into a time.Time. The created of an invoice item is its date.
+// time.Time parameter. A number, or a text of digits, that the column is compared
+// to is in seconds since 1970, but four digits are a year; compare a column only
+// with one of the same kind, created with created. A time without a zone is in UTC.
+// The column, and an expression with a text of that form, such as max(created), can
+// be scanned into a time.Time or a string. The created of an invoice item is its
+// date.
 //
 // Deleted objects have no row, as in the API's lists.
 //
@@ -56,7 +60,8 @@
 // Other conditions (LIKE, OR, expressions, functions of a column) are not sent,
 // so the API returns more objects than needed. EXPLAIN QUERY PLAN shows the
 // requests that a statement would make, the conditions that are not sent, and,
-// in its last line, an estimate of the number of calls. For the estimate it
+// in its last line, an estimate of the number of calls; for a function of created
+// it suggests bounds. For the estimate it
 // makes calls itself: about 20 at most for each table that was not measured
 // within the last 10 minutes. They count towards the budget.
 //
@@ -81,7 +86,12 @@
 // errors.As finds an error of the API as the client's [*stripekit.Error], on
 // any page. [WithStats] and [WithProgress] report what a query does.
 //
+// SQLite sorts, groups and joins in memory, up to [WithMaxMemory]. A statement that
+// needs more ends with [ErrMemory], unless [WithTempFiles] lets it use files. A text or
+// blob may have an eighth of that memory. Cancelling the context does not end a
+// single call of an SQL function before its time, such as instr on megabytes of text.
+//
 // Rows with the same created second have no order, unless the statement defines
 // one. Objects that are created while a statement runs may or may not be in its
-// result. SQLite sorts, groups and joins in memory.
+// result.
 package stripesql

@@ -163,12 +163,21 @@ func (c *conn) explain(ctx context.Context, text string) (driver.Rows, error) {
 			steps[i].detail += steps[i].after
 		}
 	}
+	if computesTime.MatchString(text) {
+		steps = append(steps, step{id: last + 1, detail: hintOfTime})
+		last++
+	}
 	summary := fmt.Sprintf("ESTIMATE %s (%d allowed)", aboutCalls(e.total), q.source.maxCalls)
 	if spent {
 		summary = fmt.Sprintf("ESTIMATE unknown: to measure takes more than the %d calls allowed", q.source.maxCalls)
 	}
 	return &explanation{query: q, steps: append(steps, step{id: last + 1, detail: summary})}, nil
 }
+
+// computesTime matches a comparison of what a function makes of created.
+var computesTime = regexp.MustCompile(`(?i)\b(date|datetime|time|strftime|julianday|unixepoch|substr)\s*\([^()]*\bcreated(_unix)?\b[^()]*\)\s*(=|<|>|!=|(NOT\s+)?(IN|LIKE|GLOB|BETWEEN)\b)`)
+
+const hintOfTime = "HINT the API receives bounds of created itself, such as created >= '2026-01-31' AND created < '2026-02-01', but not of a function of it"
 
 func aboutCalls(n float64) string {
 	whole := int64(math.Ceil(n - 0.01))

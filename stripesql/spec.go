@@ -63,6 +63,9 @@ func (p *plan) newSpec(t *table, values []any) *spec {
 }
 
 func (s *spec) apply(by term, value any) {
+	if i, ok := s.table.index[by.Column]; ok && s.how != search && s.table.columns[i].kind == text {
+		value = by.asText(value)
+	}
 	list, many := value.([]any)
 	switch {
 	case by.Op == opNull || by.Op == opNotNull:
@@ -80,6 +83,22 @@ func (s *spec) apply(by term, value any) {
 	default:
 		s.applyFilter(by, value)
 	}
+}
+
+// asText returns a value as SQLite compares it to a column of text. A literal integer
+// is compared as its digits. A number from elsewhere stays as it is: if it is from a
+// column of numbers, SQLite compares the text as a number. Text equals no blob, as
+// nothing equals NULL.
+func (t term) asText(value any) any {
+	switch value := value.(type) {
+	case int64:
+		if t.Value != nil {
+			return strconv.FormatInt(value, 10)
+		}
+	case []byte:
+		return nil
+	}
+	return value
 }
 
 // applyID applies the term of a lookup by id. A text that cannot be an id

@@ -2,6 +2,8 @@ package stripesql
 
 import (
 	"bytes"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,8 +15,9 @@ const stampCollation = "timestamp"
 const stampLayout = "2006-01-02T15:04:05.999999999"
 
 // compareStamps is the collation. It compares two texts as times, in any of
-// their forms. A text that is not a time is compared as text, so that '2026-01'
-// sorts before all times of that month.
+// their forms. Digits are seconds since 1970, but four digits are a year. A text that
+// is not a time is compared as text, so that '2026-01' sorts before all times of that
+// month.
 func compareStamps(a, b []byte) int {
 	return bytes.Compare(stampKey(a), stampKey(b))
 }
@@ -24,11 +27,31 @@ func stampKey(s []byte) []byte {
 	if plainStamp(s) {
 		return s[:19]
 	}
-	t, ok := parseStamp(string(s))
-	if !ok {
-		return s
+	if t, ok := parseStamp(string(s)); ok {
+		return t.AppendFormat(nil, stampLayout)
 	}
-	return t.AppendFormat(nil, stampLayout)
+	switch second, fraction, ok := unixStamp(string(s)); {
+	case ok && second == endOfStamps:
+		return []byte(":") // after all digits
+	case ok:
+		return append([]byte(strings.TrimSuffix(formatStamp(second), "Z")), fraction...)
+	}
+	return s
+}
+
+// unixStamp parses a number of seconds since 1970, as SQLite writes it when it
+// compares a number to a column of text. The fraction is as in stampLayout. Four
+// digits are a year, not a number.
+func unixStamp(s string) (second int64, fraction string, ok bool) {
+	whole, digits, _ := strings.Cut(s, ".")
+	if len(whole) == len("2026") || strings.Trim(whole+digits, "0123456789") != "" {
+		return 0, "", false
+	}
+	second, err := strconv.ParseInt(whole, 10, 64)
+	if digits = strings.TrimRight(digits, "0"); digits != "" {
+		fraction = "." + digits
+	}
+	return min(second, endOfStamps), fraction, err == nil
 }
 
 // plainStamp reports whether s is a time in the form that columns have. It is a

@@ -20,23 +20,24 @@ func (w window) bounded() (low, high bool) { return w.low > 0, w.high < endOfSta
 // that is not compared as a time excludes nothing.
 func (w *window) narrow(t *table, by term, value any) {
 	low, high := int64(0), int64(endOfStamps)
+	isStamp := t.columns[t.index[by.Column]].kind == stamp
 	switch value := value.(type) {
 	case nil:
 		high = 0 // nothing compares to NULL
 	case string:
-		if t.columns[t.index[by.Column]].kind != stamp {
+		if !isStamp {
 			return
 		}
-		from, behind := firstStamp(value, false), firstStamp(value, true)
-		low, high = by.span(from, behind)
+		low, high = by.span(firstStamp(value, false), firstStamp(value, true))
 	case int64:
-		if t.columns[t.index[by.Column]].kind != unix {
+		if isStamp {
+			w.narrow(t, by, strconv.FormatInt(value, 10)) // as SQLite compares it
 			return
 		}
 		at := min(max(value, -1), endOfStamps)
 		low, high = by.span(at, at+1)
 	case float64:
-		if t.columns[t.index[by.Column]].kind != unix || math.IsNaN(value) {
+		if isStamp || math.IsNaN(value) {
 			return
 		}
 		value = min(max(value, -1), endOfStamps)
