@@ -45,31 +45,35 @@ func cut(text string) (statement, rest string, ended bool) {
 	text = strings.TrimLeft(text, "; \t\r\n")
 	for i := 0; i < len(text); i++ {
 		command := text[0] == '.'
-		closing := ""
+		opening, closing := 1, ""
 		switch {
 		case command && text[i] == '\n', !command && text[i] == ';':
 			return strings.TrimSpace(text[:i]), text[i+1:], true
 		case command:
 			continue
-		case text[i] == '\'' || text[i] == '"':
+		case strings.ContainsRune("'\"`", rune(text[i])):
 			closing = text[i : i+1]
+		case text[i] == '[':
+			closing = "]"
 		case strings.HasPrefix(text[i:], "--"):
-			closing = "\n"
+			opening, closing = 2, "\n"
+		case strings.HasPrefix(text[i:], "/*"):
+			opening, closing = 2, "*/"
 		default:
 			continue
 		}
-		length := strings.Index(text[i+1:], closing)
+		length := strings.Index(text[i+opening:], closing)
 		if length < 0 {
-			break
+			return "", text, false
 		}
-		i += length + 1
+		i += opening + length + len(closing) - 1
 	}
 	return "", text, false
 }
 
 func (b *box) execute(ctx context.Context, statement string) error {
-	command, rest, _ := strings.Cut(statement, " ")
-	rest = strings.Trim(rest, "; ")
+	command, rest, _ := strings.Cut(strings.TrimRight(statement, "; "), " ")
+	rest = strings.TrimSpace(rest)
 	switch {
 	case command == ".help":
 		fmt.Fprintln(b.out, help)

@@ -29,7 +29,7 @@ func newBox(t *testing.T) (b *box, out, errs *bytes.Buffer) {
 
 func TestScriptPrintsItsResults(t *testing.T) {
 	b, out, errs := newBox(t)
-	script := `.tables
+	script := `.tables;
 -- a comment; with a semicolon
 SELECT amount, currency AS "cur;rency",
   NULL AS missing, 'it''s; fine' AS text
@@ -51,6 +51,28 @@ SELECT 1 AS last`
 	require.Contains(t, got, "GET /v1/charges/ch_1")
 	require.Contains(t, got, "receipt_number                                TEXT\n")
 	require.Contains(t, got, "last\n----\n   1\n1 row, 0 calls, 0 objects read, ")
+}
+
+func TestStatementEndsAtItsSemicolon(t *testing.T) {
+	for text, want := range map[string]string{
+		"SELECT 1; rest":                         "SELECT 1",
+		"SELECT 'it''s; fine'; rest":             "SELECT 'it''s; fine'",
+		"-- it's a comment;\nSELECT 1; rest":     "-- it's a comment;\nSELECT 1",
+		"/* it's; */ SELECT 1; rest":             "/* it's; */ SELECT 1",
+		"/*/ it's; */ SELECT 1; rest":            "/*/ it's; */ SELECT 1",
+		"SELECT 1 AS [a;b], 2 AS `c;'d`; rest":   "SELECT 1 AS [a;b], 2 AS `c;'d`",
+		`SELECT 1 AS "a;'b", 4/2 - 1 AS c; rest`: `SELECT 1 AS "a;'b", 4/2 - 1 AS c`,
+		";; SELECT 1; rest":                      "SELECT 1",
+	} {
+		statement, rest, ended := cut(text)
+		require.True(t, ended, text)
+		require.Equal(t, want, statement)
+		require.Equal(t, " rest", rest)
+	}
+	for _, text := range []string{"SELECT 1", "SELECT ';", "SELECT 1 /* ;", "SELECT 1 -- ;", "SELECT [;", "SELECT 'a;''"} {
+		_, _, ended := cut(text)
+		require.False(t, ended, text)
+	}
 }
 
 func TestScriptGoesOnAfterAnErrorAndFails(t *testing.T) {
