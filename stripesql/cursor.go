@@ -66,10 +66,22 @@ func (c *cursor) filter(encoded string, args []sqlite3.Value) error {
 	s := c.plan.newSpec(c.table, values)
 	s.expand = c.query.expand[c.table.name]
 	c.reset()
-	switch {
-	case s.none:
+	if s.none {
 		return nil
-	case s.how == byID:
+	}
+	l := c.query.lookupsOf(c.table, encoded, c.plan, values)
+	if objects, ok, err := l.find(c.table, values); ok || err != nil {
+		c.page = objects
+		return err
+	}
+	before := c.query.made()
+	defer func() { l.calls += c.query.made() - before }()
+	return c.begin(s)
+}
+
+// begin reads the first objects of a loop.
+func (c *cursor) begin(s *spec) error {
+	if s.how == byID {
 		o, err := c.query.object(s)
 		if err != nil || o == nil {
 			return err

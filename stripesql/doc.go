@@ -54,6 +54,10 @@
 //     together with the objects that refer to them. Objects that are looked up
 //     otherwise, or read more than once, are kept while the statement runs, within
 //     64 MB.
+//   - A join or a subquery may look up rows of one list again and again, such as
+//     the charges of each customer. After 20 calls the whole list is read as well,
+//     one page for each further call, up to 200 pages. Once it was read, lookups
+//     need no calls. So at most as many calls are wasted as pages are read.
 //   - With [WithSearch], conditions that lists cannot filter by (status, amount,
 //     name, …) become a search. Its results lag behind.
 //

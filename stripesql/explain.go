@@ -361,7 +361,7 @@ func (e *estimator) loop(i int, times float64) (calls, rows float64, err error) 
 	case p.How == byID && (q.expandedBy(t.name) != "" || e.listed(t)):
 		return 0, 1, nil
 	case p.How == byID:
-		return min(times, q.source.density.rows(t)), 1, nil
+		return q.lookupCalls(min(times, q.source.density.rows(t)), q.source.density.rows(t)), 1, nil
 	case p.How == byIDs:
 		return 1, maxPage, nil
 	}
@@ -388,13 +388,27 @@ func (e *estimator) loop(i int, times float64) (calls, rows float64, err error) 
 	}
 	calls = max(1, math.Ceil(n/maxPage))
 	if key := known.key(); len(unknown) > 0 {
-		calls *= times
+		if calls *= times; calls > float64(q.source.fewLookups) && p.lookup(t) >= 0 {
+			whole, err := q.estimate(t, known.window)
+			return q.lookupCalls(calls, whole), rows, err
+		}
 	} else if e.seen[key] {
 		calls = 0
 	} else {
 		e.seen[key] = true
 	}
 	return calls, rows, nil
+}
+
+// lookupCalls estimates the calls of lookups in a list of so many objects.
+func (q *query) lookupCalls(lookups, objects float64) float64 {
+	pages := max(1, math.Ceil(objects/maxPage))
+	if few := float64(q.source.fewLookups); lookups <= few || pages > maxListPages {
+		return lookups
+	} else if pages < few {
+		return few + pages
+	}
+	return min(lookups, pages) + min(lookups, pages)
 }
 
 // enough is how many objects may be needed without estimating how many there

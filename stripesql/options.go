@@ -13,6 +13,7 @@ const (
 	defaultMaxCalls    = 1000
 	defaultConcurrency = 8
 	defaultMaxMemory   = 128 << 20
+	defaultFewLookups  = 20
 )
 
 // leastMemory is the least WithMaxMemory: SQLite itself needs some.
@@ -31,10 +32,13 @@ type options struct {
 	concurrency int
 	maxMemory   int
 	tempFiles   bool
+	fewLookups  int // how many calls lookups take before the whole list is read too
 }
 
 func defaultOptions() options {
-	return options{maxCalls: defaultMaxCalls, concurrency: defaultConcurrency, maxMemory: defaultMaxMemory}
+	return options{
+		maxCalls: defaultMaxCalls, concurrency: defaultConcurrency, maxMemory: defaultMaxMemory, fewLookups: defaultFewLookups,
+	}
 }
 
 // WithMaxCalls sets the budget of a query: the maximum number of API calls that

@@ -1,6 +1,7 @@
 package stripesql_test
 
 import (
+	"database/sql"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -43,17 +44,17 @@ func randomSeed(t *testing.T) uint64 {
 func TestRandomQueriesEqualPlainSQLite(t *testing.T) {
 	shop := newSmallShop(t)
 	plain := newPlain(t, shop.client, plainTables())
-	lists, search := openShop(t, shop), openShop(t, shop, stripesql.WithSearch())
+	dbs := map[string]*sql.DB{
+		"lists": openShop(t, shop), "search": openShop(t, shop, stripesql.WithSearch()), "few lookups": openShop(t, shop, stripesql.WithFewLookups(1)),
+	}
 	seed, n := randomSeed(t), randomQueries(t)
 	t.Logf("%d queries from STRIPEKIT_SEED=%d", n, seed)
 	a := &asker{Rand: rand.New(rand.NewPCG(seed, 0)), shop: shop}
 	failed := 0
 	for i := range n {
 		q, ordered := a.query()
-		db, how := lists, "lists"
-		if i%2 == 1 {
-			db, how = search, "search"
-		}
+		how := [...]string{"lists", "search", "few lookups"}[i%3]
+		db := dbs[how]
 		check := func(q randomQuery, ordered bool) error {
 			p := q.part()
 			return agree(t.Context(), shop, db, plain, ordered, p.text, p.args...)

@@ -26,6 +26,8 @@ type query struct {
 	expand  map[string][]string // the fields to expand, by table
 	lookups map[string]bool     // the tables that are read by id
 
+	repeated map[string]*lookups // by table and plan
+
 	running  sync.WaitGroup // the concurrent calls of wide scans
 	started  time.Time
 	stats    *Stats
@@ -47,7 +49,7 @@ type source struct {
 }
 
 func newQuery(ctx context.Context, s *source) *query {
-	q := &query{source: s, memo: newMemo(), started: time.Now()}
+	q := &query{source: s, memo: newMemo(), repeated: map[string]*lookups{}, started: time.Now()}
 	q.ctx, q.cancel = context.WithCancel(ctx)
 	q.stats, _ = ctx.Value(statsKey{}).(*Stats)
 	q.progress, _ = ctx.Value(progressKey{}).(func(Progress))
@@ -136,6 +138,13 @@ func (q *query) spend(next request) error {
 	}
 	q.calls++
 	return nil
+}
+
+// made returns how many calls were made.
+func (q *query) made() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.calls
 }
 
 // call makes a request within the budget.

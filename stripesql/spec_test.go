@@ -8,8 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// one returns a term without a value, in a list.
+func one(column, op string) []term { return []term{{Column: column, Op: op}} }
+
 func TestSpecIsWhatIsAsked(t *testing.T) {
-	one := func(column, op string) []term { return []term{{Column: column, Op: op}} }
 	for name, test := range map[string]struct {
 		plan   plan
 		values []any
@@ -83,4 +85,30 @@ func TestExpandedFieldsAreSent(t *testing.T) {
 	s.expand = []string{"charge", "charge.customer"}
 	require.Equal(t, "GET /v1/refunds?limit=100&expand[]=data.charge&expand[]=data.charge.customer", s.request().String())
 	require.Equal(t, "GET /v1/refunds?starting_after=re_1&limit=100&expand[]=data.charge&expand[]=data.charge.customer", s.after("re_1").String())
+}
+
+// The list that lookups read a part of has their order, without their limit.
+func TestListOfLookups(t *testing.T) {
+	charges := newTables()["charges"]
+	p := &plan{
+		Table: "charges", How: byList, Order: newestFirstByID, Limit: 1, Short: true, Local: one("amount", opMore),
+		Terms: append(one("created", opAtLeast), one("customer", opEqual)...),
+	}
+	require.Equal(t, 1, p.lookup(charges))
+	whole := p.without(charges, 1, []any{"2026-01-01", "cus_1"})
+	require.Equal(t, newestFirstByID, whole.order)
+	require.Zero(t, whole.limit)
+	require.False(t, whole.short)
+	require.Equal(t, "GET /v1/charges?created[gte]=1767225600&limit=100", whole.request().String())
+
+	require.Equal(t, 0, (&plan{How: byID, Terms: one("id", opEqual)}).lookup(charges))
+	for _, other := range []*plan{
+		{How: byList, Terms: one("created", opEqual)},
+		{How: byList, Terms: one("disputed", opEqual)},
+		{How: search, Terms: one("status", opEqual)},
+		{How: byIDs, Terms: one("id", opIn)},
+		{How: byList, Terms: []term{{Column: "customer", Op: opEqual, Value: &literal{Text: new("cus_1")}}}},
+	} {
+		require.Equal(t, -1, other.lookup(charges))
+	}
 }

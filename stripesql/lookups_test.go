@@ -1,0 +1,65 @@
+package stripesql_test
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/stripesql"
+	"github.com/stripekit/stripekit/stripetest"
+)
+
+// seedSales seeds customers. The first hundred have n charges each, one a minute, of
+// the hours of a day.
+func seedSales(server *stripetest.Server, customers, n int) {
+	ids := server.Seed("/v1/customers", stripetest.Seeding{Count: customers, First: newYear, Every: time.Minute, Params: url.Values{"source": {"tok_visa"}}})
+	for i, id := range ids[:100] {
+		server.Seed("/v1/charges", stripetest.Seeding{Count: n, First: newYear.Add(time.Duration(i) * time.Hour), Every: time.Minute, Params: url.Values{
+			"amount": {"1000"}, "currency": {"usd"}, "customer": {id},
+		}})
+	}
+}
+
+// A list of 20 pages is read at once, in place of 2000 lookups.
+func TestManyLookupsAreOneList(t *testing.T) {
+	server := newServer(t)
+	seedSales(server, 2000, 20)
+	db := openDB(t, server)
+	for query, want := range map[string]string{
+		"SELECT count(*), count(h.id) FROM customers c LEFT JOIN charges h ON h.customer = c.id":                                                                  "3900|2000",
+		"SELECT count(*) FROM customers c WHERE NOT EXISTS (SELECT 1 FROM charges h WHERE h.customer = c.id)":                                                     "1900",
+		"SELECT sum((SELECT count(*) FROM charges h WHERE h.customer = c.id)) FROM customers c":                                                                   "2000",
+		"SELECT count(*) FROM customers c WHERE (SELECT strftime('%M', h.created) FROM charges h WHERE h.customer = c.id ORDER BY h.created DESC LIMIT 1) = '19'": "100",
+		"SELECT sum((SELECT count(*) FROM charges h WHERE h.customer = c.id AND h.created >= '2026-01-03')) FROM customers c":                                     "1040",
+	} {
+		lines, _ := explanation(t, db, query)
+		got := mustRun(t, db, query)
+		require.Equal(t, []string{want}, got.rows, query)
+		require.LessOrEqual(t, got.stats.Calls, 70, query)
+		t.Log(got.stats.Calls, lines[len(lines)-1], query)
+	}
+}
+
+func TestLookupsInAListThatIsTooLongGoOn(t *testing.T) {
+	server := newServer(t)
+	seedSales(server, 600, 300)
+	for _, few := range []int{1, 20} {
+		db := openDB(t, server, stripesql.WithMaxCalls(5000), stripesql.WithFewLookups(few))
+		got := mustRun(t, db, "SELECT count(*), sum((SELECT count(*) FROM charges h WHERE h.customer = c.id)) FROM customers c")
+		require.Equal(t, []string{"600|30000"}, got.rows)
+		require.Greater(t, got.stats.Calls, 600)
+		require.LessOrEqual(t, got.stats.Calls, 6+600+100*2+200)
+	}
+}
+
+// What the loops differ in besides is looked up each time.
+func TestLookupsThatDifferInMore(t *testing.T) {
+	server := newServer(t)
+	seedSales(server, 300, 5)
+	db := openDB(t, server, stripesql.WithFewLookups(1))
+	got := mustRun(t, db, "SELECT sum((SELECT count(*) FROM charges h WHERE h.customer = c.id AND h.created > c.created)) FROM customers c")
+	want := mustRun(t, db, "SELECT sum(h.created > c.created) FROM customers c JOIN (SELECT customer, created FROM charges ORDER BY amount) h ON h.customer = c.id")
+	require.Equal(t, want.rows, got.rows)
+}
