@@ -1,0 +1,119 @@
+// Stripe-mcp offers a Stripe account to an agent, over the Model Context Protocol on
+// stdin and stdout. A client of the protocol starts it, with the key in its environment:
+//
+//	STRIPE_API_KEY   a secret or restricted key
+//	STRIPE_API_BASE  the URL of the service; without it, https://api.stripe.com
+//
+// It only reads, and only in test mode, unless the flags -write and -live say otherwise.
+// With -demo it offers an account with sample data in its own process, without a key and
+// without a network. It logs on stderr, and ends when stdin does.
+//
+// README.md, two folders above, has the configuration of clients.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/stripekit/stripekit"
+	stripemcp "github.com/stripekit/stripekit/connector/mcp"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	cfg, err := parseFlags(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		cfg.key, cfg.base = os.Getenv("STRIPE_API_KEY"), os.Getenv("STRIPE_API_BASE")
+		err = run(ctx, cfg, &mcp.StdioTransport{}, os.Stderr)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stripe-mcp:", err)
+		os.Exit(1)
+	}
+}
+
+// config is what the flags and the environment say.
+type config struct {
+	write, live, demo  bool
+	account, key, base string
+	maxCalls, maxBytes int
+}
+
+func parseFlags(args []string, stderr io.Writer) (config, error) {
+	var cfg config
+	flags := flag.NewFlagSet("stripe-mcp", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&cfg.write, "write", false, "offer the tools that create, change and delete objects, and move money")
+	flags.BoolVar(&cfg.live, "live", false, "allow a key of live mode")
+	flags.BoolVar(&cfg.demo, "demo", false, "offer an account with sample data in this process, without a key")
+	flags.StringVar(&cfg.account, "account", "", "act for this connected account, acct_…")
+	flags.IntVar(&cfg.maxCalls, "max-calls", 100, "how many API calls an SQL statement may make")
+	flags.IntVar(&cfg.maxBytes, "max-bytes", 64<<10, "how many bytes a result may have")
+	if err := flags.Parse(args); err != nil {
+		return cfg, err
+	}
+	if flags.NArg() > 0 {
+		return cfg, errors.New("there are only flags; the key is read from STRIPE_API_KEY")
+	}
+	return cfg, nil
+}
+
+// run serves one session, until the client ends it or ctx ends.
+func run(ctx context.Context, cfg config, transport mcp.Transport, stderr io.Writer) error {
+	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	var opts []stripekit.Option
+	if cfg.demo {
+		demo, err := openDemo(ctx)
+		if err != nil {
+			return err
+		}
+		defer demo.Close()
+		cfg.key, cfg.base, opts = demoKey, demo.URL, append(opts, stripekit.WithHTTPClient(demo.Client()))
+	}
+	client, err := cfg.open(append(opts, stripekit.WithLogger(logger))...)
+	if err != nil {
+		return err
+	}
+	server, err := stripemcp.NewServer(client, stripemcp.Options{
+		Write: cfg.write, MaxCalls: cfg.maxCalls, MaxBytes: cfg.maxBytes, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := server.Run(ctx, transport); ctx.Err() == nil {
+		return err
+	}
+	return nil // a signal has ended it
+}
+
+// open makes the client. It makes no request.
+func (cfg config) open(opts ...stripekit.Option) (*stripekit.Client, error) {
+	if cfg.key == "" {
+		return nil, errors.New("STRIPE_API_KEY is not set: set it to a key, or use -demo")
+	}
+	connection := stripekit.Connection{Name: "STRIPE_API_KEY", APIKey: stripekit.NewSecret(cfg.key), BaseURL: cfg.base}
+	if !cfg.write {
+		connection.Access = stripekit.ReadOnly // in addition to the tools that are missing
+	}
+	client, err := connection.Open(opts...)
+	if err != nil {
+		return nil, err
+	}
+	if client.Mode() == stripekit.ModeLive && !cfg.live {
+		return nil, errors.New("STRIPE_API_KEY is a key of live mode: use one of test mode, or allow it with -live")
+	}
+	return client.WithAccount(cfg.account), nil
+}

@@ -1,0 +1,161 @@
+package stripemcp_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/connector"
+	stripemcp "github.com/stripekit/stripekit/connector/mcp"
+	"github.com/stripekit/stripekit/stripekittest"
+	"github.com/stripekit/stripekit/stripetest"
+)
+
+func query(t *testing.T, statement string) string {
+	t.Helper()
+	return fmt.Sprintf(`{"query": %q}`, statement)
+}
+
+func TestSQLReturnsColumnsRowsAndCalls(t *testing.T) {
+	client, server := stripekittest.NewClient(t)
+	server.Seed("/v1/charges", stripetest.Seeding{
+		Count: 250, First: time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC),
+		Params: map[string][]string{"amount": {"700"}, "currency": {"usd"}, "source": {"tok_visa"}},
+	})
+	session := connect(t, client, stripemcp.Options{})
+	require.Equal(t, map[string]any{
+		"columns": []any{"count(*)", "sum(amount)", "max(created)"}, "rows": []any{[]any{250.0, 175000.0, "2026-01-31T15:04:05Z"}}, "calls": 3.0,
+	}, output(t, session, "sql", query(t, "SELECT count(*), sum(amount), max(created) FROM charges")))
+	require.Equal(t, 3, server.Count("GET /v1/charges"))
+	require.Equal(t, map[string]any{"columns": []any{"id"}, "rows": []any{}, "calls": 1.0},
+		output(t, session, "sql", query(t, "SELECT id FROM refunds")))
+}
+
+func TestSQLReturnsEveryTypeAsJSON(t *testing.T) {
+	client, _ := stripekittest.NewClient(t)
+	result := call(t, connect(t, client, stripemcp.Options{}), "sql",
+		query(t, `SELECT NULL AS a, 1 AS b, 0.5 AS c, 'a<b' AS d, x'00ff' AS e, 9e999 AS f, -9e999 AS g, CAST(x'ff' AS TEXT) AS h, '[1]' AS i`))
+	require.Equal(t, `{"columns":["a","b","c","d","e","f","g","h","i"],"rows":[[null,1,0.5,"a<b","AP8=","+Inf","-Inf","\ufffd","[1]"]],"calls":0}`,
+		textOf(t, result))
+}
+
+func TestSQLKeepsToItsBudget(t *testing.T) {
+	client, server := stripekittest.NewClient(t)
+	server.Seed("/v1/charges", stripetest.Seeding{Count: 1000, Every: time.Second})
+	session := connect(t, client, stripemcp.Options{MaxCalls: 5})
+	for calls, input := range map[int]string{
+		5: `{"query": "SELECT count(*) FROM charges"}`,
+		2: `{"query": "SELECT count(*) FROM charges", "max_calls": 2}`,
+	} {
+		before := len(server.Requests())
+		text := failure(t, session, "sql", input)
+		require.Contains(t, text, fmt.Sprint(calls), text)
+		require.Contains(t, text, "GET /v1/charges?", "the request that was not made")
+		require.Equal(t, calls, len(server.Requests())-before)
+	}
+	for _, refused := range []string{"6", "0", "-1", `"5"`, "1.5"} {
+		text := failure(t, session, "sql", `{"query": "SELECT 1", "max_calls": `+refused+`}`)
+		require.Contains(t, text, "max_calls")
+	}
+}
+
+func TestSQLOnlyReads(t *testing.T) {
+	client, server := stripekittest.NewClient(t)
+	server.Seed("/v1/charges", stripetest.Seeding{})
+	session := connect(t, client, stripemcp.Options{Write: true})
+	for _, statement := range []string{
+		"DELETE FROM charges", "UPDATE charges SET amount = 1", "INSERT INTO charges (id) VALUES ('x')", "DROP TABLE charges",
+		"CREATE TABLE t (x)", "CREATE TEMP TABLE t AS SELECT 1", "ATTACH '/etc/passwd' AS other", "PRAGMA temp_store = file", "PRAGMA database_list",
+		"VACUUM INTO '/tmp/copy'", "BEGIN", "SELECT load_extension('x')", "SELECT readfile('/etc/passwd')", "SELECT 1; DELETE FROM charges",
+		"", "SELEC 1", "SELECT * FROM payouts",
+	} {
+		require.NotEmpty(t, failure(t, session, "sql", query(t, statement)), statement)
+	}
+	require.Empty(t, server.Requests())
+}
+
+func TestSQLExplains(t *testing.T) {
+	client, server := stripekittest.NewClient(t)
+	server.Seed("/v1/charges", stripetest.Seeding{Count: 50})
+	session := connect(t, client, stripemcp.Options{})
+	plan := fmt.Sprint(output(t, session, "sql", query(t, "EXPLAIN QUERY PLAN SELECT id FROM charges WHERE customer = 'cus_1' AND amount > 5"))["rows"])
+	require.Contains(t, plan, "customer=cus_1")
+	require.Contains(t, plan, "amount")
+}
+
+func TestSQLIsBoundedInRowsAndBytes(t *testing.T) {
+	const numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, printf('%.*c', 90, 'x') FROM n" // without an end
+	const text = "There are more rows. Aggregate, select fewer columns, or continue with a condition on created, or with LIMIT and OFFSET."
+	client, server := stripekittest.NewClient(t)
+	server.Seed("/v1/charges", stripetest.Seeding{Count: 1000, Every: time.Second})
+
+	t.Run("rows", func(t *testing.T) {
+		got := output(t, connect(t, client, stripemcp.Options{MaxRows: 7}), "sql", query(t, numbers))
+		require.Len(t, got["rows"], 7)
+		require.Equal(t, text, got["truncated"])
+	})
+	t.Run("as many rows as allowed", func(t *testing.T) {
+		got := output(t, connect(t, client, stripemcp.Options{MaxRows: 7}), "sql", query(t, numbers+" LIMIT 7"))
+		require.Len(t, got["rows"], 7)
+		require.NotContains(t, got, "truncated")
+	})
+	t.Run("bytes", func(t *testing.T) {
+		for limit := 1024; limit < 1300; limit += 7 {
+			result := call(t, connect(t, client, stripemcp.Options{MaxBytes: limit}), "sql", query(t, numbers))
+			require.LessOrEqual(t, len(textOf(t, result)), limit)
+			require.Greater(t, len(textOf(t, result)), limit-110)
+			require.Equal(t, text, result.StructuredContent.(map[string]any)["truncated"])
+		}
+	})
+	t.Run("calls", func(t *testing.T) {
+		server.Reset()
+		got := output(t, connect(t, client, stripemcp.Options{MaxRows: 150}), "sql", query(t, "SELECT id FROM charges"))
+		require.Len(t, got["rows"], 150)
+		require.Equal(t, 2.0, got["calls"])
+		require.Len(t, server.Requests(), 2, "no pages are read that have no room")
+	})
+	t.Run("a row that has no room", func(t *testing.T) {
+		got := failure(t, connect(t, client, stripemcp.Options{MaxBytes: 1024}), "sql", query(t, "SELECT printf('%.*c', 2000, 'x')"))
+		require.Equal(t, "stripe: a row exceeds the 1024 bytes of a result: select fewer columns", got)
+	})
+	t.Run("values that take much memory", func(t *testing.T) {
+		session := connect(t, client, stripemcp.Options{})
+		for _, statement := range []string{"SELECT length(hex(zeroblob(400000000)))", "SELECT count(*) FROM (SELECT DISTINCT zeroblob(10000) || i FROM (" + numbers + "))"} {
+			require.Contains(t, failure(t, session, "sql", query(t, statement)), "stripesql: ")
+		}
+		output(t, session, "sql", query(t, "SELECT 1"))
+	})
+	t.Run("columns that have no room", func(t *testing.T) {
+		statement := `SELECT 1 AS ` + strings.Repeat("x", 2000)
+		require.Contains(t, failure(t, connect(t, client, stripemcp.Options{MaxBytes: 1024}), "sql", query(t, statement+" LIMIT 0")), "1024 bytes")
+		require.Contains(t, failure(t, connect(t, client, stripemcp.Options{MaxBytes: 1024}), "sql", query(t, statement)), "1024 bytes")
+	})
+}
+
+// TestSQLTablesAreAllTables compares the list with what the tool sql has for the objects
+// of the catalog.
+func TestSQLTablesAreAllTables(t *testing.T) {
+	client, server := stripekittest.NewClient(t)
+	session := connect(t, client, stripemcp.Options{})
+	tables := output(t, session, "sql_tables", "")
+	require.NotContains(t, tables, "truncated")
+	for _, object := range connector.Objects() {
+		result := call(t, session, "sql", query(t, "SELECT * FROM "+object.Name+" LIMIT 0"))
+		if result.IsError {
+			require.Contains(t, textOf(t, result), "no such table")
+			require.NotContains(t, tables, object.Name)
+			continue
+		}
+		columns := result.StructuredContent.(map[string]any)["columns"].([]any)
+		for i, column := range tables[object.Name].([]any) {
+			name, typ, _ := strings.Cut(column.(string), " ")
+			require.Equal(t, columns[i], name)
+			require.Contains(t, []string{"TEXT", "INTEGER", "REAL", "TIMESTAMP"}, typ)
+		}
+	}
+	require.Len(t, tables, 6)
+	require.Empty(t, server.Requests())
+}
