@@ -21,7 +21,8 @@ var (
 	ErrPermission = errors.New("permission denied")
 	// ErrNotFound: there is no such object (404, or any status with the code
 	// resource_missing: the response is a 400 if a cursor or a parameter names a
-	// missing object).
+	// missing object). A 404 that is not an error of the API, such as the page of a
+	// proxy, is an ErrAPI.
 	ErrNotFound = errors.New("not found")
 	// ErrCardDeclined: the payment failed (402). See Error.DeclineCode.
 	ErrCardDeclined = errors.New("card declined")
@@ -129,8 +130,10 @@ func (e *Error) kinds() []error {
 		kinds = append(kinds, ErrAuthentication)
 	case s == http.StatusForbidden:
 		kinds = append(kinds, ErrPermission)
-	case s == http.StatusNotFound:
+	case s == http.StatusNotFound && e.Type != "":
 		kinds = append(kinds, ErrNotFound)
+	case s == http.StatusNotFound:
+		kinds = append(kinds, ErrAPI) // the page of a proxy says nothing about the object
 	case s == http.StatusPaymentRequired:
 		kinds = append(kinds, ErrCardDeclined)
 	case s == http.StatusConflict:

@@ -94,6 +94,14 @@ func TestErrorKinds(t *testing.T) {
 	}
 }
 
+// Programs delete what is not found.
+func TestPageOfAProxyIsNoMissingObject(t *testing.T) {
+	for _, body := range []string{"<html>no such page</html>", "", "{}", `{"error":"not found"}`, `{"error":{}}`, `{"error":{"message":"no route"}}`} {
+		_, err := clientOver(t, replies(404, body), stripekit.WithMaxRetries(0)).Charges.Get(t.Context(), "ch_1")
+		requireKinds(t, err, "api")
+	}
+}
+
 func TestErrorHoldsWhatTheServiceSays(t *testing.T) {
 	body := `{"error":{"type":"card_error","code":"card_declined","decline_code":"insufficient_funds","param":"source",
 		"message":"Your card has insufficient funds.","doc_url":"https://stripe.com/docs/x","request_log_url":"https://dashboard.stripe.com/x",
