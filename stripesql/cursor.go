@@ -2,6 +2,7 @@ package stripesql
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/ncruces/go-sqlite3"
@@ -171,6 +172,9 @@ func (c *cursor) EOF() bool { return c.at >= len(c.page) }
 
 // Column returns a column of the object to SQLite.
 func (c *cursor) Column(ctx sqlite3.Context, column int) error {
+	if column == len(c.table.columns)-1 {
+		return c.rawColumn(ctx)
+	}
 	if !c.filled {
 		if err := c.fill(); err != nil {
 			return c.query.fail(err)
@@ -186,6 +190,16 @@ func (c *cursor) Column(ctx sqlite3.Context, column int) error {
 	default:
 		ctx.ResultNull()
 	}
+	return nil
+}
+
+// rawColumn returns the whole object, without white space.
+func (c *cursor) rawColumn(ctx sqlite3.Context) error {
+	raw := c.page[c.at].raw.Clone()
+	if err := raw.Compact(); err != nil {
+		return c.query.fail(fmt.Errorf("stripesql: %s of %s: %w", c.page[c.at].id, c.table.path, err))
+	}
+	ctx.ResultText(string(raw))
 	return nil
 }
 

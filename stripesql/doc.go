@@ -1,6 +1,8 @@
 // Package stripesql queries a Stripe account in SQL. It is a database/sql
 // driver with the tables charges, customers, products, refunds, invoice_items
-// and orders.
+// and orders, and balance_transactions, disputes, events, invoices,
+// payment_intents, payouts, prices and subscriptions. [WithTable] adds any other
+// list of the API.
 //
 //	connector, err := stripesql.Connector(client)
 //	db := sql.OpenDB(connector)
@@ -20,7 +22,9 @@
 // payment_method_details_card_brand. A reference to another object, such as
 // customer, is its id. Lists and metadata are JSON: metadata->>'order_id'. null
 // is NULL, booleans are 0 and 1, and amounts are in the smallest unit of the
-// currency. SELECT * FROM charges LIMIT 0 returns the columns without a call.
+// currency. SELECT * FROM charges LIMIT 0 returns the columns without a call. The
+// column raw, which SELECT * leaves out, is the whole object as JSON:
+// raw->>'$.outcome.type'.
 //
 // Each time has two columns: created is text, and created_unix is in seconds
 // since 1970. The text has the form 2026-01-31T15:04:05Z. It compares as a
@@ -45,7 +49,9 @@
 //     charges; email of customers; active, shippable and url of products; charge
 //     and payment_intent of refunds; customer, customer_account and invoice (also
 //     IS NULL) of invoice items; customer, status, upstream_id and the times of
-//     the status transitions of orders. An IN is one list for each value.
+//     the status transitions of orders; those of the other tables that Stripe
+//     documents, such as status and arrival_date of payouts. An IN is one list for
+//     each value.
 //   - Any bounds of created.
 //   - ORDER BY created DESC, optionally followed by id, is the order of lists. So
 //     a LIMIT ends the reading, and max(created) is one call. This does not apply

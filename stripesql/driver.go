@@ -27,11 +27,15 @@ func Connector(client *stripekit.Client, opts ...Option) (driver.Connector, erro
 	if client == nil {
 		return nil, errors.New("stripesql: the client is nil")
 	}
-	s := &source{client: client, options: defaultOptions(), tables: newTables(), density: newDensities()}
+	s := &source{client: client, options: defaultOptions(), density: newDensities()}
 	for _, opt := range opts {
 		if err := opt(&s.options); err != nil {
 			return nil, fmt.Errorf("stripesql: %w", err)
 		}
+	}
+	var err error
+	if s.tables, err = withAdded(s.added); err != nil {
+		return nil, fmt.Errorf("stripesql: %w", err)
 	}
 	return &connector{s}, nil
 }

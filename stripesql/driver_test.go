@@ -41,7 +41,7 @@ func TestOneStatementAtATime(t *testing.T) {
 		"":                           "the statement is empty",
 		"-- nothing":                 "the statement is empty",
 		"SELEC 1":                    "syntax error",
-		"SELECT * FROM payouts":      "no such table: payouts",
+		"SELECT * FROM topups":       "no such table: topups",
 		"SELECT colour FROM charges": "no such column: colour",
 	} {
 		_, err := run(t.Context(), db, statement)

@@ -150,7 +150,7 @@ func (b *branch) readField(r *reader) error {
 	switch {
 	case b == nil:
 		return r.SkipValue()
-	case len(b.below) > 0 && r.PeekKind() == '{':
+	case len(b.leaves) == 0 && len(b.below) > 0 && r.PeekKind() == '{':
 		return b.readFrom(r)
 	case len(b.leaves) == 0:
 		return r.SkipValue()
@@ -167,7 +167,13 @@ func (b *branch) readField(r *reader) error {
 	if r.missing == 0 {
 		return errComplete
 	}
-	return nil
+	if len(b.below) > 0 && raw.Kind() == '{' {
+		outer := r.Decoder
+		r.Decoder = jsontext.NewDecoder(bytes.NewBuffer(raw.Clone()), listing.Lenient)
+		err = b.readFrom(r)
+		r.Decoder = outer
+	}
+	return err
 }
 
 // set sets the value of a column, unless a path with precedence has set it.

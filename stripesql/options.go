@@ -32,6 +32,7 @@ type options struct {
 	concurrency int
 	maxMemory   int
 	tempFiles   bool
+	added       []*table
 	fewLookups  int // how many calls lookups take before the whole list is read too
 }
 

@@ -44,7 +44,7 @@ func (s *spec) key() string {
 // reads more than is needed.
 func (p *plan) newSpec(t *table, values []any) *spec {
 	s := &spec{
-		table: t, how: p.How, filters: map[string]string{}, window: everything(),
+		table: t, how: p.How, filters: t.constant(), window: everything(),
 		order: p.Order, short: p.Short,
 	}
 	if len(p.Local) == 0 {

@@ -56,6 +56,7 @@ type table struct {
 	columns []column
 	index   map[string]int // index in columns, by name
 
+	always   map[string]string // parameters of each request for the list, unless a filter has them
 	filters  map[string]filter // the filters of lists, by column
 	searches map[string]kind   // the fields of searches, by column
 	byIDs    bool              // the list has a parameter for ids
@@ -89,6 +90,9 @@ func (t *table) filter(column string) filter {
 const unixSuffix = "_unix"
 
 const createdColumn, unixColumn, idColumn = "created", "created_unix", "id"
+
+// rawColumn is the hidden column with the whole object: SELECT * does not have it.
+const rawColumn = "raw"
 
 // newTables returns the tables, with columns from the types of the client.
 func newTables() map[string]*table {
@@ -136,7 +140,7 @@ func newTables() map[string]*table {
 			},
 		},
 	}
-	tables := map[string]*table{}
+	tables := furtherTables()
 	for _, t := range all {
 		t.prepare()
 		tables[t.name] = t
@@ -153,6 +157,8 @@ func moved(table, column string) [][]string {
 		return [][]string{{"discount", "source", "coupon"}}
 	case "products.marketing_features":
 		return [][]string{{"features"}}
+	case "invoices.subscription":
+		return [][]string{{"subscription"}}
 	case "invoice_items.subscription":
 		return [][]string{{"parent", "subscription_details", "subscription"}}
 	case "invoice_items.subscription_item":
@@ -168,6 +174,7 @@ func moved(table, column string) [][]string {
 }
 
 func (t *table) prepare() {
+	t.columns = append(t.columns, column{name: rawColumn, kind: document})
 	t.index = map[string]int{}
 	t.extract, t.head = newBranch(), newBranch()
 	for i, c := range t.columns {
@@ -195,6 +202,9 @@ func (t *table) declaration() string {
 			b.WriteString(", ")
 		}
 		fmt.Fprintf(&b, "%q %s", c.name, c.kind.declaration())
+		if c.name == rawColumn {
+			b.WriteString(" HIDDEN")
+		}
 	}
 	b.WriteString(")")
 	return b.String()

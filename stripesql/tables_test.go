@@ -10,12 +10,20 @@ import (
 func TestTablesHaveTheFieldsOfTheObjects(t *testing.T) {
 	tables := newTables()
 	for name, columns := range map[string]string{
-		"charges":       "id created created_unix amount customer billing_details_email payment_method_details_card_brand outcome_risk_level metadata order shipping_address_city",
-		"customers":     "id created email name balance metadata delinquent discount_coupon shipping_name",
-		"products":      "id created updated updated_unix name active images package_dimensions_height default_price",
-		"refunds":       "id created amount charge customer status reason",
-		"invoice_items": "id created created_unix date date_unix amount customer invoice price subscription period_start unit_amount",
-		"orders":        "id created amount items customer charge status upstream_id status_transitions_paid status_transitions_fulfiled_unix",
+		"charges":              "id created created_unix amount customer billing_details_email payment_method_details_card_brand outcome_risk_level metadata order shipping_address_city",
+		"customers":            "id created email name balance metadata delinquent discount_coupon shipping_name",
+		"products":             "id created updated updated_unix name active images package_dimensions_height default_price",
+		"refunds":              "id created amount charge customer status reason",
+		"invoice_items":        "id created created_unix date date_unix amount customer invoice price subscription period_start unit_amount",
+		"balance_transactions": "id created amount fee net source type currency status available_on available_on_unix fee_details raw",
+		"disputes":             "id created amount charge status reason evidence_details_due_by evidence_details_due_by_unix evidence",
+		"events":               "id created type object_id object_type data_object data_previous_attributes request_id",
+		"invoices":             "id created customer status subscription total due_date due_date_unix status_transitions_paid_at lines",
+		"payment_intents":      "id created customer amount status latest_charge last_payment_error_code canceled_at",
+		"payouts":              "id created amount status arrival_date arrival_date_unix destination metadata",
+		"prices":               "id created product unit_amount active recurring_interval recurring_interval_count",
+		"subscriptions":        "id created customer status items cancel_at_period_end ended_at",
+		"orders":               "id created amount items customer charge status upstream_id status_transitions_paid status_transitions_fulfiled_unix",
 	} {
 		for column := range strings.FieldsSeq(columns) {
 			require.Contains(t, tables[name].index, column, name)
@@ -23,7 +31,7 @@ func TestTablesHaveTheFieldsOfTheObjects(t *testing.T) {
 		require.NotContains(t, tables[name].index, "deleted")
 		require.Equal(t, 0, tables[name].index[idColumn])
 	}
-	require.Len(t, tables, 6)
+	require.Len(t, tables, 6+8)
 }
 
 // SQLite reports individually which of the first 63 columns a statement reads.

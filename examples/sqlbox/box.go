@@ -78,7 +78,7 @@ func (b *box) execute(ctx context.Context, statement string) error {
 	case command == ".help":
 		fmt.Fprintln(b.out, help)
 	case command == ".tables":
-		fmt.Fprintln(b.out, "charges customers invoice_items orders products refunds")
+		fmt.Fprintln(b.out, strings.Join(stripesql.Tables(), " "))
 	case command == ".schema":
 		return b.schema(ctx, rest)
 	case command == ".explain":

@@ -40,7 +40,7 @@ SELECT 1 AS last`
 	err := b.serve(t.Context(), lines(strings.NewReader(script)), nil)
 	require.NoError(t, err, errs.String())
 	got := out.String()
-	require.True(t, strings.HasPrefix(got, "charges customers "), got)
+	require.True(t, strings.HasPrefix(got, "balance_transactions charges customers "), got)
 	require.Contains(t, got, `amount  cur;rency  missing  text
 ------  ---------  -------  ----------
   1000  usd        NULL     it's; fine

@@ -1,0 +1,189 @@
+package stripesql_test
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripesql"
+)
+
+// lists is a service with lists of objects, each with the newest first.
+type lists struct {
+	objects  map[string][]map[string]any // by path
+	requests []string
+}
+
+func (l *lists) RoundTrip(r *http.Request) (*http.Response, error) {
+	query := r.URL.Query()
+	l.requests = append(l.requests, r.URL.Path+"?"+query.Encode())
+	var found []any
+	after := query.Get("starting_after")
+	for _, o := range l.objects[r.URL.Path] {
+		if after == "" && matches(o, query) {
+			found = append(found, o)
+		}
+		if o["id"] == after {
+			after = ""
+		}
+	}
+	limit, _ := strconv.Atoi(query.Get("limit"))
+	more := len(found) > limit
+	body, err := json.Marshal(map[string]any{"object": "list", "data": found[:min(limit, len(found))], "has_more": more})
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, err
+}
+
+// matches reports whether an object satisfies the filters of a request.
+func matches(o map[string]any, query url.Values) bool {
+	for name, values := range query {
+		field, bound, isBound := strings.Cut(strings.TrimSuffix(name, "]"), "[")
+		second, _ := strconv.Atoi(values[0])
+		value, _ := o[field].(int)
+		switch {
+		case field == "limit", field == "starting_after", values[0] == "all":
+		case isBound && (bound == "gte" && value < second || bound == "lt" && value >= second):
+			return false
+		case !isBound && fmt.Sprint(o[field]) != values[0]:
+			return false
+		}
+	}
+	return true
+}
+
+func openLists(t *testing.T, l *lists, opts ...stripesql.Option) *sql.DB {
+	client, err := stripekit.New("sk_test_123", stripekit.WithHTTPClient(&http.Client{Transport: l}), stripekit.WithRateLimit(stripekit.RateLimit{}))
+	require.NoError(t, err)
+	connector, err := stripesql.Connector(client, opts...)
+	require.NoError(t, err)
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db
+}
+
+func TestFurtherTables(t *testing.T) {
+	day := int(newYear.Unix())
+	l := &lists{objects: map[string][]map[string]any{
+		"/v1/payouts": {
+			{"id": "po_2", "created": day + 60, "amount": 500, "status": "paid", "arrival_date": day + 2*86400, "metadata": map[string]any{"a": "b"}},
+			{"id": "po_1", "created": day, "amount": 700, "status": "failed", "arrival_date": day + 86400, "destination": map[string]any{"id": "ba_1"}},
+		},
+		"/v1/subscriptions": {
+			{"id": "sub_2", "created": day + 5, "status": "canceled", "customer": "cus_1", "cancel_at_period_end": true},
+			{"id": "sub_1", "created": day, "status": "active", "customer": "cus_2"},
+		},
+		"/v1/events": {{"id": "evt_1", "created": day, "type": "charge.failed", "data": map[string]any{"object": map[string]any{"id": "ch_1", "object": "charge"}}, "request": nil}},
+		"/v1/invoices": {
+			{"id": "in_2", "created": day + 1, "subscription": "sub_1", "total": 5},
+			{"id": "in_1", "created": day, "parent": map[string]any{"subscription_details": map[string]any{"subscription": "sub_2"}}, "total": 7},
+		},
+	}}
+	db := openLists(t, l)
+	for query, want := range map[string]struct{ rows, requests []string }{
+		"SELECT id, amount, destination, metadata->>'a' FROM payouts ORDER BY created": {
+			[]string{"po_1|700|ba_1|NULL", "po_2|500|NULL|b"}, []string{"/v1/payouts?limit=100"},
+		},
+		"SELECT id FROM payouts WHERE status = 'paid' AND arrival_date >= '2026-01-02'": {
+			[]string{"po_2"}, []string{"/v1/payouts?arrival_date%5Bgte%5D=1767312000&limit=100&status=paid"},
+		},
+		"SELECT id, cancel_at_period_end FROM subscriptions": {
+			[]string{"sub_2|1", "sub_1|NULL"}, []string{"/v1/subscriptions?limit=100&status=all"},
+		},
+		"SELECT id FROM subscriptions WHERE status = 'active'": {
+			[]string{"sub_1"}, []string{"/v1/subscriptions?limit=100&status=active"},
+		},
+		"SELECT type, object_id, object_type, data_object, request_id FROM events": {
+			[]string{`charge.failed|ch_1|charge|{"id":"ch_1","object":"charge"}|NULL`}, []string{"/v1/events?limit=100"},
+		},
+		"SELECT id, subscription FROM invoices": {
+			[]string{"in_2|sub_1", "in_1|sub_2"}, []string{"/v1/invoices?limit=100"},
+		},
+		"SELECT raw->>'$.data.object.id', json_extract(raw, '$.created') FROM events": {
+			[]string{fmt.Sprint("ch_1|", day)}, []string{"/v1/events?limit=100"},
+		},
+	} {
+		l.requests = nil
+		got := mustRun(t, db, query)
+		require.Equal(t, want.rows, got.rows, query)
+		require.Equal(t, want.requests, l.requests, query)
+	}
+}
+
+func TestTablesAreThoseOfADatabase(t *testing.T) {
+	db := openDB(t, newServer(t))
+	require.Len(t, stripesql.Tables(), 14)
+	require.IsIncreasing(t, stripesql.Tables())
+	for _, table := range stripesql.Tables() {
+		require.Empty(t, mustRun(t, db, "SELECT * FROM "+table+" LIMIT 0").rows)
+	}
+}
+
+func TestRawIsTheWholeObjectButNotInAStar(t *testing.T) {
+	server := newServer(t)
+	id := seedCharges(server, 1)[0]
+	db := openDB(t, server)
+	got := mustRun(t, db, "SELECT raw->>'id', raw->>'$.outcome.type', json_type(raw), length(raw) > 1000 FROM charges WHERE raw LIKE '%"+id+"%'")
+	require.Equal(t, []string{id + "|authorized|object|1"}, got.rows)
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM charges")
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	require.False(t, slices.Contains(columns, "raw"))
+	require.False(t, rows.NextResultSet())
+	require.NoError(t, rows.Err())
+}
+
+func TestWithTable(t *testing.T) {
+	l := &lists{objects: map[string][]map[string]any{"/v1/issuing/cards": {
+		{"id": "ic_2", "created": 20, "brand": "visa", "spend": map[string]any{"limit": 5.5}, "cardholder": map[string]any{"id": "ich_1"}, "replaced": 99},
+		{"id": "ic_1", "created": 10, "brand": "amex", "active": false},
+	}}}
+	db := openLists(t, l, stripesql.WithTable("cards", "/v1/issuing/cards",
+		stripesql.Column{Name: "brand", Filter: "brand"},
+		stripesql.Column{Name: "spend_limit", Type: stripesql.Real, Path: "spend.limit"},
+		stripesql.Column{Name: "cardholder"},
+		stripesql.Column{Name: "active", Type: stripesql.Boolean},
+		stripesql.Column{Name: "replaced", Type: stripesql.Time}))
+	got := mustRun(t, db, "SELECT id, brand, spend_limit, cardholder, active, replaced, replaced_unix, raw->>'brand' FROM cards ORDER BY created")
+	require.Equal(t, []string{"ic_1|amex|NULL|NULL|0|NULL|NULL|amex", "ic_2|visa|5.5|ich_1|NULL|1970-01-01T00:01:39Z|99|visa"}, got.rows)
+	l.requests = nil
+	require.Equal(t, []string{"ic_2"}, mustRun(t, db, "SELECT id FROM cards WHERE brand = 'visa'").rows)
+	require.Equal(t, []string{"/v1/issuing/cards?brand=visa&limit=100"}, l.requests)
+	got = mustRun(t, db, "SELECT count(*) FROM cards a JOIN payouts b ON a.brand = b.status")
+	require.Equal(t, []string{"0"}, got.rows)
+}
+
+func TestTablesThatAreAddedAreChecked(t *testing.T) {
+	client := clientOf(t, newServer(t))
+	column := func(c stripesql.Column) stripesql.Option { return stripesql.WithTable("a", "/v1/a", c) }
+	for want, opts := range map[string][]stripesql.Option{
+		"the name of a table":         {stripesql.WithTable("Top ups", "/v1/topups")},
+		"has lower-case":              {stripesql.WithTable("sqlite_x", "/v1/topups")},
+		"the path of a list":          {stripesql.WithTable("topups", "/v1/topups?x=1")},
+		"is such as":                  {stripesql.WithTable("topups", "topups")},
+		"there is a table charges":    {stripesql.WithTable("charges", "/v1/charges")},
+		"there is a table topups":     {stripesql.WithTable("topups", "/v1/topups"), stripesql.WithTable("topups", "/v1/topups")},
+		`column "A"`:                  {column(stripesql.Column{Name: "A"})},
+		"there is no type 9":          {column(stripesql.Column{Name: "a", Type: 9})},
+		"a part of its path":          {column(stripesql.Column{Name: "a", Path: "a..b"})},
+		"can have a filter":           {column(stripesql.Column{Name: "a", Type: stripesql.Integer, Filter: "a"})},
+		`column "id": the table has`:  {column(stripesql.Column{Name: "id"})},
+		`column "raw": the table has`: {column(stripesql.Column{Name: "raw"})},
+		`column "created": the table`: {column(stripesql.Column{Name: "created", Type: stripesql.Time})},
+	} {
+		_, err := stripesql.Connector(client, opts...)
+		require.ErrorContains(t, err, "WithTable")
+		require.ErrorContains(t, err, want)
+	}
+}
