@@ -73,6 +73,7 @@ func (c *conn) IsValid() bool { return !c.broken }
 
 func (c *conn) setUp() error {
 	c.db.Limit(sqlite3.LIMIT_LENGTH, c.source.maxMemory/maxValueShare)
+	c.db.Limit(sqlite3.LIMIT_COMPOUND_SELECT, maxCompound)
 	store := "memory"
 	if c.source.tempFiles {
 		store = "file"
@@ -135,7 +136,17 @@ func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 // errOnlyReads is returned for a statement that the authorizer does not allow.
 var errOnlyReads = errors.New("stripesql: only statements that read are allowed: SELECT, VALUES, EXPLAIN QUERY PLAN")
 
+// maxCompound is how many SELECTs a compound may have. SQLite would allow 500, but its
+// stack in this build has not the room for them.
+const maxCompound = 100
+
+// maxText is the length of the longest statement, in bytes.
+const maxText = 900_000
+
 func (c *conn) compile(text string) (*sqlite3.Stmt, error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("stripesql: the statement is longer than %d bytes", maxText)
+	}
 	compiled, tail, err := c.db.Prepare(text)
 	switch {
 	case errors.Is(err, sqlite3.AUTH):
@@ -144,7 +155,7 @@ func (c *conn) compile(text string) (*sqlite3.Stmt, error) {
 		return nil, ofSQLite(err)
 	case compiled == nil:
 		return nil, errors.New("stripesql: the statement is empty")
-	case !compiled.ReadOnly():
+	case !compiled.ReadOnly() || compiled.ColumnCount() == 0: // REINDEX has no columns
 		return nil, errors.Join(errOnlyReads, compiled.Close())
 	}
 	if rest, _, err := c.db.Prepare(tail); err != nil || rest != nil {

@@ -75,8 +75,9 @@ func (c *cursor) filter(encoded string, args []sqlite3.Value) error {
 		c.page = objects
 		return err
 	}
-	before := c.query.made()
-	defer func() { l.calls += c.query.made() - before }()
+	if !c.query.knows(s) {
+		l.calls++
+	}
 	return c.begin(s)
 }
 

@@ -3,6 +3,7 @@ package stripesql_test
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ func TestOnlyStatementsThatReadAreLetThrough(t *testing.T) {
 		"CREATE TABLE t(x)", "CREATE TEMP TABLE t(x)", "CREATE VIEW v AS SELECT 1", "CREATE TEMP VIEW v AS SELECT 1", "CREATE INDEX i ON charges(id)",
 		"CREATE TRIGGER t AFTER INSERT ON charges BEGIN SELECT 1; END", "CREATE VIRTUAL TABLE t USING charges", "DROP TABLE charges",
 		"INSERT INTO charges(id) VALUES ('x')", "UPDATE charges SET id = 'x'", "DELETE FROM charges", "REPLACE INTO charges(id) VALUES ('x')",
-		"BEGIN", "COMMIT", "SAVEPOINT s", "VACUUM", "VACUUM INTO 'out.db'", "ANALYZE", "ALTER TABLE charges RENAME TO c",
+		"BEGIN", "COMMIT", "SAVEPOINT s", "REINDEX", "VACUUM", "VACUUM INTO 'out.db'", "ANALYZE", "ALTER TABLE charges RENAME TO c",
 		"SELECT load_extension('x')", "SELECT writefile('x', 'y')",
 	} {
 		_, err := run(t.Context(), db, statement)
@@ -36,9 +37,10 @@ func TestOnlyStatementsThatReadAreLetThrough(t *testing.T) {
 func TestOneStatementAtATime(t *testing.T) {
 	db := openDB(t, newServer(t))
 	for statement, want := range map[string]string{
-		"SELECT 1; SELECT 2":         "one statement at a time",
-		"SELECT 1; DROP TABLE x":     "one statement at a time",
-		"":                           "the statement is empty",
+		"SELECT 1; SELECT 2":     "one statement at a time",
+		"SELECT 1; DROP TABLE x": "one statement at a time",
+		"":                       "the statement is empty",
+		"SELECT '" + strings.Repeat("x", 1_000_000) + "'": "longer than 900000 bytes",
 		"-- nothing":                 "the statement is empty",
 		"SELEC 1":                    "syntax error",
 		"SELECT * FROM topups":       "no such table: topups",

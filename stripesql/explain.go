@@ -322,6 +322,7 @@ func (e *estimator) limit(text string) {
 // group estimates the steps below a parent, which is run the given number of
 // times. The steps are nested loops.
 func (e *estimator) group(parent int64, times float64) error {
+	runs := times
 	for i, s := range e.steps {
 		if s.parent != parent {
 			continue
@@ -335,7 +336,7 @@ func (e *estimator) group(parent int64, times float64) error {
 			e.total += calls
 			times *= rows
 		}
-		inner := 1.0
+		inner := runs
 		if strings.HasPrefix(s.detail, "CORRELATED") || strings.HasSuffix(s.detail, "OR") || strings.HasPrefix(s.detail, "INDEX") {
 			inner = times
 		}
@@ -388,7 +389,7 @@ func (e *estimator) loop(i int, times float64) (calls, rows float64, err error) 
 	}
 	calls = max(1, math.Ceil(n/maxPage))
 	if key := known.key(); len(unknown) > 0 {
-		if calls *= times; calls > float64(q.source.fewLookups) && p.lookup(t) >= 0 {
+		if calls *= times; calls > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {
 			whole, err := q.estimate(t, known.window)
 			return q.lookupCalls(calls, whole), rows, err
 		}
@@ -403,12 +404,11 @@ func (e *estimator) loop(i int, times float64) (calls, rows float64, err error) 
 // lookupCalls estimates the calls of lookups in a list of so many objects.
 func (q *query) lookupCalls(lookups, objects float64) float64 {
 	pages := max(1, math.Ceil(objects/maxPage))
-	if few := float64(q.source.fewLookups); lookups <= few || pages > maxListPages {
-		return lookups
-	} else if pages < few {
-		return few + pages
+	further := max(lookups-float64(q.source.fewLookups), 0) // each with a page
+	if pages > maxListPages {
+		return lookups + min(further, maxListPages)
 	}
-	return min(lookups, pages) + min(lookups, pages)
+	return min(lookups+further, float64(q.source.fewLookups)+2*pages)
 }
 
 // enough is how many objects may be needed without estimating how many there

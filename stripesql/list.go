@@ -41,7 +41,7 @@ func (f *listFeed) next() ([]*object, error) {
 		return nil, err
 	}
 	inside := f.spec.inside(p.objects)
-	if f.done = !p.more || f.passed(p.objects, inside); !f.done {
+	if f.done = !p.more || f.passed(p.objects); !f.done {
 		if err := f.moveTo(p.objects[len(p.objects)-1].id); err != nil {
 			return nil, err
 		}
@@ -115,11 +115,11 @@ func (s *spec) inside(objects []*object) []*object {
 	})
 }
 
-// passed reports whether a page goes beyond the lower end of the window. An
-// invoice item can be backdated, so in that list no object may be in the
-// window.
-func (f *listFeed) passed(objects, inside []*object) bool {
-	if f.spec.table.disordered && len(inside) > 0 {
+// passed reports whether a page goes beyond the lower end of the window. In the
+// list of invoice items, which can be backdated, objects that are in the window may
+// follow.
+func (f *listFeed) passed(objects []*object) bool {
+	if f.spec.table.disordered {
 		return false
 	}
 	last := objects[len(objects)-1]

@@ -119,6 +119,23 @@ func TestFurtherTables(t *testing.T) {
 	}
 }
 
+// Invoice items can be backdated: behind a page of old ones there may be new ones.
+func TestBackdatedInvoiceItemsEndNoList(t *testing.T) {
+	day := int(newYear.Unix())
+	l := &lists{objects: map[string][]map[string]any{}}
+	for i := range 350 {
+		date := day + 86400
+		if i >= 100 && i < 250 {
+			date = day - 30*86400
+		}
+		l.objects["/v1/invoiceitems"] = append(l.objects["/v1/invoiceitems"], map[string]any{"id": fmt.Sprintf("ii_%03d", i), "date": date, "created": date, "customer": "cus_1"})
+	}
+	db := openLists(t, l)
+	for _, condition := range []string{"created >= '2026-01-01'", "+created >= '2026-01-01'", "customer = 'cus_1' AND created >= '2026-01-01'"} {
+		require.Equal(t, []string{"200"}, mustRun(t, db, "SELECT count(*) FROM invoice_items WHERE "+condition).rows, condition)
+	}
+}
+
 func TestTablesAreThoseOfADatabase(t *testing.T) {
 	db := openDB(t, newServer(t))
 	require.Len(t, stripesql.Tables(), 14)

@@ -1,41 +1,56 @@
 package stripesql
 
 import (
+	"fmt"
 	"io"
-	"reflect"
 	"slices"
 )
 
 // maxListPages is how many pages of a list are read beside lookups at most.
 const maxListPages = 200
 
+// maxLookups is how many groups of lookups a query keeps.
+const maxLookups = 1000
+
 // lookups are the loops of a statement over a table that differ only in the text
 // that one column must have, such as the charges of one customer after the other.
 // When there are more than a few, the whole list is read as well, one page for each
-// call of a lookup. Once it was read, lookups need no calls. So without knowing how many
-// lookups there will be or how long the list is, the statement makes at most twice
-// the calls that the cheaper of both ways needs.
+// further lookup that takes a call. Once it was read, lookups need no calls. So
+// without knowing how many lookups there will be or how long the list is, the
+// statement makes at most twice the calls that the cheaper of both ways needs.
 type lookups struct {
-	query  *query
-	plan   *plan
-	term   int   // the index of the term that differs, -1 if there is none
-	others []any // the values of the first loop
-	calls  int   // calls made by lookups
+	query *query
+	plan  *plan
+	term  int // the index of the term that differs, -1 if there is none
+	calls int // lookups that took a call
 
-	list    *scan // nil before and after it is read
-	pages   int   // pages of it that were read
+	list    feed // nil before and after it is read
+	spec    *spec
+	pages   int // pages of it that were read
+	size    int // bytes of the objects
 	objects map[string][]*object
 	done    bool // the list was read
 }
 
-// lookupsOf returns the lookups of a plan.
+// lookupsOf returns the lookups that a loop belongs to: those by the same plan with
+// the same other values.
 func (q *query) lookupsOf(t *table, encoded string, p *plan, values []any) *lookups {
-	key := t.name + " " + encoded
-	if q.repeated[key] == nil {
-		made := &lookups{query: q, plan: p, term: p.lookup(t), others: slices.Clone(values)}
-		q.repeated[key] = made
+	term := p.lookup(t)
+	if term < 0 {
+		return &lookups{term: -1}
 	}
-	return q.repeated[key]
+	others := slices.Delete(slices.Clone(values), term, term+1)
+	key := fmt.Sprintf("%s %q %q", t.name, encoded, others)
+	l := q.repeated[key]
+	if l == nil {
+		l = &lookups{query: q, plan: p, term: term}
+		if len(q.repeated) == maxLookups {
+			l.term = -1
+		} else {
+			q.repeated[key] = l
+		}
+	}
+	return l
 }
 
 // lookup returns the index of the term that the loops of a plan may differ in, -1 if
@@ -45,7 +60,7 @@ func (p *plan) lookup(t *table) int {
 		return -1
 	}
 	return slices.IndexFunc(p.Terms, func(by term) bool {
-		return by.Op == opEqual && by.Value == nil && t.columns[t.index[by.Column]].kind == text
+		return by.Op == opEqual && by.Value == nil && !by.In && t.columns[t.index[by.Column]].kind == text
 	})
 }
 
@@ -55,30 +70,28 @@ func (l *lookups) find(t *table, values []any) (objects []*object, ok bool, err 
 	if l.term < 0 {
 		return nil, false, nil
 	}
-	others := slices.Clone(l.others)
-	others[l.term] = values[l.term]
 	value, isText := values[l.term].(string)
-	if !isText || !reflect.DeepEqual(others, values) {
+	if !isText {
 		return nil, false, nil
 	}
-	if err := l.read(t); err != nil {
+	if err := l.read(t, values); err != nil {
 		return nil, false, err
 	}
 	return l.objects[value], l.done, nil
 }
 
-// read reads the list until it has taken as many calls as the lookups.
-func (l *lookups) read(t *table) error {
-	if l.done || l.calls < l.query.source.fewLookups {
+// read reads a page of the list for each lookup beyond the first few.
+func (l *lookups) read(t *table, values []any) error {
+	if l.done || l.calls <= l.query.source.fewLookups {
 		return nil
 	}
 	if l.list == nil {
-		whole := l.plan.without(t, l.term, l.others)
-		whole.expand = l.query.expand[t.name]
-		l.list, l.objects = l.query.scan(whole), map[string][]*object{}
+		l.spec = l.plan.without(t, l.term, values)
+		l.spec.expand = l.query.expand[t.name]
+		l.list, l.objects = l.query.newFeed(l.spec), map[string][]*object{}
 	}
-	for l.pages < min(l.calls, maxListPages) {
-		page, err := l.list.page(l.pages)
+	for l.pages < l.calls-l.query.source.fewLookups {
+		page, err := l.list.next()
 		if err == io.EOF {
 			l.done, l.list = true, nil
 			return nil
@@ -89,32 +102,53 @@ func (l *lookups) read(t *table) error {
 		if err != nil {
 			return err
 		}
-		l.pages++
-		if !l.list.kept { // it is too long to be kept
-			l.list, l.objects, l.term = nil, nil, -1
+		if l.pages++; l.pages == maxListPages || l.size > maxScans {
+			l.list, l.objects, l.term = nil, nil, -1 // the list is too long
 			return nil
 		}
 	}
 	return nil
 }
 
-// add files the objects of a page under their texts.
+// add files the objects of a page under their texts, with the columns that the
+// statement needs in place of their JSON.
 func (l *lookups) add(t *table, page []*object) error {
-	column := t.index[l.plan.Terms[l.term].Column]
+	if err := l.query.keep(l.spec, page); err != nil {
+		return err
+	}
+	column, need := t.index[l.plan.Terms[l.term].Column], l.plan.Need
 	for _, o := range page {
-		values, err := t.read(o, 1<<min(column, 63), nil)
+		values, err := t.read(o, need|1<<min(column, 63), nil)
 		if err != nil {
 			return err
 		}
+		kept := &object{id: o.id, created: o.created, dated: o.dated, values: values, have: need}
+		if need.has(len(t.columns) - 1) {
+			kept.raw = o.raw
+		}
 		if value, ok := values[column].(string); ok {
-			l.objects[value] = append(l.objects[value], o)
+			l.objects[value] = append(l.objects[value], kept)
+			l.size += kept.size() + kept.columnSize()
 		}
 	}
 	return nil
 }
 
-// without returns the spec of the list that all loops of a plan read a part of.
+// columnSize returns the approximate size of the columns that are kept, in bytes.
+func (o *object) columnSize() int {
+	const value = 16
+	size := value * len(o.values)
+	for _, v := range o.values {
+		if text, ok := v.(string); ok {
+			size += len(text)
+		}
+	}
+	return size
+}
+
+// without returns the spec of the list that all loops of a plan read a part of. It is
+// read one page after another.
 func (p *plan) without(t *table, lookup int, values []any) *spec {
-	whole := plan{Table: p.Table, How: byList, Order: p.Order, Terms: slices.Delete(slices.Clone(p.Terms), lookup, lookup+1)}
+	whole := plan{Table: p.Table, How: byList, Order: p.Order, Short: true, Terms: slices.Delete(slices.Clone(p.Terms), lookup, lookup+1)}
 	return whole.newSpec(t, slices.Delete(slices.Clone(values), lookup, lookup+1))
 }

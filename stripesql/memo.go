@@ -105,6 +105,15 @@ func (q *query) scan(s *spec) *scan {
 	return made
 }
 
+// knows reports whether the first objects that a spec describes were read.
+func (q *query) knows(s *spec) bool {
+	if s.how == byID {
+		_, known := q.memo.objects[objectKey{s.table.name, s.id}]
+		return known
+	}
+	return q.memo.scans[s.key()] != nil
+}
+
 // page returns the page at a place, and reads it if needed. After the last page
 // it returns io.EOF.
 func (s *scan) page(place int) ([]*object, error) {

@@ -44,6 +44,8 @@ const (
 type term struct {
 	Column string `json:"column"`
 	Op     string `json:"op"`
+	// In is set if the values of an IN are compared one after the other.
+	In bool `json:"in,omitempty"`
 	// Value is the other side, nil if it is not known before the statement
 	// runs.
 	Value *literal `json:"value,omitempty"`

@@ -138,9 +138,10 @@ func (p *planner) byID() (candidate, bool) {
 	if !ok {
 		return candidate{}, false
 	}
+	id.term.In = id.in
 	c := candidate{plan: plan{Table: p.table.name, How: byID}, use: []option{id}, calls: idCost, rows: 1}
 	if id.in && p.table.byIDs {
-		id.term.Op, id.term.Value = opIn, nil
+		id.term.Op, id.term.Value, id.term.In = opIn, nil, false
 		c.plan.How, c.use = byIDs, []option{id}
 		c.calls, c.rows = 1, maxPage
 	}
@@ -159,8 +160,8 @@ func (p *planner) byList() candidate {
 		if f.span {
 			c.use = append(c.use, p.bounds(column.name, column.name+unixSuffix)...)
 		} else if o, ok := p.find(column.name, opEqual); ok {
-			if o.in && f.many {
-				o.term.Op, o.term.Value = opIn, nil
+			if o.term.In = o.in; o.in && f.many {
+				o.term.Op, o.term.Value, o.term.In = opIn, nil, false
 			}
 			c.use = append(c.use, o)
 			if f.rows > 0 {

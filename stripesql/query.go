@@ -26,7 +26,7 @@ type query struct {
 	expand  map[string][]string // the fields to expand, by table
 	lookups map[string]bool     // the tables that are read by id
 
-	repeated map[string]*lookups // by table and plan
+	repeated map[string]*lookups // by table, plan and values
 
 	running  sync.WaitGroup // the concurrent calls of wide scans
 	started  time.Time
@@ -138,13 +138,6 @@ func (q *query) spend(next request) error {
 	}
 	q.calls++
 	return nil
-}
-
-// made returns how many calls were made.
-func (q *query) made() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.calls
 }
 
 // call makes a request within the budget.

@@ -36,7 +36,7 @@ type spec struct {
 // key identifies a scan. Scans that read different objects, or in another
 // order, have different keys.
 func (s *spec) key() string {
-	return fmt.Sprintf("%s %s %q %q %q %v %v %s", s.table.name, s.how, s.id, s.ids, s.query, s.filters, s.window, s.order)
+	return fmt.Sprintf("%s %s %q %q %q %q %v %s", s.table.name, s.how, s.id, s.ids, s.query, s.filters, s.window, s.order)
 }
 
 // newSpec returns the spec of a plan with values for its terms. It leaves out a
@@ -63,9 +63,6 @@ func (p *plan) newSpec(t *table, values []any) *spec {
 }
 
 func (s *spec) apply(by term, value any) {
-	if i, ok := s.table.index[by.Column]; ok && s.how != search && s.table.columns[i].kind == text {
-		value = by.asText(value)
-	}
 	list, many := value.([]any)
 	switch {
 	case by.Op == opNull || by.Op == opNotNull:
@@ -85,28 +82,13 @@ func (s *spec) apply(by term, value any) {
 	}
 }
 
-// asText returns a value as SQLite compares it to a column of text. A literal integer
-// is compared as its digits. A number from elsewhere stays as it is: if it is from a
-// column of numbers, SQLite compares the text as a number. Text equals no blob, as
-// nothing equals NULL.
-func (t term) asText(value any) any {
-	switch value := value.(type) {
-	case int64:
-		if t.Value != nil {
-			return strconv.FormatInt(value, 10)
-		}
-	case []byte:
-		return nil
-	}
-	return value
-}
-
 // applyID applies the term of a lookup by id. A text that cannot be an id
 // matches no object.
 func (s *spec) applyID(value any) {
 	id, ok := value.(string)
 	switch {
 	case !ok:
+		s.none = s.table.prefixed // neither a number nor a blob is an id
 	case !validID(id):
 		s.none = true
 	default:

@@ -60,6 +60,8 @@ type table struct {
 	filters  map[string]filter // the filters of lists, by column
 	searches map[string]kind   // the fields of searches, by column
 	byIDs    bool              // the list has a parameter for ids
+	// prefixed is set if Stripe makes all ids, with a prefix such as ch_.
+	prefixed bool
 	// timeField is the field that created is read from.
 	timeField string
 	// disordered is set if objects are not listed in the order of their
@@ -99,7 +101,7 @@ func newTables() map[string]*table {
 	byCustomer := filter{param: "customer", rows: 20}
 	all := []*table{
 		{
-			name: "charges", path: "/v1/charges", rows: 100_000, columns: columnsOf[stripekit.Charge](),
+			name: "charges", prefixed: true, path: "/v1/charges", rows: 100_000, columns: columnsOf[stripekit.Charge](),
 			filters: map[string]filter{
 				"customer": byCustomer, "payment_intent": {param: "payment_intent", rows: 2}, "transfer_group": {param: "transfer_group", rows: 10},
 			},
@@ -120,17 +122,17 @@ func newTables() map[string]*table {
 			searches: map[string]kind{"active": boolean, "description": text, "name": text, "shippable": boolean, "url": text},
 		},
 		{
-			name: "refunds", path: "/v1/refunds", rows: 5_000, columns: columnsOf[stripekit.Refund](),
+			name: "refunds", prefixed: true, path: "/v1/refunds", rows: 5_000, columns: columnsOf[stripekit.Refund](),
 			filters: map[string]filter{"charge": {param: "charge", rows: 2}, "payment_intent": {param: "payment_intent", rows: 2}},
 		},
 		{
-			name: "invoice_items", path: "/v1/invoiceitems", rows: 10_000, columns: columnsOf[stripekit.InvoiceItem](), disordered: true,
+			name: "invoice_items", prefixed: true, path: "/v1/invoiceitems", rows: 10_000, columns: columnsOf[stripekit.InvoiceItem](), disordered: true,
 			filters: map[string]filter{
 				"customer": byCustomer, "customer_account": {param: "customer_account", rows: 20}, "invoice": {param: "invoice", rows: 10},
 			},
 		},
 		{
-			name: "orders", path: "/v1/orders", rows: 5_000, columns: columnsOf[stripekit.Order](), byIDs: true,
+			name: "orders", prefixed: true, path: "/v1/orders", rows: 5_000, columns: columnsOf[stripekit.Order](), byIDs: true,
 			filters: map[string]filter{
 				"customer": byCustomer, "status": {param: "status"}, "upstream_id": {param: "upstream_ids", many: true, rows: 2},
 				"status_transitions_canceled": {param: "status_transitions[canceled]", span: true},
