@@ -161,7 +161,7 @@ type InvoiceRenderOptionsParams struct {
 // CustomerTaxParams is the data for the computation of taxes.
 type CustomerTaxParams struct {
 	IPAddress        *string `form:"ip_address"`
-	ValidateLocation *string `form:"validate_location"` // "deferred", "immediately" or "auto"
+	ValidateLocation *string `form:"validate_location"` // "deferred" or "immediately", or in an update "auto"
 }
 
 // TaxIDDataParams is a tax number of a new customer. Both fields are required.

@@ -196,10 +196,10 @@ type OrderListParams struct {
 
 // OrderStatusTransitionsParams filter orders by when they reached a status.
 type OrderStatusTransitionsParams struct {
-	Canceled  *CreatedRange `form:"canceled"`
-	Fulfilled *CreatedRange `form:"fulfilled"` // spelled correctly, unlike in an Order
-	Paid      *CreatedRange `form:"paid"`
-	Returned  *CreatedRange `form:"returned"`
+	Canceled  *CreatedRange `form:"canceled"`  // when it was canceled
+	Fulfilled *CreatedRange `form:"fulfilled"` // when it was fulfilled; spelled correctly, unlike in an Order
+	Paid      *CreatedRange `form:"paid"`      // when it was paid
+	Returned  *CreatedRange `form:"returned"`  // when it was returned
 }
 
 // OrderReturnListParams filter a list of returns.

@@ -147,13 +147,12 @@ type PriceTierParams struct {
 	UnitAmountDecimal *string `form:"unit_amount_decimal"`
 }
 
-// CustomUnitAmountParams lets the customer choose the price. Amounts are in the
-// smallest currency unit.
+// CustomUnitAmountParams lets the customer choose the price.
 type CustomUnitAmountParams struct {
 	Enabled bool   `form:"enabled"` // must be true
-	Maximum *int64 `form:"maximum"`
-	Minimum *int64 `form:"minimum"`
-	Preset  *int64 `form:"preset"`
+	Maximum *int64 `form:"maximum"` // in the smallest currency unit
+	Minimum *int64 `form:"minimum"` // in the smallest currency unit
+	Preset  *int64 `form:"preset"`  // in the smallest currency unit; the amount that is shown at first
 }
 
 func (p *DefaultPriceDataParams) check(extra Extra) error {

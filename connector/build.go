@@ -66,6 +66,9 @@ func (b builder) trigger(flow flowKind) *trigger {
 		"ProductListParams.IDs": true,
 	}}
 	t := &trigger{flow: flow, config: w.of(flow.config, "")}
+	if filter := t.config.field("filter"); filter != nil {
+		filter.shape.reserved = []string{"limit", "starting_after", "ending_before", "created", "ids", "expand"}
+	}
 	t.Name, t.Title, t.Object = flow.object+"."+flow.verb, flow.title, flow.object
 	t.Description = flow.description
 	if flow.comment != "" {

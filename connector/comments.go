@@ -28,7 +28,7 @@ func readComments() comments {
 // note is what a comment says about a field.
 type note struct {
 	text     string
-	values   []string // the values in quotes that the comment begins with
+	values   []string // the values in quotes that the comment begins with, but for ""
 	closed   bool     // there are no other values
 	unit     string
 	fallback *bool // the value of a field that is null
@@ -36,32 +36,58 @@ type note struct {
 
 var (
 	quoted = regexp.MustCompile(`"([^"]*)"`)
-	// moneyComment is in the comment of an amount, or of the struct that it is in.
+	// moneyComment is in the comment of an amount.
 	moneyComment = regexp.MustCompile(`in the smallest (currency unit|unit of (Currency|currency|the currency))`)
 	moneyName    = regexp.MustCompile(`(^|_)(amount|fee|net)(_|$)`)
 	unitComment  = regexp.MustCompile(`^in (inches|ounces)$`)
 	nilIs        = regexp.MustCompile(`\bnil is (true|false)\b`)
 	goLiteral    = regexp.MustCompile(`&?\b[A-Z]\w*\{\}`)
 	nilWord      = regexp.MustCompile(`\b([Nn])il\b`)
+	zeroWord     = regexp.MustCompile(`\b(zero|empty|0) (if|unless|until|while|before|in|for)\b`)
 	paramsType   = regexp.MustCompile(`\b[A-Z]\w*Params\b`)
+	returnedType = regexp.MustCompile(`\bThe returned [A-Z]\w*`)
+	sentinel     = regexp.MustCompile(`\b(?:an )?Err([A-Z][a-z]+)([A-Z][a-z]+)?\b`)
+	verb         = regexp.MustCompile(`^(?:(?:is|are|has) |reports (whether ))`)
 	// forGo are sentences that only concern callers of the Go methods.
-	forGo    = regexp.MustCompile(` ?((Search requests|An empty query|Poller delivers|None is required)[^.]*\.|[^.]*\bset for every version\b[^.]*\.?)`)
+	forGo    = regexp.MustCompile(` ?((Search requests|An empty query|Poller delivers|None is required|List yields)[^.]*\.|[^.]*\bset for every version\b[^.]*\.?)`)
 	exported = regexp.MustCompile(`\b[A-Z][A-Za-z0-9]*(?:\.[A-Z][A-Za-z0-9]*)*\b`)
 )
 
+// rewordings are parts of comments, each followed by what a reader of JSON is told in its
+// place.
+var rewordings = []string{
+	"a nil map changes nothing, and an empty map that is not nil removes all keys", "null changes nothing, and an empty object removes all keys",
+	"If zero, Page uses the service's default of 10, and List uses 100.", "null is 10.",
+	"created after; zero for no bound", "after this second",
+	"created at or after; zero for no bound", "in this second or after it",
+	"created before; zero for no bound", "before this second",
+	"created at or before; zero for no bound", "in this second or before it",
+	"in parameters 0 is 1", "null is 1",
+	": Error.ChargeID is its id", "",
+	"(Code charge_already_refunded)", "(code charge_already_refunded)",
+	"with Capture false", "with capture false",
+	"A second Delete returns", "A second deletion returns",
+	"; Update can make that product inactive", "; an update can make that product inactive",
+	", set by WithAPIVersion", "",
+	"so its requests are pinned to OrdersAPIVersion", "so its requests use the last of these versions",
+	"OrdersService.Returns lists all", "order_returns.list lists all",
+	"the ID of one of ShippingMethods", "the id of one of shipping_methods",
+	"without Carrier and TrackingNumber", "without carrier and tracking_number",
+	"unlike in an Order", "unlike in an order",
+}
+
 const moneyUnit = "the smallest unit of the currency, such as cents"
 
-// field returns what is known of a field: from its comment under key, and from the
-// comment of the struct that it belongs to. names translates the Go names of the
-// struct's fields.
+// field returns what is known of a field from its comment under key. names translates the
+// Go names of the struct's fields.
 func (c comments) field(key, name string, k kind, names map[string]string) note {
 	comment := c.docs.Comments[key]
-	n := note{text: plainJSON(comment, names)}
+	n := note{text: c.text(key, names)}
 	list := strings.TrimPrefix(comment, "legacy: ")
 	if strings.HasPrefix(list, `"`) {
 		n.closed = !strings.Contains(list, "…")
 		for _, match := range quoted.FindAllStringSubmatch(list, -1) {
-			if !strings.Contains(match[1], "…") {
+			if match[1] != "" && !strings.Contains(match[1], "…") {
 				n.values = append(n.values, match[1])
 			}
 		}
@@ -82,15 +108,20 @@ func (c comments) field(key, name string, k kind, names map[string]string) note 
 	return n
 }
 
-// sentence returns the comment under key as sentences of their own: a comment that
-// begins with the name that it is about, such as "Create creates a customer.", begins
-// without it.
-func (c comments) sentence(key string, names map[string]string) string {
-	text := plainJSON(c.docs.Comments[key], names)
-	text = strings.TrimPrefix(text, key[strings.LastIndexByte(key, '.')+1:]+" ")
-	for _, verb := range []string{"is ", "are "} {
-		text = strings.TrimPrefix(text, verb)
+// text returns the comment under key. One that begins with the name that it is about, such
+// as "Create creates a customer.", begins without it.
+func (c comments) text(key string, names map[string]string) string {
+	name := key[strings.LastIndexByte(key, '.')+1:] + " "
+	comment, named := strings.CutPrefix(c.docs.Comments[key], name)
+	if named {
+		comment = verb.ReplaceAllString(comment, "$1")
 	}
+	return plainJSON(comment, names)
+}
+
+// sentence returns the comment under key, with a capital letter.
+func (c comments) sentence(key string, names map[string]string) string {
+	text := c.text(key, names)
 	if text == "" {
 		return ""
 	}
@@ -118,13 +149,20 @@ func (c comments) ofType(s *shape, tag string) string {
 	return text
 }
 
-// plainJSON replaces what only a reader of Go understands: the names of fields, nil,
-// and literals of structs.
+// plainJSON replaces what only a reader of Go understands: the names of fields and of
+// errors, nil, zero values, and literals of structs.
 func plainJSON(comment string, names map[string]string) string {
 	text := forGo.ReplaceAllString(comment, "")
+	text = strings.NewReplacer(rewordings...).Replace(text)
 	text = goLiteral.ReplaceAllString(text, "{}")
 	text = paramsType.ReplaceAllString(text, "the parameters")
+	text = returnedType.ReplaceAllString(text, "The returned object")
 	text = nilWord.ReplaceAllString(text, "${1}ull")
+	text = zeroWord.ReplaceAllString(text, "null $2")
+	text = sentinel.ReplaceAllStringFunc(text, func(name string) string {
+		words := sentinel.FindStringSubmatch(name)
+		return `an error ("` + strings.ToLower(strings.TrimSpace(words[1]+" "+words[2])) + `")`
+	})
 	return exported.ReplaceAllStringFunc(text, func(word string) string {
 		if name, ok := names[word]; ok {
 			return name

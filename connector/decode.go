@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,26 +23,26 @@ func decode(input []byte, s *shape, in any) error {
 	if err != nil {
 		return err
 	}
-	_, err = decoder{}.members(reflect.ValueOf(in).Elem(), s, root, "")
+	_, err = decoder{}.members(reflect.ValueOf(in).Elem(), s, root, nil)
 	return err
 }
 
 // decoder reads the members of one struct that has an Extra, and of those in it.
 type decoder struct {
 	shape *shape          // of the struct
-	path  string          // of the struct
+	path  *path           // of the struct
 	extra stripekit.Extra // what is sent in addition to the fields
 }
 
 // value reads t into v. It reports whether v must be sent: not if t is null, nor if it
 // is an object in which all fields are null.
-func (d decoder) value(v reflect.Value, s *shape, t *tree, path string) (bool, error) {
+func (d decoder) value(v reflect.Value, s *shape, t *tree, at *path) (bool, error) {
 	if t.kind == treeNull {
 		return false, nil
 	}
 	if v.Kind() == reflect.Pointer {
 		pointee := reflect.New(v.Type().Elem())
-		set, err := d.value(pointee.Elem(), s, t, path)
+		set, err := d.value(pointee.Elem(), s, t, at)
 		if set {
 			v.Set(pointee)
 		}
@@ -49,44 +50,53 @@ func (d decoder) value(v reflect.Value, s *shape, t *tree, path string) (bool, e
 	}
 	switch s.kind {
 	case kindText:
-		return true, decodeText(v, t, path)
+		return true, decodeText(v, t, at)
 	case kindInteger, kindTime:
-		return true, decodeInteger(v, t, path)
+		return true, decodeInteger(v, t, at)
 	case kindNumber:
-		return true, decodeNumber(v, t, path)
+		return true, decodeNumber(v, t, at)
 	case kindBool:
-		return true, decodeBool(v, t, path)
+		return true, decodeBool(v, t, at)
 	case kindDuration:
-		return true, decodeDuration(v, t, path)
+		return true, decodeDuration(v, t, at)
 	case kindList:
-		return true, d.list(v, s, t, path)
+		return true, d.list(v, s, t, at)
 	case kindMap:
-		return d.entries(v, s, t, path)
+		return d.entries(v, s, t, at)
 	case kindExtra:
-		return true, d.further(t, path)
+		return true, d.further(t, at)
 	case kindObject:
 		if t.kind != treeObject {
-			return false, wrongKind(path, "an object", t)
+			return false, wrongKind(at, "an object", t)
 		}
-		set, err := d.members(v, s, t, path)
-		return set || len(t.members) == 0, err
+		if t.empty() {
+			return true, nil
+		}
+		set, err := d.members(v, s, t, at)
+		if err == nil {
+			err = s.requireFields(t, at)
+		}
+		return set, err
 	}
-	return false, refuse(path, "cannot be set")
+	return false, refuse(at, "cannot be set")
 }
 
 // members reads the members of an object into a struct. It reports whether one of
 // them is sent.
-func (d decoder) members(v reflect.Value, s *shape, t *tree, path string) (bool, error) {
+func (d decoder) members(v reflect.Value, s *shape, t *tree, at *path) (bool, error) {
 	further := s.furtherField()
 	if further != nil {
-		d = decoder{shape: s, path: path, extra: stripekit.Extra{}}
+		d = decoder{shape: s, path: at, extra: stripekit.Extra{}}
 	}
 	sent := false
 	for _, m := range t.members {
-		inner := below(path, m.name)
+		inner := at.below(m.name)
 		f := s.field(m.name)
 		if f == nil {
 			return false, refuse(inner, "is unknown")
+		}
+		if f.without != "" && m.value.kind != treeNull && t.member(f.without).kind != treeNull {
+			return false, refuse(inner, "does not go together with "+f.without)
 		}
 		set, err := d.member(v.FieldByIndex(f.index), f, m.value, inner)
 		if err != nil {
@@ -101,50 +111,39 @@ func (d decoder) members(v reflect.Value, s *shape, t *tree, path string) (bool,
 	return sent, nil
 }
 
-// unset sends an empty value in a field that a struct does not send when it is empty.
-func (d decoder) unset(path string) {
-	if d.path != "" {
-		first, rest, _ := strings.Cut(strings.TrimPrefix(path, d.path+"["), "]")
-		path = first + rest
-	}
-	d.extra[path] = ""
-}
-
 // member reads a field. A plain Go field, which is not sent if it is zero, is refused
-// where zero would be lost.
-func (d decoder) member(v reflect.Value, f *field, t *tree, path string) (bool, error) {
-	set, err := d.value(v, f.shape, t, path)
+// where zero would be lost. An empty text, by which it is unset, is sent by the Extra.
+func (d decoder) member(v reflect.Value, f *field, t *tree, at *path) (bool, error) {
+	set, err := d.value(v, f.shape, t, at)
+	if err == nil && set {
+		err = f.check(reflect.Indirect(v), t, at)
+	}
 	if err != nil || !set || f.pointer || !v.IsZero() {
 		return set, err
 	}
 	switch f.shape.kind {
 	case kindText:
-		if f.unsets && !f.required {
-			d.unset(path)
-			return false, nil
-		}
-		return false, refuse(path, "must not be empty")
-	case kindInteger, kindNumber, kindTime, kindDuration:
-		return false, refuse(path, "must not be 0")
+		d.extra[at.from(d.path)] = ""
+		return false, nil
+	case kindInteger, kindNumber, kindTime:
+		return false, refuse(at, "must not be 0")
 	case kindBool:
-		return false, refuse(path, "must be true")
-	case kindObject:
-		return false, refuse(path, "must not be empty")
+		return false, refuse(at, "must be true")
 	}
 	return true, nil
 }
 
-func decodeText(v reflect.Value, t *tree, path string) error {
+func decodeText(v reflect.Value, t *tree, at *path) error {
 	if t.kind != treeText {
-		return wrongKind(path, "a string", t)
+		return wrongKind(at, "a string", t)
 	}
 	v.SetString(t.text)
 	return nil
 }
 
-func decodeBool(v reflect.Value, t *tree, path string) error {
+func decodeBool(v reflect.Value, t *tree, at *path) error {
 	if t.kind != treeTrue && t.kind != treeFalse {
-		return wrongKind(path, "a boolean", t)
+		return wrongKind(at, "a boolean", t)
 	}
 	v.SetBool(t.kind == treeTrue)
 	return nil
@@ -152,9 +151,9 @@ func decodeBool(v reflect.Value, t *tree, path string) error {
 
 // decodeInteger reads a number without a fraction and an exponent, so that none is
 // rounded.
-func decodeInteger(v reflect.Value, t *tree, path string) error {
+func decodeInteger(v reflect.Value, t *tree, at *path) error {
 	if t.kind != treeNumber {
-		return wrongKind(path, "an integer", t)
+		return wrongKind(at, "an integer", t)
 	}
 	n, err := strconv.ParseInt(t.text, 10, 64)
 	switch {
@@ -162,46 +161,46 @@ func decodeInteger(v reflect.Value, t *tree, path string) error {
 		v.SetInt(n)
 		return nil
 	case strings.ContainsAny(t.text, ".eE"):
-		return refuse(path, "must be an integer, written without a fraction and an exponent")
+		return refuse(at, "must be an integer, written without a fraction and an exponent")
 	}
-	return refuse(path, "is too large an integer")
+	return refuse(at, "is too large an integer")
 }
 
-func decodeNumber(v reflect.Value, t *tree, path string) error {
+func decodeNumber(v reflect.Value, t *tree, at *path) error {
 	if t.kind != treeNumber {
-		return wrongKind(path, "a number", t)
+		return wrongKind(at, "a number", t)
 	}
 	n, err := strconv.ParseFloat(t.text, 64)
 	if err != nil {
-		return refuse(path, "is too large a number")
+		return refuse(at, "is too large a number")
 	}
 	v.SetFloat(n)
 	return nil
 }
 
+// durationText is a time with units, without a sign.
+var durationText = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`)
+
 // maxDuration is about what a time.Duration can hold.
 const maxDuration = math.MaxInt64 / float64(time.Second)
 
-func decodeDuration(v reflect.Value, t *tree, path string) error {
+func decodeDuration(v reflect.Value, t *tree, at *path) error {
 	var d time.Duration
 	switch t.kind {
 	case treeText:
 		parsed, err := time.ParseDuration(t.text)
-		if err != nil {
-			return refuse(path, `is not a time such as "15s", "5m" or "1h"`)
+		if err != nil || !durationText.MatchString(t.text) {
+			return refuse(at, `is not a time such as "15s", "5m" or "1h"`)
 		}
 		d = parsed
 	case treeNumber:
 		seconds, err := strconv.ParseFloat(t.text, 64)
 		if err != nil || math.Abs(seconds) >= maxDuration {
-			return refuse(path, "is too large a number of seconds")
+			return refuse(at, "is too large a number of seconds")
 		}
 		d = time.Duration(seconds * float64(time.Second))
 	default:
-		return wrongKind(path, `a time such as "15s", or a number of seconds`, t)
-	}
-	if d <= 0 {
-		return refuse(path, "must be positive")
+		return wrongKind(at, `a time such as "15s", or a number of seconds`, t)
 	}
 	v.SetInt(int64(d))
 	return nil
@@ -209,13 +208,13 @@ func decodeDuration(v reflect.Value, t *tree, path string) error {
 
 // list reads an array. An empty array is sent, and unsets the field; an element that
 // would be sent as an empty value is refused.
-func (d decoder) list(v reflect.Value, s *shape, t *tree, path string) error {
+func (d decoder) list(v reflect.Value, s *shape, t *tree, at *path) error {
 	if t.kind != treeList {
-		return wrongKind(path, "an array", t)
+		return wrongKind(at, "an array", t)
 	}
 	list := reflect.MakeSlice(v.Type(), len(t.items), len(t.items))
 	for i, item := range t.items {
-		inner := below(path, strconv.Itoa(i))
+		inner := at.below(strconv.Itoa(i))
 		if _, err := d.value(list.Index(i), s.elem, item, inner); err != nil {
 			return err
 		}
@@ -229,13 +228,16 @@ func (d decoder) list(v reflect.Value, s *shape, t *tree, path string) error {
 
 // entries reads an object into a map. An entry that is null is not sent. An empty
 // object is sent, and removes all entries.
-func (d decoder) entries(v reflect.Value, s *shape, t *tree, path string) (bool, error) {
+func (d decoder) entries(v reflect.Value, s *shape, t *tree, at *path) (bool, error) {
 	if t.kind != treeObject {
-		return false, wrongKind(path, "an object", t)
+		return false, wrongKind(at, "an object", t)
 	}
 	entries := reflect.MakeMap(v.Type())
 	for _, m := range t.members {
-		inner := below(path, m.name)
+		inner := at.below(m.name)
+		if !entryName.MatchString(m.name) {
+			return false, refuse(inner, "must have a name of 1 to 40 characters without brackets")
+		}
 		value := reflect.New(v.Type().Elem()).Elem()
 		set, err := d.value(value, s.elem, m.value, inner)
 		switch {
@@ -255,18 +257,23 @@ func (d decoder) entries(v reflect.Value, s *shape, t *tree, path string) (bool,
 	return true, nil
 }
 
+// entryName is a key of metadata, or a currency.
+var entryName = regexp.MustCompile(`^[^\[\]]{1,40}$`)
+
 // further reads the parameters that are no fields.
-func (d decoder) further(t *tree, path string) error {
+func (d decoder) further(t *tree, at *path) error {
 	if t.kind != treeObject {
-		return wrongKind(path, "an object", t)
+		return wrongKind(at, "an object", t)
 	}
 	for _, m := range t.members {
-		inner := below(path, m.name)
-		switch {
+		inner := at.below(m.name)
+		switch top, _, _ := strings.Cut(m.name, "["); {
 		case !furtherName.MatchString(m.name):
-			return refuse(inner, "must be the name of a parameter, such as expand or radar_options[session]")
-		case d.shape.field(m.name) != nil:
+			return refuse(inner, "must be the name of a parameter, such as "+furtherExample)
+		case d.shape.has(m.name):
 			return refuse(inner, "is a field of the input itself: set it there")
+		case slices.Contains(d.shape.reserved, top):
+			return refuse(inner, "is no filter of a trigger")
 		}
 		value, err := plainValue(m.value, inner)
 		if err != nil {
@@ -276,15 +283,28 @@ func (d decoder) further(t *tree, path string) error {
 			d.extra[m.name] = value
 		}
 	}
+	for _, m := range t.members {
+		for i := range m.name {
+			if m.name[i] != '[' {
+				continue
+			}
+			if _, twice := d.extra[m.name[:i]]; twice {
+				return refuse(at.below(m.name), "is there twice")
+			}
+		}
+	}
 	return nil
 }
 
 // furtherName is a parameter as Stripe names it.
 var furtherName = regexp.MustCompile(`^[A-Za-z0-9_]+(\[[A-Za-z0-9_.-]*\])*$`)
 
+// furtherExample is a parameter that no field of the catalog has.
+const furtherExample = "level3[merchant_reference]"
+
 // plainValue returns a value as it is in an Extra, or nil if it is not sent: null, and
 // an object in which all is null. Numbers keep the digits that they were written with.
-func plainValue(t *tree, path string) (any, error) {
+func plainValue(t *tree, at *path) (any, error) {
 	switch t.kind {
 	case treeNull:
 		return nil, nil
@@ -295,7 +315,7 @@ func plainValue(t *tree, path string) (any, error) {
 	case treeList:
 		list := []any{}
 		for i, item := range t.items {
-			inner := below(path, strconv.Itoa(i))
+			inner := at.below(strconv.Itoa(i))
 			value, err := plainValue(item, inner)
 			if err != nil {
 				return nil, err
@@ -309,7 +329,7 @@ func plainValue(t *tree, path string) (any, error) {
 	case treeObject:
 		entries := map[string]any{}
 		for _, m := range t.members {
-			value, err := plainValue(m.value, below(path, m.name))
+			value, err := plainValue(m.value, at.below(m.name))
 			if err != nil {
 				return nil, err
 			}
@@ -325,6 +345,6 @@ func plainValue(t *tree, path string) (any, error) {
 	return t.kind == treeTrue, nil
 }
 
-func wrongKind(path, want string, t *tree) error {
-	return refuse(path, "must be "+want+", and is "+t.kind.String())
+func wrongKind(at *path, want string, t *tree) error {
+	return refuse(at, "must be "+want+", and is "+t.kind.String())
 }

@@ -26,10 +26,16 @@
 // object of the page before. A search has query, and page: the next_page before.
 //
 // A field that is null is not sent, as if it were not there. An empty string, object
-// or array unsets the field. An object in which all fields are null is not sent. A
-// number must be written as one, and an integer without a fraction and an exponent.
-// Unknown names, names that are there twice, and values of another type are refused by
-// a stripekit.ParamError with their path, such as items[0][parent].
+// or array unsets the field; a filter cannot be unset, and must not be empty. An object
+// without required fields in which all fields are null is not sent. A number must be
+// written as one, and an integer without a fraction and an exponent. Unknown names, names
+// that are there twice, and values of another type are refused by a
+// stripekit.ParamError with their path, such as items[0][parent]. A path has 200 bytes at
+// most.
+//
+// A name in extra must not be that of a field, or of a part of one: address[city] is
+// refused, since an address has a city. Members that an object lacks, such as
+// shipping[locker], can be set.
 //
 // The output is the JSON that Stripe has sent, whole.
 //
@@ -54,6 +60,13 @@
 //	}
 //
 // # Schemas and forms
+//
+// What the schema of an input refuses, [Invoke] or [Open] refuses too, before a request.
+// They also refuse what their schemas do not say: fields that do not go together, or of
+// which one is required, among them the names in extra; how many keys metadata has, and
+// which characters an id has; integers of more than 64 bits, or written as 5.0; lists of
+// objects in which all is null; a time in text that is too short or too long; and a day
+// that does not exist.
 //
 // The schemas are of draft 2020-12. They are made from the Go types of the library, and
 // their descriptions from the comments of these. The keyword x-unit is the unit of a

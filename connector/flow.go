@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,9 +82,12 @@ type poller interface {
 	Flush(ctx context.Context) error
 }
 
-// openFlow starts a Poller. data returns the data of an event, from the decoded object
-// (nil if it could not be decoded) and the object as JSON.
-func openFlow[T any](ctx context.Context, src stripekit.Source[T], c flowConfig, o Options, data func(object any, raw []byte) json.RawMessage) (*Flow, error) {
+// dataOf returns the data of an event, from the decoded object (nil if it could not be
+// decoded) and the object as JSON. If it fails, the data is the JSON.
+type dataOf func(object any, raw []byte) (json.RawMessage, error)
+
+// openFlow starts a Poller.
+func openFlow[T any](ctx context.Context, src stripekit.Source[T], c flowConfig, o Options, data dataOf) (*Flow, error) {
 	cfg, err := c.pollConfig(o)
 	if err != nil {
 		return nil, err
@@ -103,13 +107,21 @@ func openFlow[T any](ctx context.Context, src stripekit.Source[T], c flowConfig,
 		cancel()
 		return nil, err
 	}
+	received := func(e stripekit.Event[T], ok bool) (Event, bool, error) {
+		if !ok {
+			return Event{}, true, nil
+		}
+		return eventOf(e, e.Object, data), false, nil
+	}
 	return &Flow{poller: p, cancel: cancel, next: func(ctx context.Context) (Event, bool, error) {
 		select {
 		case e, ok := <-delivered:
-			if !ok {
-				return Event{}, true, nil
-			}
-			return eventOf(e, e.Object, data), false, nil
+			return received(e, ok)
+		default:
+		}
+		select {
+		case e, ok := <-delivered:
+			return received(e, ok)
 		case <-ctx.Done():
 			return Event{}, false, ctx.Err()
 		}
@@ -118,21 +130,23 @@ func openFlow[T any](ctx context.Context, src stripekit.Source[T], c flowConfig,
 
 // eventOf returns the event of a Poller as one of a Flow. object is the Object of e,
 // or what it points to.
-func eventOf[T any](e stripekit.Event[T], object any, data func(any, []byte) json.RawMessage) Event {
+func eventOf[T any](e stripekit.Event[T], object any, data dataOf) Event {
 	if inner, ok := object.(*any); ok { // in OnGiveUp
 		object = nil
 		if inner != nil {
 			object = *inner
 		}
 	}
+	text, err := data(object, e.Raw)
 	return Event{
-		ID: e.ID, Data: data(object, e.Raw), DecodeErr: e.DecodeErr, Created: e.Created, Seen: e.Seen,
+		ID: e.ID, Data: text, DecodeErr: cmp.Or(e.DecodeErr, err), Created: e.Created, Seen: e.Seen,
 		Late: e.Late, Attempt: e.Attempt, receipt: e,
 	}
 }
 
-// Next waits for the next event. It returns the error of ctx if that ends first. Once
-// the flow has ended, it returns Err, or ErrClosed if that is nil.
+// Next waits for the next event. It returns the error of ctx if that ends first; an event
+// or an end that is there already comes before it. Once the flow has ended, Next returns
+// Err, or ErrClosed if that is nil.
 func (f *Flow) Next(ctx context.Context) (Event, error) {
 	e, ended, err := f.next(ctx)
 	if !ended {

@@ -59,7 +59,7 @@ func TestDescribeHasWhatAFormNeeds(t *testing.T) {
 	require.NotEmpty(t, every.Unit)
 	paid := fieldOf(t, fieldOf(t, fieldOf(t, form.Fields, "filter").Fields, "status_transitions").Fields, "paid")
 	require.Equal(t, connector.Field{
-		Name: "gte", Title: "At or after", Description: "created at or after; zero for no bound", Type: connector.TypeTime, Unit: "seconds since 1970",
+		Name: "gte", Title: "At or after", Description: "in this second or after it", Type: connector.TypeTime, Unit: "seconds since 1970",
 	}, fieldOf(t, paid.Fields, "gte"))
 
 	_, err = connector.Describe("charges")

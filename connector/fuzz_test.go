@@ -56,6 +56,13 @@ func FuzzInvoke(f *testing.F) {
 		`{"limit": 5, "created": {"gt": 1}, "status_transitions": {"paid": {"lte": 7}}, "ids": ["a"], "starting_after": "or_1"}`,
 		`{"customer": "c", "period": {"start": 1, "end": 2}, "discountable": false, "discounts": []}`,
 		`{"charge": "ch_1", "amount": 1e2, "extra": {"a": "\ud800", "b": 1.50}}`,
+		`{"id": "cus_1", "shipping": {"phone": ""}, "tax_exempt": "", "cash_balance": {"settings": null}, "tax": {"validate_location": "x"}}`,
+		`{"amount": 0, "currency": "usd", "source": "tok_visa", "idempotency_key": "", "extra": {"shipping[name]": "x", "amount[]": 5, "expand[]": "customer"}}`,
+		`{"id": "ch_1", "shipping": {"name": null}, "fraud_details": {"user_report": "x"}, "extra": {"shipping[x]": 1, "a[b]": 1, "a": {"b": 2}}}`,
+		`{"name": "x", "default_price_data": {"currency": "usd", "currency_options": {"": {"unit_amount": 1}}, "custom_unit_amount": {"maximum": 1}}}`,
+		`{"currency": "usd", "items": [{"type": "x"}, {"amount": null}], "metadata": {"a[b]": "1", "": null}}`,
+		`{"limit": 101, "customer": "", "ids": [], "created": {"gt": 0}, "status_transitions": {"paid": {}}}`,
+		`{"customer": "c", "period": {"start": null}, "price_data": {"currency": ""}, "extra": {"` + strings.Repeat("a", 300) + `": [0, 0]}}`,
 	} {
 		f.Add(i, []byte(input))
 	}
@@ -71,6 +78,9 @@ func FuzzInvoke(f *testing.F) {
 			return
 		}
 		require.True(t, json.Valid(output))
+		if len(bytes.TrimSpace(input)) > 0 && string(bytes.TrimSpace(input)) != "null" {
+			requireFits(t, action(t, name).Input, input)
+		}
 		got, err := url.ParseQuery(sent.form)
 		require.NoError(t, err)
 		require.Equal(t, wanted(t, name, input), pairs(got), "%s", input)

@@ -3,6 +3,8 @@ package connector
 import (
 	"encoding/json"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,7 +44,7 @@ func TestCommentsBecomeNotes(t *testing.T) {
 		},
 		"an empty value": {
 			`"safe", or "" to withdraw`, "user_report", kindText,
-			note{text: `"safe", or "" to withdraw`, values: []string{"safe", ""}, closed: true},
+			note{text: `"safe", or "" to withdraw`, values: []string{"safe"}, closed: true},
 		},
 		"an amount by its comment": {"in the smallest currency unit", "balance", kindInteger, note{text: "in the smallest currency unit", unit: moneyUnit}},
 		"an amount by its name":    {"", "application_fee_amount", kindInteger, note{unit: moneyUnit}},
@@ -61,5 +63,16 @@ func TestCommentsBecomeNotes(t *testing.T) {
 			docs := comments{godocs.Docs{Comments: map[string]string{"X.Y": c.comment}}}
 			require.Equal(t, c.want, docs.field("X.Y", c.field, c.kind, names))
 		})
+	}
+}
+
+// TestRewordingsAreOfComments fails when a comment that is reworded has changed.
+func TestRewordingsAreOfComments(t *testing.T) {
+	var all strings.Builder
+	for _, comment := range readComments().docs.Comments {
+		all.WriteString(comment + "\n")
+	}
+	for pair := range slices.Chunk(rewordings, 2) {
+		require.Contains(t, all.String(), pair[0])
 	}
 }

@@ -2,8 +2,12 @@ package connector_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"math"
+	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +39,8 @@ func TestInvokeSendsWhatTheInputSays(t *testing.T) {
 		"lists of objects":                      {"invoice_items.update", `{"id": "ii_1", "discounts": [{"coupon": "a"}, {"coupon": "b"}]}`, "discounts[0][coupon]=a&discounts[1][coupon]=b"},
 		"a map of objects":                      {"products.create", `{"name": "x", "default_price_data": {"currency": "usd", "unit_amount": 1, "currency_options": {"eur": {"unit_amount": 2}}}}`, "name=x&default_price_data[currency]=usd&default_price_data[unit_amount]=1&default_price_data[currency_options][eur][unit_amount]=2"},
 		"further parameters":                    {"customers.update", `{"id": "cus_1", "extra": {"a[b]": "x", "c": {"d": [1, 2.50, true]}, "e": null, "f": "", "g": {"h": null}}}`, "a[b]=x&c[d][0]=1&c[d][1]=2.50&c[d][2]=true&f="},
+		"an unknown part of a known object":     {"charges.update", `{"id": "ch_1", "extra": {"shipping[address][planet]": "Mars", "fraud_details[x][y]": 1}}`, "shipping[address][planet]=Mars&fraud_details[x][y]=1"},
+		"an escaped pair is one character":      {"customers.update", `{"id": "cus_1", "name": "\\ud800 \ud83d\ude00"}`, "name=\\ud800 😀"},
 		"further parameters and an unset part":  {"customers.update", `{"id": "cus_1", "extra": {"a": "x"}, "address": {"city": ""}}`, "a=x&address[city]="},
 		"a large integer keeps its digits":      {"customers.update", `{"id": "cus_1", "balance": -9223372036854775808}`, "balance=-9223372036854775808"},
 		"expand is named as in the object":      {"customers.update", `{"id": "cus_1", "name": "x", "expand": ["default_source"]}`, "name=x&expand[0]=default_source"},
@@ -69,50 +75,86 @@ func TestInvokeSendsWhatTheInputSays(t *testing.T) {
 
 func TestInvokeRefusesWrongInputWithItsPath(t *testing.T) {
 	for name, c := range map[string]struct{ action, input, param, reason string }{
-		"an unknown field":              {"charges.create", `{"amont": 1}`, "amont", "is unknown"},
-		"an unknown field in an object": {"charges.create", `{"shipping": {"address": {"street": "x"}}}`, "shipping[address][street]", "is unknown"},
-		"an unknown field in a list":    {"orders.create", `{"items": [{"parent": "sku_1"}, {"sku": "x"}]}`, "items[1][sku]", "is unknown"},
-		"the Go name of a field":        {"charges.create", `{"Amount": 1}`, "Amount", "is unknown"},
-		"a text for an integer":         {"charges.create", `{"amount": "5"}`, "amount", "must be an integer, and is a string"},
-		"a fraction for an integer":     {"charges.create", `{"amount": 5.5}`, "amount", "must be an integer, written without a fraction and an exponent"},
-		"an exponent for an integer":    {"charges.create", `{"amount": 5e2}`, "amount", "must be an integer, written without a fraction and an exponent"},
-		"too large an integer":          {"charges.create", `{"amount": 9223372036854775808}`, "amount", "is too large an integer"},
-		"too large a number":            {"products.update", `{"id": "p", "package_dimensions": {"height": 1e999}}`, "package_dimensions[height]", "is too large a number"},
-		"a number for a text":           {"charges.create", `{"currency": 5}`, "currency", "must be a string, and is a number"},
-		"a text for a boolean":          {"charges.create", `{"capture": "true"}`, "capture", "must be a boolean, and is a string"},
-		"a text for an object":          {"charges.create", `{"shipping": "x"}`, "shipping", "must be an object, and is a string"},
-		"an object for a list":          {"orders.create", `{"items": {}}`, "items", "must be an array, and is an object"},
-		"a list for a map":              {"orders.create", `{"metadata": []}`, "metadata", "must be an object, and is an array"},
-		"a number in metadata":          {"orders.create", `{"metadata": {"n": 5}}`, "metadata[n]", "must be a string, and is a number"},
-		"a field twice":                 {"charges.create", `{"amount": 1, "amount": 2}`, "amount", "is there twice"},
-		"a key of metadata twice":       {"charges.create", `{"metadata": {"a": "1", "\u0061": "2"}}`, "metadata[a]", "is there twice"},
-		"a zero that would be lost":     {"charges.create", `{"amount": 0}`, "amount", "must not be 0"},
-		"a false that would be lost":    {"products.create", `{"default_price_data": {"custom_unit_amount": {"enabled": false}}}`, "default_price_data[custom_unit_amount][enabled]", "must be true"},
-		"an empty text that is needed":  {"charges.create", `{"currency": ""}`, "currency", "must not be empty"},
-		"an empty id":                   {"charges.get", `{"id": ""}`, "id", "must not be empty"},
-		"an empty cursor":               {"charges.list", `{"starting_after": ""}`, "starting_after", "must not be empty"},
-		"an empty object in a list":     {"orders.create", `{"items": [{}]}`, "items[0]", "must not be empty"},
-		"null in a list":                {"products.create", `{"images": ["a", null]}`, "images[1]", "must not be empty"},
-		"an empty object in a map":      {"products.create", `{"default_price_data": {"currency_options": {"eur": {}}}}`, "default_price_data[currency_options][eur]", "must not be empty"},
-		"an empty inner object":         {"charges.update", `{"id": "ch_1", "shipping": {"name": "x", "address": {}}}`, "shipping[address]", "must not be empty"},
-		"a known field in extra":        {"charges.create", `{"extra": {"amount": 1}}`, "extra[amount]", "is a field of the input itself: set it there"},
-		"extra that is no object":       {"charges.create", `{"extra": 1}`, "extra", "must be an object, and is a number"},
-		"a strange name in extra":       {"charges.create", `{"extra": {"a&b=": 1}}`, "extra[a&b=]", "must be the name of a parameter, such as expand or radar_options[session]"},
-		"null in a list in extra":       {"charges.create", `{"extra": {"a": [1, null]}}`, "extra[a][1]", "must not be empty"},
-		"a list":                        {"charges.create", `[]`, "input", "must be an object, and is an array"},
-		"no JSON":                       {"charges.create", `{"amount": sk_live_x}`, "input", "is not valid JSON, at byte 12"},
-		"two values":                    {"charges.create", `{} {}`, "input", "is not valid JSON, at byte 4"},
-		"no UTF-8":                      {"charges.create", "{\"currency\": \"\xff\"}", "input", "is not valid UTF-8"},
-		"nested without an end":         {"charges.create", `{"extra":` + strings.Repeat(`{"a":`, 100) + `1` + strings.Repeat(`}`, 100) + `}`, "extra" + strings.Repeat("[a]", 31), "is nested too deeply"},
+		"an unknown field":                          {"charges.create", `{"amont": 1}`, "amont", "is unknown"},
+		"an unknown field in an object":             {"charges.create", `{"shipping": {"address": {"street": "x"}}}`, "shipping[address][street]", "is unknown"},
+		"an unknown field in a list":                {"orders.create", `{"items": [{"parent": "sku_1"}, {"sku": "x"}]}`, "items[1][sku]", "is unknown"},
+		"the Go name of a field":                    {"charges.create", `{"Amount": 1}`, "Amount", "is unknown"},
+		"a text for an integer":                     {"charges.create", `{"amount": "5"}`, "amount", "must be an integer, and is a string"},
+		"a fraction for an integer":                 {"charges.create", `{"amount": 5.5}`, "amount", "must be an integer, written without a fraction and an exponent"},
+		"an exponent for an integer":                {"charges.create", `{"amount": 5e2}`, "amount", "must be an integer, written without a fraction and an exponent"},
+		"too large an integer":                      {"charges.create", `{"amount": 9223372036854775808}`, "amount", "is too large an integer"},
+		"too large a number":                        {"products.update", `{"id": "p", "package_dimensions": {"height": 1e999}}`, "package_dimensions[height]", "is too large a number"},
+		"a number for a text":                       {"charges.create", `{"currency": 5}`, "currency", "must be a string, and is a number"},
+		"a text for a boolean":                      {"charges.create", `{"capture": "true"}`, "capture", "must be a boolean, and is a string"},
+		"a text for an object":                      {"charges.create", `{"shipping": "x"}`, "shipping", "must be an object, and is a string"},
+		"an object for a list":                      {"orders.create", `{"items": {}}`, "items", "must be an array, and is an object"},
+		"a list for a map":                          {"orders.create", `{"metadata": []}`, "metadata", "must be an object, and is an array"},
+		"a number in metadata":                      {"orders.create", `{"metadata": {"n": 5}}`, "metadata[n]", "must be a string, and is a number"},
+		"a field twice":                             {"charges.create", `{"amount": 1, "amount": 2}`, "amount", "is there twice"},
+		"a key of metadata twice":                   {"charges.create", `{"metadata": {"a": "1", "\u0061": "2"}}`, "metadata[a]", "is there twice"},
+		"a zero that would be lost":                 {"charges.list", `{"created": {"gt": 0}}`, "created[gt]", "must not be 0"},
+		"a false that would be lost":                {"products.create", `{"default_price_data": {"custom_unit_amount": {"enabled": false}}}`, "default_price_data[custom_unit_amount][enabled]", "must be true"},
+		"an empty text that is needed":              {"charges.create", `{"currency": ""}`, "currency", "must not be empty"},
+		"an empty id":                               {"charges.get", `{"id": ""}`, "id", "must not be empty"},
+		"an empty cursor":                           {"charges.list", `{"starting_after": ""}`, "starting_after", "must not be empty"},
+		"an empty object in a list":                 {"orders.create", `{"items": [{}]}`, "items[0]", "must not be empty"},
+		"null in a list":                            {"products.create", `{"images": ["a", null]}`, "images[1]", "must not be empty"},
+		"an empty object in a map":                  {"products.create", `{"default_price_data": {"currency_options": {"eur": {}}}}`, "default_price_data[currency_options][eur]", "must not be empty"},
+		"an empty inner object":                     {"charges.update", `{"id": "ch_1", "shipping": {"name": "x", "address": {}}}`, "shipping[address]", "must not be empty"},
+		"a known field in extra":                    {"charges.create", `{"extra": {"amount": 1}}`, "extra[amount]", "is a field of the input itself: set it there"},
+		"extra that is no object":                   {"charges.create", `{"extra": 1}`, "extra", "must be an object, and is a number"},
+		"a strange name in extra":                   {"charges.create", `{"extra": {"a&b=": 1}}`, "extra[a&b=]", "must be the name of a parameter, such as level3[merchant_reference]"},
+		"null in a list in extra":                   {"charges.create", `{"extra": {"a": [1, null]}}`, "extra[a][1]", "must not be empty"},
+		"a list":                                    {"charges.create", `[]`, "input", "must be an object, and is an array"},
+		"no JSON":                                   {"charges.create", `{"amount": sk_live_x}`, "input", "is not valid JSON, at byte 12"},
+		"two values":                                {"charges.create", `{} {}`, "input", "is not valid JSON, at byte 4"},
+		"no UTF-8":                                  {"charges.create", "{\"currency\": \"\xff\"}", "input", "is not valid UTF-8"},
+		"nested without an end":                     {"charges.create", `{"extra":` + strings.Repeat(`{"a":`, 100) + `1` + strings.Repeat(`}`, 100) + `}`, "extra" + strings.Repeat("[a]", 31), "is nested too deeply"},
+		"half of a surrogate pair":                  {"customers.update", `{"id": "cus_1", "name": "\\ \ud83d\ude00 \ud800"}`, "input", "has an escape that is half of a surrogate pair"},
+		"the other half":                            {"customers.update", `{"id": "cus_1", "metadata": {"\uDC00\ud800": "x"}}`, "input", "has an escape that is half of a surrogate pair"},
+		"too long a name":                           {"charges.create", `{"extra": {"` + strings.Repeat("a", 200) + `": 1}}`, "extra[" + strings.Repeat("a", 194) + "…", "is too long a name"},
+		"an empty currency":                         {"products.create", `{"default_price_data": {"currency_options": {"": {"unit_amount": 1}}}}`, "default_price_data[currency_options][]", "must have a name of 1 to 40 characters without brackets"},
+		"an object of nulls that is to have fields": {"charges.update", `{"id": "ch_1", "shipping": {"name": null}}`, "shipping[name]", "is required"},
+
+		// The limits of fields.
+		"too small an amount":             {"charges.create", `{"amount": 0}`, "amount", "must be positive"},
+		"too large a page":                {"charges.list", `{"limit": 101}`, "limit", "must be 1 to 100"},
+		"too many elements":               {"events.list", `{"types": [` + strings.Repeat(`"a", `, 20) + `"a"]}`, "types", "has more than 20"},
+		"an empty idempotency key":        {"charges.capture", `{"id": "ch_1", "idempotency_key": ""}`, "idempotency_key", "must not be empty"},
+		"a bad idempotency key":           {"charges.capture", `{"id": "ch_1", "idempotency_key": "ö"}`, "idempotency_key", "must be 1 to 255 printable ASCII characters"},
+		"a bad key that has no effect":    {"products.delete", `{"id": "prod_1", "idempotency_key": "ö"}`, "idempotency_key", "must be 1 to 255 printable ASCII characters"},
+		"a value that is not in the list": {"customers.create", `{"tax_exempt": "some"}`, "tax_exempt", "must be one of none, exempt, reverse"},
+		"a report that does not exist":    {"charges.update", `{"id": "ch_1", "fraud_details": {"user_report": "odd"}}`, "fraud_details[user_report]", "must be one of safe, fraudulent"},
+		"a wrong value in a list":         {"orders.create", `{"currency": "usd", "items": [{"type": "gift"}]}`, "items[0][type]", "must be one of sku, tax, shipping, discount"},
+		"an empty filter":                 {"charges.list", `{"customer": ""}`, "customer", "must not be empty"},
+		"an empty list as a filter":       {"orders.list", `{"ids": []}`, "ids", "must not be empty"},
+		"an empty range as a filter":      {"orders.list", `{"status_transitions": {"paid": {}}}`, "status_transitions[paid]", "must not be empty"},
+		"two filters that exclude":        {"events.list", `{"types": ["charge.failed"], "type": "charge.*"}`, "types", "does not go together with type"},
+
+		// The required fields of objects.
+		"shipping with an empty part":       {"customers.create", `{"shipping": {"phone": ""}}`, "shipping[name]", "is required"},
+		"shipping with an empty city":       {"customers.create", `{"shipping": {"name": "x", "address": {"city": ""}}}`, "shipping[address][line1]", "is required"},
+		"a part of a period":                {"invoice_items.create", `{"customer": "cus_1", "period": {"start": 5}}`, "period[end]", "is required"},
+		"a part of the size":                {"products.create", `{"name": "x", "package_dimensions": {"height": 1}}`, "package_dimensions[length]", "is required"},
+		"a part of an element":              {"customers.create", `{"invoice_settings": {"custom_fields": [{"name": "x"}]}}`, "invoice_settings[custom_fields][0][value]", "is required"},
+		"a part of a price in one currency": {"products.create", `{"name": "x", "default_price_data": {"currency": "usd", "unit_amount": 1, "currency_options": {"eur": {"tiers": [{"unit_amount": 1}]}}}}`, "default_price_data[currency_options][eur][tiers][0][up_to]", "is required"},
+
+		// The names in extra.
+		"a list in extra that is a field":   {"customers.update", `{"id": "cus_1", "extra": {"name[]": "x"}}`, "extra[name[]]", "is a field of the input itself: set it there"},
+		"a part of a known object in extra": {"customers.update", `{"id": "cus_1", "address": {"city": ""}, "extra": {"address[city]": "Rome"}}`, "extra[address[city]]", "is a field of the input itself: set it there"},
+		"a known object in extra":           {"customers.update", `{"id": "cus_1", "extra": {"address": {"planet": "Mars"}}}`, "extra[address]", "is a field of the input itself: set it there"},
+		"a list of a known object in extra": {"customers.update", `{"id": "cus_1", "extra": {"address[]": "x"}}`, "extra[address[]]", "is a field of the input itself: set it there"},
+		"a key of metadata in extra":        {"customers.update", `{"id": "cus_1", "extra": {"metadata[a]": "1"}}`, "extra[metadata[a]]", "is a field of the input itself: set it there"},
+		"an element of a known list":        {"orders.create", `{"currency": "usd", "extra": {"items[0][color]": "red"}}`, "extra[items[0][color]]", "is a field of the input itself: set it there"},
+		"the same parameter twice in extra": {"customers.update", `{"id": "cus_1", "extra": {"a[b]": 1, "a": {"b": 2}}}`, "extra[a[b]]", "is there twice"},
+		"fields to expand, in extra":        {"charges.list", `{"extra": {"expand[]": "data.customer"}}`, "extra[expand[]]", "is a field of the input itself: set it there"},
 
 		// The checks of the library.
 		"a required parameter is missing": {"charges.create", `{"currency": "usd"}`, "amount", "is required and must be positive"},
 		"one of two is missing":           {"charges.create", `{"amount": 1, "currency": "usd"}`, "source", "source or customer is required"},
-		"a nested one is missing":         {"charges.create", `{"amount": 1, "currency": "usd", "source": "tok_visa", "shipping": {"name": "x", "phone": "1"}}`, "shipping[address][line1]", "is required with shipping"},
+		"a nested one is missing":         {"charges.create", `{"amount": 1, "currency": "usd", "source": "tok_visa", "shipping": {"name": "x", "phone": "1", "address": {"city": "Rome"}}}`, "shipping[address][line1]", "is required"},
 		"an id that leads elsewhere":      {"charges.get", `{"id": "../customers"}`, "id", "contains a character that an id cannot have"},
-		"too large a page":                {"charges.list", `{"limit": 101}`, "limit", "must be 1 to 100, or 0 for the default"},
 		"no query":                        {"charges.search", `{}`, "query", "is empty"},
-		"a bad idempotency key":           {"charges.capture", `{"id": "ch_1", "idempotency_key": ""}`, "Idempotency-Key", "must be 1 to 255 printable ASCII characters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, server := stripekittest.NewClient(t)
@@ -125,6 +167,76 @@ func TestInvokeRefusesWrongInputWithItsPath(t *testing.T) {
 			require.Empty(t, server.Requests())
 		})
 	}
+}
+
+// TestExampleOfExtraIsAccepted takes the parameter that descriptions and refusals name.
+func TestExampleOfExtraIsAccepted(t *testing.T) {
+	for _, a := range connector.Actions() {
+		if !strings.Contains(string(a.Input), "level3[merchant_reference]") {
+			continue
+		}
+		client, server := stripekittest.NewClient(t)
+		input := decoded(t, []byte(minimal(a.Name)))
+		input["extra"] = map[string]any{"level3[merchant_reference]": "x"}
+		text, err := json.Marshal(input)
+		require.NoError(t, err)
+		_, err = connector.Invoke(t.Context(), client, a.Name, text)
+		require.False(t, errors.As(err, new(*stripekit.ParamError)), "%s: %v", a.Name, err)
+		require.Len(t, server.Requests(), 1)
+	}
+}
+
+// TestInvokeNeedsMemoryInProportionToTheInput has inputs in which a long name has many
+// elements: if the name were copied for each, four times the input would need sixteen
+// times the memory.
+func TestInvokeNeedsMemoryInProportionToTheInput(t *testing.T) {
+	zeros := func(n int) string { return "[" + strings.Repeat("0,", n) + "0]" }
+	for name, c := range map[string]struct {
+		action string
+		input  func(n int) string
+	}{
+		"a long name in extra": {"customers.update", func(n int) string {
+			return `{"id": "cus_1", "extra": {"` + strings.Repeat("a", 2*n) + `": ` + zeros(n) + `}}`
+		}},
+		"a long unknown name": {"customers.update", func(n int) string {
+			return `{"id": "cus_1", "` + strings.Repeat("a", 2*n) + `": ` + zeros(n) + `}`
+		}},
+		"long names below each other": {"customers.update", func(n int) string {
+			return `{"id": "cus_1", "extra": ` + strings.Repeat(`{"`+strings.Repeat("a", n/10)+`": `, 20) + zeros(n) + strings.Repeat("}", 20) + `}`
+		}},
+		"names that are sent": {"customers.update", func(n int) string {
+			return `{"id": "cus_1", "extra": {"` + strings.Repeat("a", 150) + `": ` + zeros(n) + `}}`
+		}},
+		"a long currency": {"products.create", func(n int) string {
+			tiers := strings.Repeat(`{"up_to": "1"},`, n/8) + `{"up_to": "inf"}`
+			return `{"name": "x", "default_price_data": {"currency": "usd", "unit_amount": 1, "currency_options": {"` + strings.Repeat("e", 2*n) + `": {"tiers": [` + tiers + `]}}}}`
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			small, large := allocated(t, c.action, c.input(2_000)), allocated(t, c.action, c.input(8_000))
+			require.Less(t, large, 8*small)
+			require.Less(t, large, 2000*len(c.input(8_000)))
+		})
+	}
+}
+
+// allocated returns how many bytes an action allocates, at the least.
+func allocated(t *testing.T, action, input string) int {
+	t.Helper()
+	client, err := stripekit.New("sk_test_1", stripekit.WithHTTPClient(&http.Client{Transport: new(recorder)}), stripekit.WithMaxRetries(0))
+	require.NoError(t, err)
+	least := math.MaxInt
+	for range 5 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := connector.Invoke(t.Context(), client, action, []byte(input))
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			require.ErrorAs(t, err, new(*stripekit.ParamError))
+		}
+		least = min(least, int(after.TotalAlloc-before.TotalAlloc))
+	}
+	return least
 }
 
 func TestInvokeKeepsTheErrorsOfTheService(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -24,6 +25,25 @@ type tree struct {
 type member struct {
 	name  string
 	value *tree
+}
+
+// member returns the value of the member of that name, which is null if there is none.
+func (t *tree) member(name string) *tree {
+	for _, m := range t.members {
+		if m.name == name {
+			return m.value
+		}
+	}
+	return &tree{kind: treeNull}
+}
+
+// empty reports whether t is a text, a list or an object with nothing in it.
+func (t *tree) empty() bool {
+	switch t.kind {
+	case treeText, treeList, treeObject:
+		return t.text == "" && len(t.items) == 0 && len(t.members) == 0
+	}
+	return false
 }
 
 type treeKind int
@@ -54,14 +74,17 @@ func parse(input []byte) (*tree, error) {
 		return &tree{kind: treeObject}, nil
 	}
 	if !utf8.Valid(input) {
-		return nil, refuse("", "is not valid UTF-8")
+		return nil, refuse(nil, "is not valid UTF-8")
 	}
 	if !json.Valid(input) {
-		return nil, refuse("", syntaxOf(input))
+		return nil, refuse(nil, syntaxOf(input))
+	}
+	if hasHalfPair(input) {
+		return nil, refuse(nil, "has an escape that is half of a surrogate pair")
 	}
 	p := parser{json.NewDecoder(bytes.NewReader(input))}
 	p.UseNumber()
-	root, err := p.value("", 0)
+	root, err := p.value(nil, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +92,7 @@ func parse(input []byte) (*tree, error) {
 		return &tree{kind: treeObject}, nil
 	}
 	if root.kind != treeObject {
-		return nil, refuse("", "must be an object, and is "+root.kind.String())
+		return nil, refuse(nil, "must be an object, and is "+root.kind.String())
 	}
 	return root, nil
 }
@@ -84,13 +107,65 @@ func syntaxOf(input []byte) string {
 	return "is not valid JSON"
 }
 
+// wholeEscape is an escape of JSON: of one character, or of a surrogate pair.
+var wholeEscape = regexp.MustCompile(`\\(?:[^u]|u(?:[^dD]...|[dD][0-7]..|[dD][89abAB]..\\u[dD][c-fC-F]..))`)
+
+// hasHalfPair reports whether valid JSON has an escape that is a half of a surrogate pair
+// without the other, such as \ud800. encoding/json would replace it by another character.
+func hasHalfPair(input []byte) bool {
+	return bytes.IndexByte(wholeEscape.ReplaceAll(input, nil), '\\') >= 0
+}
+
+// path is where a value is in the input: below the object or array at parent, which is
+// nil at the top. The text of a path is made for an error alone: if it were made for
+// each value, a long name would be copied as often as it has elements.
+type path struct {
+	parent *path
+	name   string
+	size   int // of the text
+}
+
+func (p *path) below(name string) *path {
+	if p == nil {
+		return &path{name: name, size: len(name)}
+	}
+	return &path{parent: p, name: name, size: p.size + len(name) + len("[]")}
+}
+
+// from returns the path below base, in the style of Stripe: items[0][parent].
+func (p *path) from(base *path) string {
+	if p.parent == base {
+		return p.name
+	}
+	return p.parent.from(base) + "[" + p.name + "]"
+}
+
+// maxPath bounds a path in bytes. A request repeats it for each value, and no parameter
+// of Stripe needs more.
+const maxPath = 200
+
+// refuse returns the error for the part of the input at a path.
+func refuse(at *path, reason string) error {
+	param := "input"
+	if at != nil {
+		param = at.from(nil)
+	}
+	if len(param) > maxPath {
+		param = strings.ToValidUTF8(param[:maxPath], "") + "…"
+	}
+	return &stripekit.ParamError{Param: param, Reason: reason}
+}
+
 // parser reads tokens of valid JSON.
 type parser struct{ *json.Decoder }
 
-func (p parser) value(path string, depth int) (*tree, error) {
+func (p parser) value(at *path, depth int) (*tree, error) {
+	if at != nil && at.size > maxPath {
+		return nil, refuse(at, "is too long a name")
+	}
 	token, err := p.Token()
 	if err != nil {
-		return nil, refuse(path, "is not valid JSON")
+		return nil, refuse(at, "is not valid JSON")
 	}
 	switch token := token.(type) {
 	case bool:
@@ -104,26 +179,26 @@ func (p parser) value(path string, depth int) (*tree, error) {
 		return &tree{kind: treeNumber, text: token.String()}, nil
 	case json.Delim:
 		if depth == maxDepth {
-			return nil, refuse(path, "is nested too deeply")
+			return nil, refuse(at, "is nested too deeply")
 		}
 		if token == '{' {
-			return p.object(path, depth+1)
+			return p.object(at, depth+1)
 		}
-		return p.list(path, depth+1)
+		return p.list(at, depth+1)
 	}
 	return &tree{kind: treeNull}, nil
 }
 
-func (p parser) object(path string, depth int) (*tree, error) {
+func (p parser) object(at *path, depth int) (*tree, error) {
 	t := &tree{kind: treeObject}
 	seen := map[string]bool{}
 	for p.More() {
 		token, err := p.Token()
 		name, ok := token.(string)
 		if err != nil || !ok {
-			return nil, refuse(path, "is not valid JSON")
+			return nil, refuse(at, "is not valid JSON")
 		}
-		inner := below(path, name)
+		inner := at.below(name)
 		if seen[name] {
 			return nil, refuse(inner, "is there twice")
 		}
@@ -138,10 +213,10 @@ func (p parser) object(path string, depth int) (*tree, error) {
 	return t, err
 }
 
-func (p parser) list(path string, depth int) (*tree, error) {
+func (p parser) list(at *path, depth int) (*tree, error) {
 	t := &tree{kind: treeList}
 	for p.More() {
-		value, err := p.value(below(path, strconv.Itoa(len(t.items))), depth)
+		value, err := p.value(at.below(strconv.Itoa(len(t.items))), depth)
 		if err != nil {
 			return nil, err
 		}
@@ -150,25 +225,3 @@ func (p parser) list(path string, depth int) (*tree, error) {
 	_, err := p.Token()
 	return t, err
 }
-
-// below returns the path of a part, in the style of Stripe: items[0][parent].
-func below(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "[" + name + "]"
-}
-
-// refuse returns the error for a part of the input.
-func refuse(path, reason string) error {
-	if path == "" {
-		path = "input"
-	}
-	if len(path) > maxPath {
-		path = strings.ToValidUTF8(path[:maxPath], "") + "…"
-	}
-	return &stripekit.ParamError{Param: path, Reason: reason}
-}
-
-// maxPath bounds the path in an error in bytes: names come from the input.
-const maxPath = 200

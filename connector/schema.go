@@ -2,7 +2,6 @@ package connector
 
 import (
 	"encoding/json"
-	"slices"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -49,39 +48,58 @@ func inputField(f *field) *jsonschema.Schema {
 	schema := inputValue(f.shape)
 	switch f.shape.kind {
 	case kindText:
-		if f.note.closed && len(f.note.values) > 0 {
-			schema.Enum = enumOf(f)
-		} else {
-			schema.Examples = anys(f.note.values)
-		}
-		if !f.pointer && !f.unsets || f.required {
-			schema.MinLength = new(1)
-		}
+		textField(schema, f)
 	case kindInteger, kindNumber, kindTime:
-		if !f.pointer {
+		switch {
+		case f.limit.min > 0:
+			schema.Minimum = new(f.limit.min)
+		case !f.pointer:
 			schema.Not = &jsonschema.Schema{Const: new(any(0))}
 		}
-		if f.maximum > 0 {
-			schema.Maximum = new(float64(f.maximum))
+		if f.limit.max > 0 {
+			schema.Maximum = new(f.limit.max)
 		}
+	case kindDuration:
+		schema.Minimum = new(f.limit.min)
 	case kindBool:
 		if !f.pointer {
 			schema.Const = new(any(true))
 		}
+	case kindList:
+		if !f.unsets {
+			schema.MinItems = new(1)
+		}
+		if f.limit.max > 0 {
+			schema.MaxItems = new(int(f.limit.max))
+		}
 	case kindObject:
-		if f.pointer && len(schema.Required) > 0 {
+		switch {
+		case !f.unsets:
+			schema.MinProperties = new(1)
+		case len(schema.Required) > 0:
 			// An empty object unsets the field.
 			schema.AnyOf = []*jsonschema.Schema{{Required: schema.Required}, {MaxProperties: new(0)}}
 			schema.Required = nil
-		}
-		if !f.pointer {
-			schema.MinProperties = new(1)
 		}
 	}
 	if !f.required {
 		nullable(schema)
 	}
 	return schema
+}
+
+func textField(schema *jsonschema.Schema, f *field) {
+	if f.note.closed {
+		schema.Enum = enumOf(f)
+	} else {
+		schema.Examples = anys(f.note.values)
+	}
+	switch {
+	case f.pattern != nil:
+		schema.Pattern = f.pattern.String()
+	case !f.unsets:
+		schema.MinLength = new(1)
+	}
 }
 
 // inputValue returns the schema of a value in parameters.
@@ -97,8 +115,7 @@ func inputValue(s *shape) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "boolean"}
 	case kindDuration:
 		return &jsonschema.Schema{
-			Types:   []string{"string", "number"},
-			Pattern: `^([0-9]*(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`, ExclusiveMinimum: new(0.0),
+			Types: []string{"string", "number"}, Pattern: durationText.String(), ExclusiveMaximum: new(maxDuration),
 		}
 	case kindList:
 		items := inputValue(s.elem)
@@ -113,8 +130,11 @@ func inputValue(s *shape) *jsonschema.Schema {
 		values := inputValue(s.elem)
 		if s.elem.kind == kindObject {
 			values.MinProperties = new(1)
+		} else {
+			values.MaxLength = new(500) // of metadata
 		}
-		return &jsonschema.Schema{Type: "object", AdditionalProperties: nullable(values)}
+		names := &jsonschema.Schema{Pattern: entryName.String()}
+		return &jsonschema.Schema{Type: "object", PropertyNames: names, AdditionalProperties: nullable(values)}
 	case kindObject:
 		schema := objectOf(s.fields, inputField)
 		schema.AdditionalProperties = nothing()
@@ -127,7 +147,7 @@ func inputValue(s *shape) *jsonschema.Schema {
 // enumOf returns the values of a parameter, with "" and null if they are allowed too.
 func enumOf(f *field) []any {
 	values := anys(f.note.values)
-	if f.unsets && !slices.Contains(f.note.values, "") {
+	if f.unsets {
 		values = append(values, "")
 	}
 	if !f.required {
@@ -151,7 +171,7 @@ func outputSchema(s *shape) *jsonschema.Schema {
 func outputField(f *field) *jsonschema.Schema {
 	schema := outputValue(f.shape)
 	if f.shape.kind == kindText {
-		schema.Examples = anys(slices.DeleteFunc(slices.Clone(f.note.values), func(v string) bool { return v == "" }))
+		schema.Examples = anys(f.note.values)
 	}
 	return schema
 }

@@ -152,6 +152,32 @@ func TestOutputSchemasRefuseOtherTypes(t *testing.T) {
 	require.Error(t, fits(t, schema, []byte(`{}`)), "without an id")
 }
 
+// TestOutputSchemasRequireTheIdAlone has objects in which everything else is missing.
+func TestOutputSchemasRequireTheIdAlone(t *testing.T) {
+	for _, o := range connector.Objects() {
+		requireNothingRequired(t, o.Name, decoded(t, o.Schema)["properties"])
+		require.Equal(t, []any{"id"}, decoded(t, o.Schema)["required"], o.Name)
+	}
+	requireFits(t, objectNamed(t, "customers").Schema, []byte(`{"id": "cus_1", "shipping": {"address": {"city": "Rome"}}}`))
+}
+
+func requireNothingRequired(t *testing.T, path string, schema any) {
+	t.Helper()
+	switch schema := schema.(type) {
+	case map[string]any:
+		for name, value := range schema {
+			if _, isList := value.([]any); isList {
+				require.NotEqual(t, "required", name, path)
+			}
+			requireNothingRequired(t, path+"."+name, value)
+		}
+	case []any:
+		for _, value := range schema {
+			requireNothingRequired(t, path, value)
+		}
+	}
+}
+
 // TestInputSchemasRefuseWhatInvokeRefuses compares the two on wrong inputs.
 func TestInputSchemasRefuseWhatInvokeRefuses(t *testing.T) {
 	client, server := stripekittest.NewClient(t)
@@ -166,13 +192,24 @@ func TestInputSchemasRefuseWhatInvokeRefuses(t *testing.T) {
 			`{"amount": 1, "currency": "usd", "source": "tok_visa", "transfer_data": {"amount": 1}}`,
 			`{"amount": 1, "currency": "usd", "source": "tok_visa", "extra": {"a&b": 1}}`,
 			`{"amount": 1, "currency": "usd", "source": "tok_visa", "expand": [""]}`,
+			`{"amount": -1, "currency": "usd", "source": "tok_visa"}`,
+			`{"amount": 1, "currency": "usd", "source": "tok_visa", "idempotency_key": ""}`,
+			`{"amount": 1, "currency": "usd", "source": "tok_visa", "idempotency_key": "ö"}`,
+			`{"amount": 1, "currency": "usd", "source": "tok_visa", "metadata": {"a[b]": "1"}}`,
+			`{"amount": 1, "currency": "usd", "source": "tok_visa", "metadata": {"a": "` + strings.Repeat("x", 501) + `"}}`,
+			`{"amount": 1, "currency": "usd", "source": "tok_visa", "transfer_data": {"destination": null}}`,
 		},
-		"charges.get":      {`{}`, `{"id": ""}`, `{"id": 1}`, `{"id": "ch_1", "limit": 1}`},
-		"charges.list":     {`{"limit": 101}`, `{"limit": 0}`, `{"starting_after": ""}`, `{"created": {"gte": "2026"}}`, `{"created": {"after": 1}}`},
-		"charges.search":   {`{}`, `{"query": ""}`, `{"query": "a", "limit": 1}`},
-		"orders.create":    {`{"currency": "usd", "items": [{}]}`, `{"currency": "usd", "items": [{"quantity": "1"}]}`, `{"currency": "usd", "items": {}}`},
-		"products.create":  {`{"name": "x", "default_price_data": {"custom_unit_amount": {"enabled": false}, "currency": "usd"}}`, `{"name": "x", "images": [null]}`},
-		"customers.create": {`{"tax_id_data": [{"type": "eu_vat"}]}`, `[]`},
+		"charges.get":    {`{}`, `{"id": ""}`, `{"id": 1}`, `{"id": "ch_1", "limit": 1}`},
+		"charges.list":   {`{"limit": 101}`, `{"limit": 0}`, `{"limit": -1}`, `{"customer": ""}`, `{"created": {}}`, `{"starting_after": ""}`, `{"created": {"gte": "2026"}}`, `{"created": {"after": 1}}`},
+		"charges.search": {`{}`, `{"query": ""}`, `{"query": "a", "limit": 1}`},
+		"events.list":    {`{"types": []}`, `{"types": [` + strings.Repeat(`"a", `, 20) + `"a"]}`},
+		"orders.create":  {`{"currency": "usd", "items": [{"type": "gift"}]}`, `{"currency": "usd", "items": [` + strings.Repeat(`{"amount": 1}, `, 25) + `{"amount": 1}]}`, `{"currency": "usd", "items": [{}]}`, `{"currency": "usd", "items": [{"quantity": "1"}]}`, `{"currency": "usd", "items": {}}`},
+		"products.create": {
+			`{"name": "x", "default_price_data": {"custom_unit_amount": {"enabled": false}, "currency": "usd"}}`, `{"name": "x", "images": [null]}`, `{"name": "x", "images": [` + strings.Repeat(`"a", `, 8) + `"a"]}`,
+			`{"name": "x", "package_dimensions": {"height": 1}}`, `{"name": "x", "default_price_data": {"currency": "usd", "unit_amount": 1, "recurring": {"interval": null}}}`,
+			`{"name": "x", "default_price_data": {"currency": "usd", "unit_amount": 1, "currency_options": {"": {"unit_amount": 1}}}}`,
+		},
+		"customers.create": {`{"tax_id_data": [{"type": "eu_vat"}]}`, `[]`, `{"tax_exempt": "some"}`, `{"shipping": {"carrier": ""}}`, `{"cash_balance": {"settings": null}}`},
 	} {
 		a := action(t, name)
 		for _, input := range inputs {
@@ -182,6 +219,19 @@ func TestInputSchemasRefuseWhatInvokeRefuses(t *testing.T) {
 		}
 	}
 	require.Empty(t, server.Requests())
+}
+
+// TestConfigSchemasRefuseWhatOpenRefuses compares the two on wrong configurations.
+func TestConfigSchemasRefuseWhatOpenRefuses(t *testing.T) {
+	client, _ := stripekittest.NewClient(t)
+	for _, config := range []string{
+		`{"every": 0}`, `{"every": 0.09}`, `{"every": "15"}`, `{"every": "-5s"}`, `{"every": "+5s"}`, `{"every": ".s"}`, `{"every": 1e10}`, `{"overlap": 0.5}`,
+		`{"from": ""}`, `{"from": "yesterday"}`, `{"from": "2026-01-31"}`, `{"max_attempts": 0}`, `{"max_unacked": -1}`, `{"filter": {"customer": ""}}`, `{"filter": {"limit": 1}}`,
+	} {
+		require.Error(t, fits(t, trigger(t, "charges.new").Config, []byte(config)), "the schema allows %s", config)
+		_, err := connector.Open(t.Context(), client, "charges.new", []byte(config), connector.Options{})
+		require.ErrorAs(t, err, new(*stripekit.ParamError), config)
+	}
 }
 
 // TestRequiredFieldsAreThoseThatAreRefused leaves out each required field of a valid

@@ -17,6 +17,9 @@ type shape struct {
 	ref    string       // of kindRef: the object that is referred to, such as "customers"; may be empty
 	fields []*field     // of kindObject
 	elem   *shape       // of kindList and kindMap
+	// reserved are the parameters that an Extra in it cannot have although it has no such
+	// fields.
+	reserved []string
 }
 
 // kind is the kind of a value.
@@ -44,8 +47,10 @@ type field struct {
 	shape    *shape
 	pointer  bool // the Go field is a pointer, so that an empty value is sent
 	required bool
-	unsets   bool // an empty text unsets the value
-	maximum  int  // of an integer; 0 is none
+	unsets   bool // an empty text, list or object is accepted; most are sent, and unset the value
+	limit    limit
+	pattern  *pattern // of a text; nil if any is accepted
+	without  string   // the field that it does not go together with, if any
 	note     note
 }
 
@@ -151,8 +156,8 @@ func (w *walker) field(t reflect.Type, f reflect.StructField, owner, name string
 	key := owner + "." + f.Name
 	out := &field{name: name, index: f.Index, pointer: f.Type.Kind() == reflect.Pointer, shape: w.of(f.Type, key)}
 	if out.shape.kind == kindExtra {
-		out.name = "extra"
-		out.note.text = "Further parameters, by the names that Stripe uses, such as radar_options[session]."
+		out.name, out.unsets = "extra", true
+		out.note.text = "Further parameters, by the names that Stripe uses, such as " + furtherExample + "."
 		return out
 	}
 	out.note = w.comments.field(key, out.name, out.shape.kind, names)
@@ -162,17 +167,8 @@ func (w *walker) field(t reflect.Type, f reflect.StructField, owner, name string
 	if values := w.comments.docs.Values[out.shape.typ.Name()]; len(values) > 0 {
 		out.note.values = values
 	}
-	switch out.shape.kind {
-	case kindList, kindMap, kindRef, kindRaw:
-	default:
-		out.required = w.tag == "form" && !out.pointer && !optional[key] && !optional[owner+".*"]
-	}
-	out.unsets = out.pointer || owner == "Address" || owner == "Shipping"
-	if key == "Shipping.Address" {
-		out.shape.field("line1").required = true
-	}
-	if key == "ListParams.Limit" {
-		out.maximum = 100
+	if w.tag == "form" {
+		out.restrict(key, owner)
 	}
 	return out
 }
@@ -185,6 +181,22 @@ func (s *shape) field(name string) *field {
 		}
 	}
 	return nil
+}
+
+// has reports whether a name in an Extra is that of a field, or of a part of one. A
+// member that an object lacks is none: Stripe may have added it.
+func (s *shape) has(name string) bool {
+	for part := range strings.SplitSeq(strings.ReplaceAll(name, "]", ""), "[") {
+		if s.kind != kindObject {
+			return true
+		}
+		f := s.field(part)
+		if f == nil {
+			return part == ""
+		}
+		s = f.shape
+	}
+	return true
 }
 
 // furtherField returns the field that takes further parameters, or nil.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/stripekit/stripekit"
@@ -30,7 +31,7 @@ type Options struct {
 
 // flowConfig is the part of the configuration that all triggers have.
 type flowConfig struct {
-	Every       *duration `form:"every"`        // between two polls, usually 15s to 1h; null is 15s
+	Every       *duration `form:"every"`        // between two polls, usually 15s to 1h, at least 100ms; less than 1s is for tests; null is 15s
 	Overlap     *duration `form:"overlap"`      // how long after its creation an object may become visible and still be delivered, at least 1s; null is 10m
 	From        *string   `form:"from"`         // where to begin without a checkpoint: now, beginning, or a time such as 2026-01-31T00:00:00Z; null is now
 	Name        *string   `form:"name"`         // distinguishes the checkpoints of flows that have the same trigger and filter
@@ -91,8 +92,9 @@ func changedObjects[S, T any](r resource[S], changes func(*S) stripekit.Source[s
 	}
 }
 
-// rawObject returns the data of an event about a new object: the object.
-func rawObject(_ any, raw []byte) json.RawMessage { return raw }
+// rawObject returns the data of an event about a new object: a copy of the object, since
+// the Poller redelivers its own.
+func rawObject(_ any, raw []byte) (json.RawMessage, error) { return slices.Clone(raw), nil }
 
 // changeData is the data of an event about a change.
 type changeData struct {
@@ -107,23 +109,27 @@ type changeData struct {
 
 // rawChange returns the data of an event about a change. If the object of the change
 // could not be decoded, it is the event as Stripe sends it.
-func rawChange[T any](object any, raw []byte) json.RawMessage {
+func rawChange[T any](object any, raw []byte) (json.RawMessage, error) {
 	change, ok := object.(*stripekit.Change[T])
 	if !ok || change == nil {
-		return raw
+		return slices.Clone(raw), nil
 	}
-	var event stripekit.AccountEvent
-	if err := json.Unmarshal(raw, &event); err != nil {
-		return raw
+	var event, data map[string]json.RawMessage // maps, since structs take names in any case
+	err := json.Unmarshal(raw, &event)
+	if err == nil {
+		err = json.Unmarshal(event["data"], &data)
+	}
+	if err != nil {
+		return slices.Clone(raw), err
 	}
 	text, err := json.Marshal(changeData{
 		Type: string(change.Type), EventType: change.EventType, EventID: change.EventID, At: change.At,
-		Object: event.Data.Object, Previous: change.Previous, APIVersion: change.APIVersion,
+		Object: data["object"], Previous: change.Previous, APIVersion: change.APIVersion,
 	})
 	if err != nil {
-		return raw
+		return slices.Clone(raw), err
 	}
-	return text
+	return text, nil
 }
 
 // pollConfig returns the configuration of a Poller.
@@ -134,24 +140,15 @@ func (c flowConfig) pollConfig(o Options) (stripekit.PollConfig, error) {
 	}
 	if c.Overlap != nil {
 		cfg.Overlap = time.Duration(*c.Overlap)
-		if cfg.Overlap < time.Second {
-			return cfg, refuse("overlap", "must be at least 1s")
-		}
 	}
 	if c.Name != nil {
 		cfg.Name = *c.Name
 	}
-	for _, limit := range []struct {
-		name string
-		from *int
-		to   *int
-	}{{"max_attempts", c.MaxAttempts, &cfg.MaxAttempts}, {"max_unacked", c.MaxUnacked, &cfg.MaxUnacked}} {
-		if limit.from != nil {
-			if *limit.from < 1 {
-				return cfg, refuse(limit.name, "must be positive")
-			}
-			*limit.to = *limit.from
-		}
+	if c.MaxAttempts != nil {
+		cfg.MaxAttempts = *c.MaxAttempts
+	}
+	if c.MaxUnacked != nil {
+		cfg.MaxUnacked = *c.MaxUnacked
 	}
 	var err error
 	cfg.From, err = startOf(c.From)
@@ -167,7 +164,7 @@ func startOf(from *string) (stripekit.Start, error) {
 	}
 	at, err := time.Parse(time.RFC3339, *from)
 	if err != nil {
-		return 0, refuse("from", `must be "now", "beginning", or a time such as "2026-01-31T00:00:00Z"`)
+		return 0, refuse(&path{name: "from"}, start.reason)
 	}
 	return stripekit.FromTime(at), nil
 }

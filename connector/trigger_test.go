@@ -208,16 +208,26 @@ func TestOpenRefusesWrongConfigWithItsPath(t *testing.T) {
 		"a page":                       {"charges.new", `{"filter": {"limit": 5}}`, "filter[limit]", "is unknown"},
 		"ids of products":              {"products.new", `{"filter": {"ids": ["a"]}}`, "filter[ids]", "is unknown"},
 		"an unknown filter":            {"charges.new", `{"filter": {"amount": 5}}`, "filter[amount]", "is unknown"},
-		"a filter of the library":      {"charges.new", `{"filter": {"extra": {"created[gte]": 5}}}`, "created", "cannot be set: the Poller sets it itself"},
+		"a filter of the library":      {"charges.new", `{"filter": {"extra": {"created[gte]": 5}}}`, "filter[extra][created[gte]]", "is no filter of a trigger"},
+		"an option of the library":     {"charges.new", `{"filter": {"extra": {"expand[]": "customer"}}}`, "filter[extra][expand[]]", "is no filter of a trigger"},
+		"a filter that Stripe refuses": {"products.new", `{"filter": {"extra": {"ids[]": "prod_1"}}}`, "filter[extra][ids[]]", "is no filter of a trigger"},
+		"a filter as a list in extra":  {"charges.new", `{"filter": {"extra": {"customer[]": "c"}}}`, "filter[extra][customer[]]", "is a field of the input itself: set it there"},
+		"an empty filter":              {"charges.new", `{"filter": {"customer": ""}}`, "filter[customer]", "must not be empty"},
+		"an empty list as a filter":    {"events.new", `{"filter": {"types": []}}`, "filter[types]", "must not be empty"},
+		"two filters that exclude":     {"events.new", `{"filter": {"type": "charge.*", "types": ["charge.failed"]}}`, "filter[types]", "does not go together with type"},
 		"a filter in extra and itself": {"charges.new", `{"filter": {"extra": {"customer": "c"}}}`, "filter[extra][customer]", "is a field of the input itself: set it there"},
 		"a text that is no time":       {"charges.new", `{"every": "soon"}`, "every", `is not a time such as "15s", "5m" or "1h"`},
 		"a boolean for a time":         {"charges.new", `{"every": true}`, "every", `must be a time such as "15s", or a number of seconds, and is a boolean`},
 		"a time without a unit":        {"charges.new", `{"every": "15"}`, "every", `is not a time such as "15s", "5m" or "1h"`},
-		"no time at all":               {"charges.new", `{"every": 0}`, "every", "must be positive"},
-		"a negative time":              {"charges.new", `{"every": "-5s"}`, "every", "must be positive"},
+		"no time at all":               {"charges.new", `{"every": 0}`, "every", "must be at least 100ms"},
+		"hardly any time":              {"charges.new", `{"every": 1e-9}`, "every", "must be at least 100ms"},
+		"hardly any time in a text":    {"charges.new", `{"every": "99ms"}`, "every", "must be at least 100ms"},
+		"a negative time":              {"charges.new", `{"every": "-5s"}`, "every", `is not a time such as "15s", "5m" or "1h"`},
+		"a negative number":            {"charges.new", `{"every": -5}`, "every", "must be at least 100ms"},
 		"too long a time":              {"charges.new", `{"every": 1e10}`, "every", "is too large a number of seconds"},
 		"too short an overlap":         {"charges.new", `{"overlap": "5ms"}`, "overlap", "must be at least 1s"},
 		"a start that is no time":      {"charges.new", `{"from": "yesterday"}`, "from", `must be "now", "beginning", or a time such as "2026-01-31T00:00:00Z"`},
+		"a day that does not exist":    {"charges.new", `{"from": "2026-02-31T00:00:00Z"}`, "from", `must be "now", "beginning", or a time such as "2026-01-31T00:00:00Z"`},
 		"no attempts":                  {"charges.new", `{"max_attempts": 0}`, "max_attempts", "must be positive"},
 		"a filter of changes":          {"charges.changed", `{"filter": {}}`, "filter", "is unknown"},
 	} {
@@ -292,6 +302,58 @@ func TestDataThatDoesNotFitIsDeliveredWithItsError(t *testing.T) {
 			require.Error(t, given.DecodeErr)
 		})
 	}
+}
+
+// TestChangesNeedOnlyWhatTheyHave has events with other types in the fields that the data
+// of a change does not have, and with names in another case.
+func TestChangesNeedOnlyWhatTheyHave(t *testing.T) {
+	for _, more := range []string{
+		`"account": {"id": "acct_1"}`, `"pending_webhooks": "1"`, `"livemode": "x"`, `"request": {"id": 5}`, `"x": "\ud800"`,
+		`"ID": "evt_2", "Type": "customer.deleted", "Data": {"object": {"id": "cus_2"}}, "DATA": null`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := stripekittest.NewClient(t)
+			server.Fault("GET /v1/events", stripetest.Every(), stripetest.Respond(200, fmt.Sprintf(`{"has_more": false, "data": [{
+				"id": "evt_1", "created": %d, "type": "customer.updated",
+				"data": {"object": {"id": "cus_1", "name": "Ida"}, "Object": {"id": "cus_3"}, "previous_attributes": {"name": "Ada"}}, %s}]}`, time.Now().Unix()+5, more)))
+			flow := open(t, client, "customers.changed", `{"from": "beginning"}`, connector.Options{})
+			event, data := next(t, flow, "customers.changed")
+			require.Equal(t, "evt_1", event.ID)
+			require.Equal(t, "updated", data["type"])
+			require.Equal(t, map[string]any{"id": "cus_1", "name": "Ida"}, data["object"])
+			require.Equal(t, map[string]any{"name": "Ada"}, data["previous"])
+		})
+	}
+}
+
+func TestDataOfAnEventBelongsToItsReceiver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := stripekittest.NewClient(t)
+		id := invoke(t, client, "customers.create", `{"name": "Ada"}`)["id"]
+		flow := open(t, client, "customers.new", `{"from": "beginning"}`, connector.Options{})
+		event, _ := next(t, flow, "customers.new")
+		clear(event.Data)
+		event.Nack(0)
+		_, data := next(t, flow, "customers.new")
+		require.Equal(t, id, data["id"])
+	})
+}
+
+// TestEndOfAFlowComesBeforeTheEndOfTheContext tries it often, since a select of both is
+// at random.
+func TestEndOfAFlowComesBeforeTheEndOfTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := stripekittest.NewClient(t)
+		flow := open(t, client, "charges.new", `{}`, connector.Options{})
+		require.NoError(t, flow.Close(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 50 {
+			_, err := flow.Next(ctx)
+			require.ErrorIs(t, err, connector.ErrClosed)
+			require.NoError(t, flow.Close(ctx))
+		}
+	})
 }
 
 func TestEventWithoutAFlowCanBeAcknowledged(t *testing.T) {
