@@ -51,7 +51,8 @@ var schema = []string{
 	`CREATE TABLE IF NOT EXISTS rounds (
 		list     TEXT PRIMARY KEY,
 		round    INTEGER NOT NULL,
-		complete INTEGER NOT NULL
+		complete INTEGER NOT NULL,
+		mode     TEXT NOT NULL
 	)`,
 }
 
@@ -119,15 +120,20 @@ type table struct {
 }
 
 // round returns the current round of the table, and whether it is complete. The first
-// one is 1.
-func (t *table) round(ctx context.Context) (round int, complete bool, err error) {
+// one is 1. The objects of test mode and of live mode are not mixed: it returns an error
+// if the table is of the other mode.
+func (t *table) round(ctx context.Context, mode stripekit.Mode) (round int, complete bool, err error) {
+	var have stripekit.Mode
 	err = t.transact(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO rounds VALUES (?, 1, 0) ON CONFLICT DO NOTHING`, t.name)
+		_, err := tx.ExecContext(ctx, `INSERT INTO rounds VALUES (?, 1, 0, ?) ON CONFLICT DO NOTHING`, t.name, mode)
 		if err != nil {
 			return err
 		}
-		return tx.QueryRowContext(ctx, `SELECT round, complete FROM rounds WHERE list = ?`, t.name).Scan(&round, &complete)
+		return tx.QueryRowContext(ctx, `SELECT round, complete, mode FROM rounds WHERE list = ?`, t.name).Scan(&round, &complete, &have)
 	})
+	if err == nil && have != mode {
+		err = fmt.Errorf("the mirror is of %s mode, and the key of %s mode: use another file", have, mode)
+	}
 	return round, complete, err
 }
 

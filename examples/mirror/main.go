@@ -17,7 +17,8 @@
 // A Backfill reads the objects that exist, and a Poller the changes from a moment before
 // it on; see list.follow, list.apply and table.fill for what is to be taken care of. If
 // the program has not run for 30 days, Stripe does not have all changes any more. Then it
-// reads everything again, and removes what is not there any more.
+// reads everything again, and removes what is not there any more. A file mirrors one
+// account in one mode, and is refused with a key of another.
 //
 // What changes an attribute without an event of the object itself is not noticed: a
 // dispute has events of its own, for example, so Disputed of a charge may be out of date

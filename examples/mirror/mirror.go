@@ -100,11 +100,14 @@ func (l *list[T]) keep(ctx context.Context) error {
 // it delivers changes, so that what changes while the Backfill reads is applied, even
 // if this process is killed at once.
 func (l *list[T]) follow(ctx context.Context) error {
-	round, complete, err := l.table.round(ctx)
+	round, complete, err := l.table.round(ctx, l.client.Mode())
 	if err != nil {
 		return err
 	}
 	poll := l.poll
+	// A complete list has a checkpoint. If that was lost, so are changes: a Poller that
+	// begins before all events that Stripe keeps ends with an ErrGap.
+	poll.From = stripekit.FromTime(time.Unix(0, 0).AddDate(1, 0, 0))
 	if !complete {
 		if poll.From, err = l.beginning(ctx); err != nil {
 			return err
@@ -262,11 +265,11 @@ func (l *list[T]) read(ctx context.Context, b batch[T]) map[string]*state {
 	return states
 }
 
-// readOne reads an object. It is gone if it is deleted, or if it does not exist, as after
-// the deletion of all test data.
+// readOne reads an object. It is gone if it is deleted, or if Stripe says that it does not
+// exist, as after the deletion of all test data. The 404 of a proxy says nothing of it.
 func (l *list[T]) readOne(ctx context.Context, id string) (row, error) {
 	object, err := l.get(ctx, id)
-	if errors.Is(err, stripekit.ErrNotFound) {
+	if e, ok := errors.AsType[*stripekit.Error](err); ok && e.Code == "resource_missing" {
 		return row{id: id}, nil
 	}
 	if err != nil {

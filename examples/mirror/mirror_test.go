@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"net/http"
@@ -264,6 +265,57 @@ func TestObjectThatCannotBeReadIsReadLaterAndHoldsUpNoOther(t *testing.T) {
 	})
 }
 
+// A proxy responds with a page of its own, and then works again.
+func TestNotFoundOfAProxyIsNoDeletion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := w.createCustomer()
+		stop := w.start()
+		time.Sleep(time.Minute)
+		fault := w.server.Fault("GET /v1/customers/"+id, stripetest.First(1), stripetest.Respond(404, "<html>no such page</html>"))
+		w.rename(id, "renamed")
+		time.Sleep(10 * time.Minute)
+		require.Equal(t, 1, fault.Struck())
+		w.requireMirrored(1, 0)
+		require.NoError(t, stop())
+	})
+}
+
+func TestMirrorWithoutItsCheckpointReadsEverythingAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		gone, changed := w.createCustomer(), w.createCustomer()
+		w.run(time.Hour)
+		w.deleteCustomer(gone)
+		w.rename(changed, "renamed")
+		time.Sleep(time.Hour)
+		w.inspect(func(db *database) {
+			_, err := db.Exec(`DELETE FROM stripekit_checkpoints`)
+			require.NoError(t, err)
+		})
+		w.run(time.Hour)
+		w.requireMirrored(1, 0)
+		w.requireRound(2)
+	})
+}
+
+func TestMirrorOfTestModeIsNotContinuedInLiveMode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.server.Seed("/v1/customers", stripetest.Seeding{Count: 3, First: time.Now(), Live: true})
+		w.createCustomer()
+		w.run(time.Minute)
+		live, err := stripekit.New("sk_live_1", stripekit.WithHTTPClient(&http.Client{Transport: w.server}))
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		w.inspect(func(db *database) {
+			require.ErrorContains(t, keep(ctx, live, db, stripekit.PollConfig{}), "the mirror is of test mode, and the key of live mode")
+		})
+		w.requireMirrored(1, 0)
+	})
+}
+
 func TestObjectWithSeveralChangesIsReadOnceAndADeletedOneNotAtAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -335,7 +387,7 @@ func TestRowsOfABackfillAreStoredWithTheirCheckpointOrNotAtAll(t *testing.T) {
 	w := &world{t: t, path: t.TempDir() + "/mirror.db"}
 	w.inspect(func(db *database) {
 		table := &table{db, "customers"}
-		round, complete, err := table.round(t.Context())
+		round, complete, err := table.round(t.Context(), stripekit.ModeTest)
 		require.NoError(t, err)
 		require.False(t, complete)
 		require.Equal(t, 1, round)

@@ -109,7 +109,7 @@ func (w *world) requireRound(want int) {
 	w.t.Helper()
 	w.inspect(func(db *database) {
 		for _, name := range []string{"customers", "charges"} {
-			round, complete, err := (&table{db, name}).round(w.t.Context())
+			round, complete, err := (&table{db, name}).round(w.t.Context(), stripekit.ModeTest)
 			require.NoError(w.t, err)
 			require.True(w.t, complete, name)
 			require.Equal(w.t, want, round, name)
