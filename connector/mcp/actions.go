@@ -2,6 +2,7 @@ package stripemcp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,9 +62,17 @@ func (a *account) handle(name string) mcp.ToolHandler {
 			if err != nil {
 				return nil, err
 			}
-			return bound.Response([]byte(transport.Mask(string(response))), a.options.MaxBytes)
+			return bound.Response([]byte(transport.Mask(string(response))), a.options.MaxBytes, backwards(req.Params.Arguments))
 		}), nil
 	}
+}
+
+// backwards reports whether arguments ask for the page before an object.
+func backwards(arguments json.RawMessage) bool {
+	var page struct {
+		EndingBefore *string `json:"ending_before"`
+	}
+	return json.Unmarshal(arguments, &page) == nil && page.EndingBefore != nil
 }
 
 // failure returns an error as the result of a tool. It is not an error of the protocol,

@@ -229,7 +229,8 @@ func TestCallsOfManySessionsRunAtTheSameTime(t *testing.T) {
 	server, err := stripemcp.NewServer(client, stripemcp.Options{})
 	require.NoError(t, err)
 	// Each request waits until as many as there are calls have come.
-	const calls = 24
+	// Of the statements, no more than four run at the same time.
+	const calls = 20
 	var arrived sync.WaitGroup
 	arrived.Add(calls)
 	fake.Fault("", stripetest.First(calls), stripetest.Do(func() { arrived.Done(); arrived.Wait() }))
@@ -242,7 +243,11 @@ func TestCallsOfManySessionsRunAtTheSameTime(t *testing.T) {
 	for range 2 {
 		session := join(t, server)
 		for tool, input := range inputs {
-			for range calls / 2 / len(inputs) {
+			n := 4
+			if tool == "sql" {
+				n = 2
+			}
+			for range n {
 				running.Go(func() {
 					result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: json.RawMessage(input)})
 					results <- result
@@ -258,7 +263,7 @@ func TestCallsOfManySessionsRunAtTheSameTime(t *testing.T) {
 		content := (<-results).StructuredContent.(map[string]any)
 		got[fmt.Sprintf("%v %v %v", content["id"], content["rows"], content["has_more"])]++
 	}
-	require.Equal(t, map[string]int{charge + " <nil> <nil>": 8, "<nil> [[30]] <nil>": 8, "<nil> <nil> true": 8}, got)
+	require.Equal(t, map[string]int{charge + " <nil> <nil>": 8, "<nil> [[30]] <nil>": 4, "<nil> <nil> true": 8}, got)
 }
 
 func TestNewServerRefusesWhatCannotWork(t *testing.T) {

@@ -28,12 +28,19 @@
 //   - Of a single object, the largest fields are left out, and the text names them.
 //   - Of a query, the last rows are left out.
 //
+// A page before an object (ending_before) is not cut, but refused if it is too large: its
+// last objects are the nearest.
+//
+// Four statements of SQL run at the same time, each within 32 MiB of memory; others wait.
+// A statement within a long call of an SQL function is answered at the timeout, though
+// SQLite ends it only after that call.
+//
 // The tools have no output schemas. These would take more of an agent's context than all
 // else about the tools, and a cut object may lack what its schema requires.
 //
 // A failure is a result with IsError and a text, which has Stripe's code and the request
-// id, or the path of the field that was refused. API keys in results and in errors are
-// masked.
+// id, or the path of the field that was refused. API keys that stand in results and in
+// errors as they are, are masked.
 //
 // # What an agent may do
 //

@@ -31,7 +31,7 @@ func TestCutPagesCanBeContinued(t *testing.T) {
 	seeded := server.Seed("/v1/charges", stripetest.Seeding{Count: 120, Every: time.Minute})
 	const limit = 24 << 10
 	session := connect(t, client, stripemcp.Options{MaxBytes: limit})
-	cursor := regexp.MustCompile(`^Left out at the end of the page: \d+ of \d+ objects\. To get them, repeat the call with starting_after (\w+), and without ending_before\.$`)
+	cursor := regexp.MustCompile(`^Left out at the end of the page: \d+ of \d+ objects\. To get them, repeat the call with starting_after "(\w+)"\.$`)
 
 	var got []string
 	cut, input := 0, `{"limit": 100}`
@@ -83,7 +83,7 @@ func TestCutResultsSayWhatIsMissing(t *testing.T) {
 			"charges_list", `{}`, "GET /v1/charges",
 			`{"object": "list", "url": "/v1/charges", "has_more": false, "data": [{"id": "ch_1", "d": "` + long(600) + `"}, {"id": "ch_2", "d": "` + long(600) + `"}]}`,
 			`{"data": [{"id": "ch_1", "d": "` + long(600) + `"}], "has_more": true}`,
-			"Left out at the end of the page: 1 of 2 objects. To get them, repeat the call with starting_after ch_1, and without ending_before.",
+			`Left out at the end of the page: 1 of 2 objects. To get them, repeat the call with starting_after "ch_1".`,
 		},
 		"a page of a search": {
 			"charges_search", `{"query": "amount>1"}`, "GET /v1/charges/search",
@@ -101,7 +101,7 @@ func TestCutResultsSayWhatIsMissing(t *testing.T) {
 			"charges_list", `{}`, "GET /v1/charges",
 			`{"has_more": true, "data": [{"id": "ch_1", "d": "` + long(1100) + `"}, {"id": "ch_2"}]}`,
 			`{"data": [{"id": "ch_1", "truncated": "Left out of an object of 1120 bytes: d. Expand fewer fields, or select single columns with sql."}], "has_more": true}`,
-			"Left out at the end of the page: 1 of 2 objects. To get them, repeat the call with starting_after ch_1, and without ending_before.",
+			`Left out at the end of the page: 1 of 2 objects. To get them, repeat the call with starting_after "ch_1".`,
 		},
 		"an object": {
 			"charges_get", `{"id": "ch_1"}`, "GET /v1/charges/{id}",
@@ -154,4 +154,16 @@ func TestHugePageIsBounded(t *testing.T) {
 	require.LessOrEqual(t, len(text), 64<<10)
 	require.Greater(t, len(text), 63<<10)
 	require.Contains(t, text, "of 22000 objects")
+}
+
+// The objects before another one are listed from the farthest to the nearest: what is
+// left out at the end would be the nearest.
+func TestPagesBeforeAnObjectAreNotCut(t *testing.T) {
+	client, fake := stripekittest.NewClient(t)
+	ids := fake.Seed("/v1/charges", stripetest.Seeding{Count: 50})
+	session := connect(t, client, stripemcp.Options{MaxBytes: 20_000})
+	result := call(t, session, "charges_list", fmt.Sprintf(`{"ending_before": %q}`, ids[0]))
+	require.True(t, result.IsError)
+	require.Contains(t, textOf(t, result), "ask for fewer objects, by limit")
+	require.Len(t, output(t, session, "charges_list", fmt.Sprintf(`{"ending_before": %q, "limit": 3}`, ids[0]))["data"], 3)
 }

@@ -69,9 +69,17 @@ func (o Options) withDefaults() (Options, error) {
 
 // account is the Stripe account that the tools of a server act on.
 type account struct {
-	client  *stripekit.Client
-	options Options
+	client     *stripekit.Client
+	options    Options
+	statements chan struct{} // holds a value for each statement of SQL that runs
 }
+
+// maxStatements is how many statements of SQL run at the same time, and maxMemory how
+// much memory each may use. Others wait.
+const (
+	maxStatements = 4
+	maxMemory     = 32 << 20
+)
 
 // NewServer makes a server for the account of a client. It makes no request. It returns
 // an error if the client is nil or an option is invalid. The caller connects the server
@@ -85,6 +93,7 @@ func NewServer(client *stripekit.Client, o Options) (*mcp.Server, error) {
 		return nil, err
 	}
 	a := &account{client: client, options: o}
+	a.statements = make(chan struct{}, maxStatements)
 	server := mcp.NewServer(
 		&mcp.Implementation{Name: "stripekit", Title: "Stripe", Version: version()},
 		&mcp.ServerOptions{
@@ -97,8 +106,8 @@ func NewServer(client *stripekit.Client, o Options) (*mcp.Server, error) {
 			server.AddTool(toolOf(action), a.handle(action.Name))
 		}
 	}
-	mcp.AddTool(server, sqlTool(o.MaxCalls), a.handleSQL)
-	mcp.AddTool(server, sqlTablesTool(), a.handleSQLTables)
+	server.AddTool(sqlTool(o.MaxCalls), a.handleSQL)
+	server.AddTool(sqlTablesTool(), a.handleSQLTables)
 	return server, nil
 }
 

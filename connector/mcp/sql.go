@@ -1,9 +1,12 @@
 package stripemcp
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -16,7 +19,7 @@ import (
 	"github.com/stripekit/stripekit/stripesql"
 )
 
-const sqlDescription = `Runs one statement that reads, in SQLite's dialect, on the tables charges, customers, products, refunds, invoice_items and orders. sql_tables lists their columns.
+const sqlDescription = `Runs one statement that reads, in SQLite's dialect, on tables such as charges, customers, refunds, invoices, payouts and balance_transactions. sql_tables lists all of them with their columns.
 
 The tables are not stored: the statement reads them from Stripe's API while it runs, 100 objects a call. Few calls are needed for conditions on id, customer, charge, email and created, and for ORDER BY created DESC with a LIMIT. Other conditions are checked here, on all objects that are read. EXPLAIN QUERY PLAN before a SELECT shows the requests that it would make, and estimates their number.
 
@@ -24,7 +27,24 @@ created is text such as '2026-01-31T15:04:05Z', and created_unix is in seconds. 
 
 type sqlInput struct {
 	Query    string `json:"query"`
-	MaxCalls int    `json:"max_calls"`
+	MaxCalls *int   `json:"max_calls"` // nil: as many as the server allows
+}
+
+// readSQLInput reads the arguments of the tool.
+func readSQLInput(arguments json.RawMessage, maxCalls int) (in sqlInput, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(arguments))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&in); err != nil {
+		return in, errors.New(`stripe: the arguments must be {"query": a text, "max_calls": a number}, and max_calls may be left out`)
+	}
+	in.MaxCalls = cmp.Or(in.MaxCalls, &maxCalls)
+	switch {
+	case in.Query == "":
+		return in, errors.New("stripe: query: is required")
+	case *in.MaxCalls < 1 || *in.MaxCalls > maxCalls:
+		return in, fmt.Errorf("stripe: max_calls: must be 1 to %d", maxCalls)
+	}
+	return in, nil
 }
 
 func sqlTool(maxCalls int) *mcp.Tool {
@@ -56,35 +76,66 @@ type sqlResult struct {
 
 const truncatedRows = "There are more rows. Aggregate, select fewer columns, or continue with a condition on created, or with LIMIT and OFFSET."
 
-// handleSQL runs a statement. The SDK has checked the input, and set its defaults.
-func (a *account) handleSQL(ctx context.Context, _ *mcp.CallToolRequest, in sqlInput) (*mcp.CallToolResult, any, error) {
+// handleSQL runs a statement. SQLite cannot end a single call of a function in the middle,
+// such as instr on megabytes. So the statement has a goroutine of its own, which may
+// outlive the call, and then still counts among those that run.
+func (a *account) handleSQL(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return a.call(ctx, "sql", func(ctx context.Context) ([]byte, error) {
-		db, err := openDB(a.client, in.MaxCalls)
+		in, err := readSQLInput(req.Params.Arguments, a.options.MaxCalls)
 		if err != nil {
 			return nil, err
 		}
-		defer db.Close()
-		var stats stripesql.Stats
-		rows, err := db.QueryContext(stripesql.WithStats(ctx, &stats), in.Query)
-		if err != nil {
-			return nil, err
+		select {
+		case a.statements <- struct{}{}:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("stripe: %w while other statements run", context.Cause(ctx))
 		}
-		defer rows.Close()
-		result, err := a.readRows(rows)
-		if err != nil {
-			return nil, err
+		type outcome struct {
+			output []byte
+			err    error
 		}
-		if err := rows.Close(); err != nil {
-			return nil, err
+		done := make(chan outcome, 1)
+		go func() {
+			defer func() { <-a.statements }()
+			output, err := a.query(ctx, in)
+			done <- outcome{output, err}
+		}()
+		select {
+		case o := <-done:
+			return o.output, o.err
+		case <-ctx.Done():
+			return nil, fmt.Errorf("stripe: the statement: %w: make it read or compute less", context.Cause(ctx))
 		}
-		result.Calls = stats.Calls
-		return bound.Encode(result)
-	}), nil, nil
+	}), nil
+}
+
+// query runs a statement, and returns its result as JSON.
+func (a *account) query(ctx context.Context, in sqlInput) ([]byte, error) {
+	db, err := openDB(a.client, *in.MaxCalls)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	var stats stripesql.Stats
+	rows, err := db.QueryContext(stripesql.WithStats(ctx, &stats), in.Query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	result, err := a.readRows(rows)
+	if err != nil {
+		return nil, err
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	result.Calls = stats.Calls
+	return bound.Encode(result)
 }
 
 // openDB opens a database of an account. It makes no API call.
 func openDB(client *stripekit.Client, maxCalls int) (*sql.DB, error) {
-	connector, err := stripesql.Connector(client, stripesql.WithMaxCalls(maxCalls))
+	connector, err := stripesql.Connector(client, stripesql.WithMaxCalls(maxCalls), stripesql.WithMaxMemory(maxMemory))
 	if err != nil {
 		return nil, err
 	}
@@ -104,17 +155,17 @@ func (a *account) readRows(rows *sql.Rows) (*sqlResult, error) {
 	}
 	room := a.options.MaxBytes - len(frame)
 	if room < 0 {
-		return nil, a.tooWide()
+		return nil, errTooWide
 	}
 	for rows.Next() {
-		row, err := scan(rows, len(columns))
+		row, err := scan(rows, len(columns), a.options.MaxBytes)
 		if err != nil {
 			return nil, err
 		}
 		room -= len(row) + 1
 		switch {
 		case room < 0 && len(result.Rows) == 0:
-			return nil, a.tooWide()
+			return nil, errTooWide
 		case room < 0 || len(result.Rows) == a.options.MaxRows:
 			return result, nil
 		}
@@ -124,12 +175,11 @@ func (a *account) readRows(rows *sql.Rows) (*sqlResult, error) {
 	return result, rows.Err()
 }
 
-func (a *account) tooWide() error {
-	return fmt.Errorf("stripe: a row exceeds the %d bytes of a result: select fewer columns", a.options.MaxBytes)
-}
+// errTooWide is returned for a row that has more bytes than a result may have.
+var errTooWide = errors.New("stripe: a row has more bytes than a result may have: select fewer columns, or parts by substr")
 
 // scan returns the row as a JSON array. A blob is in Base64.
-func scan(rows *sql.Rows, columns int) (json.RawMessage, error) {
+func scan(rows *sql.Rows, columns, limit int) (json.RawMessage, error) {
 	values, targets := make([]any, columns), make([]any, columns)
 	for i := range values {
 		targets[i] = &values[i]
@@ -137,17 +187,25 @@ func scan(rows *sql.Rows, columns int) (json.RawMessage, error) {
 	if err := rows.Scan(targets...); err != nil {
 		return nil, err
 	}
+	size := 0
 	for i, value := range values {
-		if f, ok := value.(float64); ok && math.IsInf(f, 0) {
-			values[i] = fmt.Sprint(f) // JSON has no infinity
+		switch value := value.(type) {
+		case float64:
+			if math.IsInf(value, 0) {
+				values[i] = fmt.Sprint(value) // JSON has no infinity
+			}
+		case string:
+			size += len(value)
+		case []byte:
+			size += len(value)
 		}
+	}
+	if size > limit {
+		return nil, errTooWide
 	}
 	row, err := bound.Encode(values)
 	return json.RawMessage(transport.Mask(string(row))), err
 }
-
-// tables are the tables of package stripesql.
-var tables = []string{"charges", "customers", "products", "refunds", "invoice_items", "orders"}
 
 func sqlTablesTool() *mcp.Tool {
 	return &mcp.Tool{
@@ -159,7 +217,7 @@ func sqlTablesTool() *mcp.Tool {
 }
 
 // handleSQLTables lists the columns by statements without rows, which make no API call.
-func (a *account) handleSQLTables(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+func (a *account) handleSQLTables(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return a.call(ctx, "sql_tables", func(ctx context.Context) ([]byte, error) {
 		db, err := openDB(a.client, a.options.MaxCalls)
 		if err != nil {
@@ -167,7 +225,7 @@ func (a *account) handleSQLTables(ctx context.Context, _ *mcp.CallToolRequest, _
 		}
 		defer db.Close()
 		columns := map[string][]string{}
-		for _, table := range tables {
+		for _, table := range stripesql.Tables() {
 			if columns[table], err = columnsOf(ctx, db, table); err != nil {
 				return nil, err
 			}
@@ -176,8 +234,8 @@ func (a *account) handleSQLTables(ctx context.Context, _ *mcp.CallToolRequest, _
 		if err != nil {
 			return nil, err
 		}
-		return bound.Response(text, a.options.MaxBytes)
-	}), nil, nil
+		return bound.Response(text, a.options.MaxBytes, false)
+	}), nil
 }
 
 // columnsOf returns the names of the columns of a table, each followed by its type.

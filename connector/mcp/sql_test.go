@@ -1,16 +1,22 @@
 package stripemcp_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"log/slog"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stripekit/stripekit/connector"
 	stripemcp "github.com/stripekit/stripekit/connector/mcp"
 	"github.com/stripekit/stripekit/stripekittest"
+	"github.com/stripekit/stripekit/stripesql"
 	"github.com/stripekit/stripekit/stripetest"
 )
 
@@ -70,7 +76,7 @@ func TestSQLOnlyReads(t *testing.T) {
 		"DELETE FROM charges", "UPDATE charges SET amount = 1", "INSERT INTO charges (id) VALUES ('x')", "DROP TABLE charges",
 		"CREATE TABLE t (x)", "CREATE TEMP TABLE t AS SELECT 1", "ATTACH '/etc/passwd' AS other", "PRAGMA temp_store = file", "PRAGMA database_list",
 		"VACUUM INTO '/tmp/copy'", "BEGIN", "SELECT load_extension('x')", "SELECT readfile('/etc/passwd')", "SELECT 1; DELETE FROM charges",
-		"", "SELEC 1", "SELECT * FROM payouts",
+		"", "SELEC 1", "SELECT * FROM topups",
 	} {
 		require.NotEmpty(t, failure(t, session, "sql", query(t, statement)), statement)
 	}
@@ -119,7 +125,7 @@ func TestSQLIsBoundedInRowsAndBytes(t *testing.T) {
 	})
 	t.Run("a row that has no room", func(t *testing.T) {
 		got := failure(t, connect(t, client, stripemcp.Options{MaxBytes: 1024}), "sql", query(t, "SELECT printf('%.*c', 2000, 'x')"))
-		require.Equal(t, "stripe: a row exceeds the 1024 bytes of a result: select fewer columns", got)
+		require.Equal(t, "stripe: a row has more bytes than a result may have: select fewer columns, or parts by substr", got)
 	})
 	t.Run("values that take much memory", func(t *testing.T) {
 		session := connect(t, client, stripemcp.Options{})
@@ -130,32 +136,94 @@ func TestSQLIsBoundedInRowsAndBytes(t *testing.T) {
 	})
 	t.Run("columns that have no room", func(t *testing.T) {
 		statement := `SELECT 1 AS ` + strings.Repeat("x", 2000)
-		require.Contains(t, failure(t, connect(t, client, stripemcp.Options{MaxBytes: 1024}), "sql", query(t, statement+" LIMIT 0")), "1024 bytes")
-		require.Contains(t, failure(t, connect(t, client, stripemcp.Options{MaxBytes: 1024}), "sql", query(t, statement)), "1024 bytes")
+		require.Contains(t, failure(t, connect(t, client, stripemcp.Options{MaxBytes: 1024}), "sql", query(t, statement+" LIMIT 0")), "more bytes than a result may have")
+		require.Contains(t, failure(t, connect(t, client, stripemcp.Options{MaxBytes: 1024}), "sql", query(t, statement)), "more bytes than a result may have")
 	})
 }
 
-// TestSQLTablesAreAllTables compares the list with what the tool sql has for the objects
-// of the catalog.
+// TestSQLTablesAreAllTables compares the list with what the tool sql has.
 func TestSQLTablesAreAllTables(t *testing.T) {
 	client, server := stripekittest.NewClient(t)
 	session := connect(t, client, stripemcp.Options{})
 	tables := output(t, session, "sql_tables", "")
-	require.NotContains(t, tables, "truncated")
-	for _, object := range connector.Objects() {
-		result := call(t, session, "sql", query(t, "SELECT * FROM "+object.Name+" LIMIT 0"))
-		if result.IsError {
-			require.Contains(t, textOf(t, result), "no such table")
-			require.NotContains(t, tables, object.Name)
-			continue
-		}
-		columns := result.StructuredContent.(map[string]any)["columns"].([]any)
-		for i, column := range tables[object.Name].([]any) {
+	for _, table := range stripesql.Tables() {
+		columns := output(t, session, "sql", query(t, "SELECT * FROM "+table+" LIMIT 0"))["columns"].([]any)
+		listed := tables[table].([]any)
+		require.Len(t, listed, len(columns))
+		for i, column := range listed {
 			name, typ, _ := strings.Cut(column.(string), " ")
 			require.Equal(t, columns[i], name)
 			require.Contains(t, []string{"TEXT", "INTEGER", "REAL", "TIMESTAMP"}, typ)
 		}
 	}
-	require.Len(t, tables, 6)
+	require.Len(t, tables, len(stripesql.Tables()))
 	require.Empty(t, server.Requests())
+}
+
+// A fifth statement waits for one of four.
+func TestStatementsWaitForOthers(t *testing.T) {
+	client, fake := stripekittest.NewClient(t)
+	session := connect(t, client, stripemcp.Options{Timeout: time.Second})
+	arrived, release := make(chan struct{}, 5), make(chan struct{})
+	fake.Fault("", stripetest.First(4), stripetest.Do(func() { arrived <- struct{}{}; <-release }))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer close(release)
+	for range 4 {
+		running.Go(func() {
+			_, _ = session.CallTool(t.Context(), &mcp.CallToolParams{Name: "sql", Arguments: json.RawMessage(query(t, "SELECT count(*) FROM charges"))})
+		})
+	}
+	for range 4 {
+		<-arrived
+	}
+	result := call(t, session, "sql", query(t, "SELECT 1"))
+	require.True(t, result.IsError)
+	require.Contains(t, textOf(t, result), "while other statements run")
+}
+
+// SQLite ends no function in the middle.
+func TestStatementInALongFunctionIsAnsweredAtTheTimeout(t *testing.T) {
+	client, _ := stripekittest.NewClient(t)
+	session := connect(t, client, stripemcp.Options{Timeout: 50 * time.Millisecond})
+	result := call(t, session, "sql", query(t, "SELECT instr(hex(zeroblob(60000)), hex(zeroblob(30000)) || '1')"))
+	require.True(t, result.IsError)
+	require.Contains(t, textOf(t, result), "make it read or compute less")
+	require.False(t, call(t, session, "sql", query(t, "SELECT 1")).IsError, "another has room")
+}
+
+func TestArgumentsOfSQLAreChecked(t *testing.T) {
+	client, fake := stripekittest.NewClient(t)
+	var log bytes.Buffer
+	session := connect(t, client, stripemcp.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), MaxBytes: 2000})
+	for input, want := range map[string]string{
+		`{"query": {"x": "` + strings.Repeat("x", 10_000) + `"}}`: "the arguments must be",
+		`{"` + strings.Repeat("x", 10_000) + `": 1}`:              "the arguments must be",
+		`{}`:                                    "query: is required",
+		`{"query": "SELECT 1", "max_calls": 0}`: "max_calls: must be 1 to 100",
+		`{"query": "SELECT 1", "max_calls": 101}`: "max_calls: must be 1 to 100",
+		`{"query": "SELECT 1", "max_calls": 1.5}`: "the arguments must be",
+	} {
+		result := call(t, session, "sql", input)
+		require.True(t, result.IsError)
+		require.Contains(t, textOf(t, result), want)
+		require.LessOrEqual(t, len(textOf(t, result)), 2000)
+	}
+	require.Equal(t, 6, strings.Count(log.String(), "tool=sql"))
+	require.False(t, call(t, session, "sql", `{"query": "SELECT 1", "max_calls": null}`).IsError)
+	require.Empty(t, fake.Requests())
+}
+
+// A row that is too wide is refused before it is written as JSON.
+func TestWideRowsCostLittle(t *testing.T) {
+	client, _ := stripekittest.NewClient(t)
+	session := connect(t, client, stripemcp.Options{})
+	const wide = "SELECT randomblob(4000000), randomblob(4000000), randomblob(4000000), randomblob(4000000)"
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	result := call(t, session, "sql", query(t, wide))
+	runtime.ReadMemStats(&after)
+	require.True(t, result.IsError)
+	require.Contains(t, textOf(t, result), "more bytes than a result may have")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100<<20))
 }

@@ -90,7 +90,7 @@ func TestToolsAreTheActionsThatAreAllowed(t *testing.T) {
 
 // keywords are those of JSON Schema that the inputs use. Some clients reject schemas with
 // others, such as $ref.
-var keywords = regexp.MustCompile(`^(\$schema|type|title|description|default|examples|enum|const|not|anyOf|properties|required|additionalProperties|propertyNames|items|pattern|minLength|minimum|maximum|minProperties|maxProperties|x-unit)$`)
+var keywords = regexp.MustCompile(`^(\$schema|type|title|description|default|examples|enum|const|not|anyOf|properties|required|additionalProperties|propertyNames|items|pattern|minLength|maxLength|minItems|maxItems|minimum|maximum|minProperties|maxProperties|x-unit)$`)
 
 func TestSchemasSuitClients(t *testing.T) {
 	for _, tool := range listTools(t, stripemcp.Options{Write: true}) {

@@ -12,6 +12,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -20,24 +21,28 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/stripekit/stripekit"
 	stripemcp "github.com/stripekit/stripekit/connector/mcp"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	cfg, err := parseFlags(os.Args[1:], os.Stderr)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	signal.Ignore(syscall.SIGPIPE)
+	cfg, err := parseFlags(os.Args[1:], os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	if err == nil {
 		cfg.key, cfg.base = os.Getenv("STRIPE_API_KEY"), os.Getenv("STRIPE_API_BASE")
-		err = run(ctx, cfg, &mcp.StdioTransport{}, os.Stderr)
+		err = run(ctx, cfg, &mcp.StdioTransport{}, newLog(os.Stderr))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stripe-mcp:", err)
@@ -52,28 +57,48 @@ type config struct {
 	maxCalls, maxBytes int
 }
 
-func parseFlags(args []string, stderr io.Writer) (config, error) {
+var validAccount = regexp.MustCompile(`^acct_[A-Za-z0-9]+$`)
+
+// parseFlags writes the usage to out if it is asked for. An error does not have an API
+// key that was given as a flag by mistake.
+func parseFlags(args []string, out io.Writer) (config, error) {
 	var cfg config
 	flags := flag.NewFlagSet("stripe-mcp", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard)
 	flags.BoolVar(&cfg.write, "write", false, "offer the tools that create, change and delete objects, and move money")
 	flags.BoolVar(&cfg.live, "live", false, "allow a key of live mode")
 	flags.BoolVar(&cfg.demo, "demo", false, "offer an account with sample data in this process, without a key")
 	flags.StringVar(&cfg.account, "account", "", "act for this connected account, acct_…")
 	flags.IntVar(&cfg.maxCalls, "max-calls", 100, "how many API calls an SQL statement may make")
 	flags.IntVar(&cfg.maxBytes, "max-bytes", 64<<10, "how many bytes a result may have")
-	if err := flags.Parse(args); err != nil {
+	err := flags.Parse(args)
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(out)
+		flags.Usage()
 		return cfg, err
-	}
-	if flags.NArg() > 0 {
+	case err != nil:
+		return cfg, errors.New(transport.Mask(err.Error()))
+	case flags.NArg() > 0:
 		return cfg, errors.New("there are only flags; the key is read from STRIPE_API_KEY")
+	case given["account"] && !validAccount.MatchString(cfg.account):
+		return cfg, errors.New("-account must be the id of an account, acct_…")
+	case cfg.maxCalls < 1:
+		return cfg, errors.New("-max-calls must be at least 1")
+	case cfg.maxBytes < 1:
+		return cfg, errors.New("-max-bytes must be at least 1024")
 	}
 	return cfg, nil
 }
 
+// patience is how long run waits for calls in flight once ctx has ended.
+const patience = 2 * time.Second
+
 // run serves one session, until the client ends it or ctx ends.
-func run(ctx context.Context, cfg config, transport mcp.Transport, stderr io.Writer) error {
-	logger := slog.New(slog.NewTextHandler(stderr, nil))
+func run(ctx context.Context, cfg config, over mcp.Transport, log io.Writer) error {
+	logger := slog.New(slog.NewTextHandler(log, nil))
 	var opts []stripekit.Option
 	if cfg.demo {
 		demo, err := openDemo(ctx)
@@ -93,10 +118,42 @@ func run(ctx context.Context, cfg config, transport mcp.Transport, stderr io.Wri
 	if err != nil {
 		return err
 	}
-	if err := server.Run(ctx, transport); ctx.Err() == nil {
-		return err
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, over) }()
+	select {
+	case err := <-ended:
+		if ctx.Err() == nil {
+			return err
+		}
+	case <-ctx.Done(): // Run waits for its calls
+		select {
+		case <-ended:
+		case <-time.After(patience):
+		}
 	}
-	return nil // a signal has ended it
+	return nil
+}
+
+// lossyLog is a writer that never blocks: what a client does not read of stderr is lost.
+type lossyLog chan []byte
+
+func newLog(to io.Writer) lossyLog {
+	lines := make(lossyLog, 1000)
+	go func() {
+		for line := range lines {
+			_, _ = to.Write(line)
+		}
+	}()
+	return lines
+}
+
+// Write takes a line.
+func (l lossyLog) Write(line []byte) (int, error) {
+	select {
+	case l <- bytes.Clone(line):
+	default:
+	}
+	return len(line), nil
 }
 
 // open makes the client. It makes no request.

@@ -111,7 +111,7 @@ func TestEveryReadToolOfTheDemo(t *testing.T) {
 			rows := call(t, session, "sql", map[string]any{"query": "SELECT count(*), max(created_unix) <= unixepoch() FROM charges"})["rows"]
 			require.Equal(t, []any{[]any{201.0, 1.0}}, rows, "charges, none in the future")
 		case tool.Name == "sql_tables":
-			require.Len(t, call(t, session, tool.Name, nil), 6)
+			require.Len(t, call(t, session, tool.Name, nil), 14)
 		default:
 			require.Equal(t, "list", verb, tool.Name)
 		}
@@ -162,6 +162,13 @@ func TestCommandRefusesToStart(t *testing.T) {
 		"another key":           {key: "MARKEDSECRET", want: "api_key: must start with sk_test_"},
 		"a key as an argument":  {args: []string{"sk_test_MARKEDSECRET"}, want: "the key is read from STRIPE_API_KEY"},
 		"an unknown flag":       {args: []string{"-key"}, want: "not defined: -key"},
+		"a key as a number":     {args: []string{"-max-calls", "sk_test_MARKEDSECRET"}, want: "invalid value"},
+		"a key as a switch":     {args: []string{"-live=sk_test_MARKEDSECRET"}, want: "invalid boolean value"},
+		"a key as a flag":       {args: []string{"-sk_test_MARKEDSECRET"}, want: "not defined"},
+		"no account":            {key: "sk_test_MARKEDSECRET", args: []string{"-account", ""}, want: "-account must be"},
+		"another account":       {key: "sk_test_MARKEDSECRET", args: []string{"-account", "acct_1/../x"}, want: "-account must be"},
+		"no calls":              {key: "sk_test_MARKEDSECRET", args: []string{"-max-calls", "0"}, want: "-max-calls must be"},
+		"no bytes":              {key: "sk_test_MARKEDSECRET", args: []string{"-max-bytes", "0"}, want: "-max-bytes must be"},
 		"too small results":     {key: "sk_test_MARKEDSECRET", args: []string{"-max-bytes", "5"}, want: "MaxBytes: must be at least 1024"},
 		"a base without TLS":    {key: "sk_test_MARKEDSECRET", args: []string{"-account", "acct_1"}, want: "base_url"},
 	} {
@@ -239,4 +246,18 @@ func TestFlagsAreDocumented(t *testing.T) {
 	_, block, _ := strings.Cut(string(readme), "```json\n")
 	block, _, _ = strings.Cut(block, "```")
 	require.True(t, json.Valid([]byte(block)), block)
+}
+
+// blocked is a writer that never returns, like a pipe that is full and not read.
+type blocked struct{}
+
+func (blocked) Write([]byte) (int, error) { select {} }
+
+func TestLogNeverBlocks(t *testing.T) {
+	log := newLog(blocked{})
+	for range 10_000 {
+		n, err := log.Write([]byte("line"))
+		require.NoError(t, err)
+		require.Equal(t, 4, n)
+	}
 }

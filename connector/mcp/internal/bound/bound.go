@@ -13,8 +13,9 @@ import (
 )
 
 // Response returns a response of Stripe as JSON of at most limit bytes. If something has to
-// be left out, the field "truncated" says what, and how to get the rest.
-func Response(response []byte, limit int) ([]byte, error) {
+// be left out, the field "truncated" says what, and how to get the rest. The page before
+// an object (backwards) is not cut: its last objects are those that are nearest.
+func Response(response []byte, limit int, backwards bool) ([]byte, error) {
 	var whole bytes.Buffer
 	if err := json.Compact(&whole, bytes.ToValidUTF8(response, []byte("\uFFFD"))); err != nil {
 		return nil, fmt.Errorf("stripe: the response is not valid JSON: %w", err)
@@ -28,6 +29,9 @@ func Response(response []byte, limit int) ([]byte, error) {
 	}
 	var data []json.RawMessage
 	if json.Unmarshal(fields["data"], &data) == nil && len(data) > 0 {
+		if backwards {
+			return nil, fmt.Errorf("stripe: the page has %d bytes, and a result at most %d: ask for fewer objects, by limit", whole.Len(), limit)
+		}
 		_, search := fields["next_page"]
 		return boundPage(data, search, limit)
 	}
@@ -55,7 +59,7 @@ func boundPage(data []json.RawMessage, search bool, limit int) ([]byte, error) {
 	if err := json.Unmarshal(data[0], &fields); err != nil {
 		return nil, tooLarge(len(data[0]), limit)
 	}
-	first, err := boundObject(fields, len(data[0]), limit/2) // the other half is for the frame
+	first, err := boundObject(fields, len(data[0]), limit-min(frame, limit/2))
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +70,10 @@ func boundPage(data []json.RawMessage, search bool, limit int) ([]byte, error) {
 	}
 	return text, err
 }
+
+// frame is the most bytes of a page around one object: the texts with an id of maxID
+// bytes, of which JSON may write each as six.
+const frame = 2 << 10
 
 // fitting returns how many of the values have together, with commas, at most limit bytes.
 func fitting(values []json.RawMessage, limit int) int {
@@ -89,7 +97,7 @@ func continuation(kept []json.RawMessage, total int, search bool) string {
 	if search || err != nil || last.ID == "" || len(last.ID) > maxID {
 		return text + "To get them, narrow the query, or use sql."
 	}
-	return text + "To get them, repeat the call with starting_after " + last.ID + ", and without ending_before."
+	return text + fmt.Sprintf("To get them, repeat the call with starting_after %q.", last.ID)
 }
 
 // maxNames is how many of the fields that are left out are named.
@@ -97,13 +105,16 @@ const maxNames = 20
 
 // boundObject returns an object without its largest fields. size is its length.
 func boundObject(fields map[string]json.RawMessage, size, limit int) ([]byte, error) {
-	kept := maps.Clone(fields)
-	largest := slices.SortedFunc(maps.Keys(fields), func(a, b string) int {
+	kept, rest := maps.Clone(fields), maps.Clone(fields)
+	if len(fields["id"]) <= maxID {
+		delete(rest, "id")
+	}
+	largest := slices.SortedFunc(maps.Keys(rest), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(fields[b]), len(fields[a])), cmp.Compare(a, b))
 	})
 	left := size
 	for i, name := range largest {
-		left -= len(fields[name])
+		left -= len(fields[name]) + len(name) + len(`"":,`)
 		delete(kept, name)
 		if left > limit {
 			continue

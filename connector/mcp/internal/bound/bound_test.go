@@ -45,7 +45,7 @@ func FuzzResponse(f *testing.F) {
 // fields and objects are those of the response.
 func requireBound(t *testing.T, response []byte, limit int) {
 	t.Helper()
-	got, err := bound.Response(response, limit)
+	got, err := bound.Response(response, limit, false)
 	if err != nil {
 		return
 	}
