@@ -1,0 +1,266 @@
+package redpanda
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/connector"
+)
+
+const (
+	// maxNackDelay bounds the growth of nack_delay.
+	maxNackDelay = 5 * time.Minute
+	// maxPause bounds how long an input waits before it begins again after an error.
+	maxPause = time.Minute
+)
+
+func inputSpec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Summary("Delivers what is new, or has changed, in a Stripe account.").
+		Description(inputDescription).
+		Fields(clientFields()...).
+		Fields(
+			triggerField(),
+			configField(),
+			checkpointField(),
+			service.NewDurationField("nack_delay").Default("1s").Advanced().
+				Description("How long after it was rejected a message is delivered again. The time doubles with each delivery, up to 5m."),
+		).
+		Example("New charges into files", "One file for each day. A charge is acknowledged, and never delivered again, when it has been written.", inputExample).
+		Example("Dead letters", "A message that cannot be processed, or cannot be sent, goes to a file and counts as done. Without that it would be delivered again, for ever or `max_attempts` times.", deadLetterExample)
+}
+
+func triggerField() *service.ConfigField {
+	descriptions := map[string]string{}
+	for _, t := range connector.Triggers() {
+		descriptions[t.Name] = t.Description
+	}
+	return catalogField("trigger", "trigger", descriptions).Description("What to deliver.")
+}
+
+// configField has the fields that triggers have. Not every trigger has all of them:
+// newInput refuses those that it does not have.
+func configField() *service.ConfigField {
+	var fields []*service.ConfigField
+	seen := map[string]bool{}
+	for _, t := range connector.Triggers() {
+		form, err := connector.Describe(t.Name)
+		if err != nil {
+			panic("redpanda: " + err.Error()) // the catalog has the name
+		}
+		for _, f := range form.Fields {
+			if !seen[f.Name] {
+				seen[f.Name] = true
+				fields = append(fields, formField(f))
+			}
+		}
+	}
+	return service.NewObjectField("config", fields...).Optional().
+		Description("The settings of the trigger.")
+}
+
+// formField returns a field of a form as one of a configuration.
+func formField(f connector.Field) *service.ConfigField {
+	var field *service.ConfigField
+	switch f.Type {
+	case connector.TypeInteger:
+		field = service.NewIntField(f.Name)
+	case connector.TypeObject:
+		field = service.NewAnyMapField(f.Name)
+	case connector.TypeList:
+		field = service.NewStringListField(f.Name)
+	default: // a string or a duration
+		field = service.NewStringField(f.Name)
+	}
+	text := strings.ReplaceAll(f.Description, "; null is ", "; by default ")
+	return field.Optional().Description(strings.ToUpper(text[:1]) + text[1:] + ".")
+}
+
+// input delivers the events of a flow. The engine calls Connect, Read and Close one
+// after the other.
+type input struct {
+	client      *stripekit.Client
+	trigger     string
+	config      []byte
+	checkpoints checkpoints
+	nackDelay   time.Duration
+	log         *service.Logger
+	metrics     *metrics
+
+	store  stripekit.CheckpointStore // nil before it is open
+	flow   *connector.Flow           // nil before the first one
+	failed error                     // by which the flow has ended; nil once Connect has returned it
+	pause  time.Duration             // the last one; 0 after a message
+}
+
+func newInput(conf *service.ParsedConfig, res *service.Resources) (service.Input, error) {
+	in := &input{log: res.Logger(), metrics: newMetrics(res.Metrics())}
+	var err error
+	if in.client, err = newClient(conf, res); err != nil {
+		return nil, err
+	}
+	if in.trigger, err = conf.FieldString("trigger"); err != nil {
+		return nil, err
+	}
+	if in.config, err = triggerConfig(conf); err != nil {
+		return nil, err
+	}
+	if in.nackDelay, err = conf.FieldDuration("nack_delay"); err != nil {
+		return nil, err
+	}
+	if err = in.check(); err != nil {
+		return nil, err
+	}
+	in.checkpoints, err = newCheckpoints(conf)
+	return in, err
+}
+
+// triggerConfig returns the field config as JSON.
+func triggerConfig(conf *service.ParsedConfig) ([]byte, error) {
+	set := map[string]json.RawMessage{}
+	if !conf.Contains("config") {
+		return json.Marshal(set)
+	}
+	fields, err := conf.FieldAnyMap("config")
+	if err != nil {
+		return nil, err
+	}
+	for name, field := range fields {
+		value, err := field.FieldAny()
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		// The engine fills in an empty list or object for one that is absent.
+		if s := string(text); s != "[]" && s != "{}" {
+			set[name] = text
+		}
+	}
+	return json.Marshal(set)
+}
+
+// check returns an error if the trigger or its configuration is invalid. It makes no
+// request: Open refuses a configuration before it begins, and then the context has ended.
+func (in *input) check() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	flow, err := connector.Open(ctx, in.client, in.trigger, in.config, connector.Options{})
+	if err != nil {
+		return err
+	}
+	return flow.Close(context.Background())
+}
+
+// Connect starts the flow. If one has ended by an error, Connect returns that error
+// first, so that the engine logs it and waits.
+func (in *input) Connect(ctx context.Context) error {
+	err := in.failed
+	if in.failed = nil; err == nil {
+		err = in.open(ctx)
+	}
+	if err != nil {
+		return service.NewErrBackOff(err, in.nextPause(err))
+	}
+	return nil
+}
+
+// nextPause returns how long to wait after an error.
+func (in *input) nextPause(err error) time.Duration {
+	in.pause = min(max(2*in.pause, time.Second), maxPause)
+	if errors.Is(err, stripekit.ErrCheckpointConflict) {
+		in.pause = maxPause // two processes that take over from each other do so seldom
+	}
+	return in.pause
+}
+
+func (in *input) open(ctx context.Context) (err error) {
+	if in.store == nil {
+		if in.store, err = in.checkpoints.open(ctx); err != nil {
+			in.store = nil
+			return err
+		}
+	}
+	// The flow outlives ctx, unless that ends meanwhile.
+	flowCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, cancel)()
+	in.flow, err = connector.Open(flowCtx, in.client, in.trigger, in.config, connector.Options{
+		Checkpoints: in.store,
+		Logger:      slog.New(logHandler{log: in.log}),
+		Observe:     in.metrics.observer(),
+	})
+	return err
+}
+
+// Read returns the next event.
+func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, error) {
+	event, err := in.flow.Next(ctx)
+	switch {
+	case err == nil:
+		in.pause = 0
+		return in.message(event), in.acknowledge(event), nil
+	case ctx.Err() != nil:
+		return nil, nil, err
+	default:
+		in.failed = err
+		return nil, nil, service.ErrNotConnected
+	}
+}
+
+// message returns an event as a message.
+func (in *input) message(e connector.Event) *service.Message {
+	m := service.NewMessage(e.Data)
+	m.MetaSetMut("stripe_trigger", in.trigger)
+	m.MetaSetMut("stripe_id", e.ID)
+	m.MetaSetMut("stripe_attempt", int64(e.Attempt)) // a type that mappings know
+	m.MetaSetMut("stripe_late", e.Late)
+	if !e.Created.IsZero() {
+		m.MetaSetMut("stripe_created", e.Created.UTC().Format(time.RFC3339))
+	}
+	if e.DecodeErr != nil {
+		m.MetaSetMut("stripe_decode_error", e.DecodeErr.Error())
+	}
+	return m
+}
+
+// acknowledge returns what the engine calls when a message has been sent or rejected.
+func (in *input) acknowledge(e connector.Event) service.AckFunc {
+	return func(_ context.Context, err error) error {
+		if err != nil {
+			e.Nack(nackDelay(in.nackDelay, e.Attempt))
+			return nil
+		}
+		e.Ack()
+		return nil
+	}
+}
+
+// nackDelay returns how long to wait after a delivery that was rejected.
+func nackDelay(first time.Duration, attempt int) time.Duration {
+	for ; attempt > 1 && first < maxNackDelay; attempt-- {
+		first = min(2*first, maxNackDelay)
+	}
+	return first
+}
+
+// Close ends the flow, and returns when its acknowledgements are saved.
+func (in *input) Close(ctx context.Context) error {
+	defer in.checkpoints.close()
+	if in.flow == nil {
+		return nil
+	}
+	err := in.flow.Close(ctx)
+	if err != nil {
+		in.log.Errorf("The end of the flow: %v", err) // the engine does not log it
+	}
+	return err
+}

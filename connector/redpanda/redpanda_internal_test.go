@@ -1,0 +1,98 @@
+package redpanda
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+)
+
+func TestNackDelayDoublesUpToABound(t *testing.T) {
+	for _, test := range []struct {
+		first   time.Duration
+		attempt int
+		want    time.Duration
+	}{
+		{time.Second, 1, time.Second},
+		{time.Second, 2, 2 * time.Second},
+		{time.Second, 9, 256 * time.Second},
+		{time.Second, 10, 5 * time.Minute},
+		{time.Second, 1 << 40, 5 * time.Minute},
+		{time.Hour, 1, time.Hour},
+		{time.Hour, 3, time.Hour},
+		{0, 1 << 20, 0},
+	} {
+		require.Equal(t, test.want, nackDelay(test.first, test.attempt), "%v, attempt %d", test.first, test.attempt)
+	}
+}
+
+func TestPauseGrowsUpToABound(t *testing.T) {
+	in := new(input)
+	var pauses []time.Duration
+	for range 8 {
+		pauses = append(pauses, in.nextPause(stripekit.ErrGap))
+	}
+	s := time.Second
+	require.Equal(t, []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 32 * s, time.Minute, time.Minute}, pauses)
+	require.Equal(t, time.Minute, new(input).nextPause(stripekit.ErrCheckpointConflict))
+}
+
+func TestIdempotencyKeyIsAddedToAnObject(t *testing.T) {
+	for input, want := range map[string]string{
+		`{}`:               `{"idempotency_key":"k"}`,
+		" {\n } ":          `{"idempotency_key":"k"} `,
+		` {"a": 1, "a":2}`: `{"idempotency_key":"k","a": 1, "a":2}`,
+		`[]`:               `[]`,
+		`{`:                `{"idempotency_key":"k",`,
+		``:                 ``,
+	} {
+		got, err := withKey([]byte(input), "k")
+		require.NoError(t, err)
+		require.Equal(t, want, string(got), input)
+	}
+}
+
+func TestSettingsAreThoseOfTheConfiguration(t *testing.T) {
+	for yaml, want := range map[string]settings{
+		"api_key: a": {apiKey: "a", timeout: 80 * time.Second, maxRetries: 3},
+		"api_key: a\napi_version: b\nbase_url: c\nproxy: d\ntimeout: 5s\nmax_retries: 0\nrate_limit: { total: 2.5, search: 1 }": {
+			apiKey: "a", apiVersion: "b", baseURL: "c", proxy: "d", timeout: 5 * time.Second,
+			limited: true, rateLimit: stripekit.RateLimit{Total: 2.5, Search: 1},
+		},
+		"api_key: a\nrate_limit: { total: 0 }": {apiKey: "a", timeout: 80 * time.Second, maxRetries: 3, limited: true},
+	} {
+		conf, err := service.NewConfigSpec().Fields(clientFields()...).ParseYAML(yaml, nil)
+		require.NoError(t, err)
+		got, err := readSettings(conf)
+		require.NoError(t, err)
+		require.True(t, want == got, yaml)
+	}
+}
+
+func TestRecordsAreLoggedByTheEngine(t *testing.T) {
+	var text strings.Builder
+	engine := service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	})))
+	log := slog.New(logHandler{log: engine})
+	log.Debug("looking 100%")
+	log.With("every", time.Second).Info("started")
+	log.WithGroup("of").With("a", 1).Warn("failed", "error", &stripekit.Error{Method: "GET", Path: "/v1/charges", HTTPStatus: 500})
+	log.Error("ended", "key", stripekit.NewSecret("sk_test_0123456789abcdef"))
+	require.Equal(t, `level=DEBUG msg="looking 100%"
+level=INFO msg=started every=1s
+level=WARN msg=failed of.a=1 of.error="stripe: GET /v1/charges: 500 Internal Server Error"
+level=ERROR msg=ended key=sk_test_…cdef
+`, text.String())
+}
