@@ -32,7 +32,7 @@
 // last objects are the nearest.
 //
 // Four statements of SQL run at the same time, each within 32 MiB of memory; others wait.
-// A statement within a long call of an SQL function is answered at the timeout, though
+// A statement within a long call of an SQL function has its response at the timeout, though
 // SQLite ends it only after that call.
 //
 // The tools have no output schemas. These would take more of an agent's context than all

@@ -56,7 +56,7 @@
 //   - Input stripe delivers what is new or has changed: the triggers of package
 //     connector. It keeps which messages were acknowledged in files, in a database, or
 //     in NATS.
-//   - Input stripe_sql delivers the rows of a query, as package stripesql answers it.
+//   - Input stripe_sql delivers the rows of a query, by package stripesql.
 //   - Processor stripe carries out an action of package connector, and continues with
 //     its result.
 //   - Output stripe carries out an action that writes.
