@@ -119,3 +119,23 @@ func TestFiltersAreNotMistakenForOthers(t *testing.T) {
 	got := mustRun(t, db, "SELECT (SELECT count(*) FROM charges WHERE transfer_group = 'G payment_intent:P'), (SELECT count(*) FROM charges WHERE transfer_group = 'G' AND payment_intent IS NULL)")
 	require.Equal(t, []string{"0|1"}, got.rows)
 }
+
+// EXPLAIN promises a list only where the statement reads one.
+func TestExplainOfLookups(t *testing.T) {
+	server := newServer(t)
+	seedSales(server, 600, 20)
+	db := openDB(t, server)
+	for _, query := range []string{
+		"SELECT count(*) FROM customers c LEFT JOIN charges h ON h.customer = c.id",
+		"SELECT count(*) FROM customers c LEFT JOIN charges h ON h.customer = c.id AND h.created >= c.created",
+		"SELECT c.id, (SELECT group_concat(x) FROM (SELECT h.id x FROM charges h WHERE h.customer = c.id ORDER BY h.created DESC LIMIT 2)) FROM customers c",
+		"SELECT c.id, (SELECT group_concat(x) FROM (SELECT h.id x FROM charges h WHERE h.customer = c.id AND h.created > c.created ORDER BY h.created DESC LIMIT 2)) FROM customers c",
+	} {
+		lines, _ := explanation(t, db, query)
+		var estimate int
+		_, err := fmt.Sscanf(lines[len(lines)-1], "ESTIMATE about %d calls", &estimate)
+		require.NoError(t, err)
+		calls := mustRun(t, db, query).stats.Calls
+		require.InEpsilon(t, calls, estimate, 0.3, query)
+	}
+}
