@@ -57,10 +57,11 @@ func actionFields(what string, actions []connector.Action) []*service.ConfigFiel
 		service.NewBloblangField("input").Optional().Example("root.id = this.customer\nroot.metadata.last_charge = this.id").
 			Description("A mapping that makes the input of the action from the message. If absent, the message is the input." +
 				" The fields are those of Stripe's API; unknown ones are refused."),
-		service.NewInterpolatedStringField("idempotency_key").Optional().Example(`${! @stripe_id }-refund`).
-			Description("A name for what is to be done, for an action that writes. Stripe carries out requests with the same key once," +
+		service.NewBloblangField("idempotency_key").Optional().Example(`root = @stripe_id + "-refund"`).
+			Description("A mapping that makes a name for what is to be done, for an action that writes, as a text. Stripe carries out requests with the same key once," +
 				" within at least 24 hours, and repeats the first response for the others." +
-				" So a message that is delivered again changes nothing. If absent, each message has a random key."),
+				" So a message that is delivered again changes nothing. Messages that are made from one, by `unarchive` for example, need a key each." +
+				" If absent, each message has a random key."),
 	}
 }
 
@@ -68,8 +69,8 @@ func actionFields(what string, actions []connector.Action) []*service.ConfigFiel
 type action struct {
 	client *stripekit.Client
 	name   string
-	input  *bloblang.Executor          // nil: the message is the input
-	key    *service.InterpolatedString // nil: a random key
+	input  *bloblang.Executor // nil: the message is the input
+	key    *bloblang.Executor // nil: a random key
 }
 
 // newAction returns an error if the configuration names none of the allowed actions.
@@ -97,7 +98,7 @@ func newAction(conf *service.ParsedConfig, res *service.Resources, what string, 
 	if allowed[i].Access == connector.Read {
 		return nil, errors.New("idempotency_key: is for actions that write, and " + a.name + " reads")
 	}
-	a.key, err = conf.FieldInterpolatedString("idempotency_key")
+	a.key, err = conf.FieldBloblang("idempotency_key")
 	return a, err
 }
 
@@ -125,15 +126,33 @@ func (a *action) inputOf(m *service.Message) ([]byte, error) {
 	if err != nil || a.key == nil {
 		return input, err
 	}
-	key, err := a.key.TryString(m)
-	switch {
-	case err != nil:
+	key, err := a.keyOf(m)
+	if err != nil {
 		return nil, fmt.Errorf("idempotency_key: %w", err)
-	case key == "" || key == "null":
-		// A random key in its place would let a message be carried out twice.
-		return nil, errors.New("idempotency_key: is empty for this message")
 	}
 	return withKey(input, key)
+}
+
+// keyOf returns the idempotency key for a message. A mapping refuses to add a missing
+// value to a text: one key for all messages would let Stripe carry out the first alone.
+func (a *action) keyOf(m *service.Message) (string, error) {
+	result, err := m.BloblangQuery(a.key)
+	if err != nil {
+		return "", err
+	}
+	if result == nil {
+		return "", errors.New("the mapping deletes the message")
+	}
+	if key, err := result.AsStructured(); err == nil {
+		if _, isText := key.(string); !isText {
+			return "", errors.New("the mapping does not make a text")
+		}
+	}
+	key, err := result.AsBytes()
+	if err == nil && len(key) == 0 {
+		err = errors.New("is empty for this message")
+	}
+	return string(key), err
 }
 
 // withKey adds an idempotency key to a JSON object. It leaves the rest as it is, so that
@@ -170,7 +189,7 @@ func (p processor) Process(ctx context.Context, m *service.Message) (service.Mes
 	if err != nil {
 		return nil, err
 	}
-	m.SetBytes(result)
+	m.SetBytes(compact(result))
 	return service.MessageBatch{m}, nil
 }
 

@@ -42,7 +42,7 @@ func TestProcessorReplacesTheMessageAndKeepsItsMetadata(t *testing.T) {
 	server, ids := newServer(t, 2)
 	messages := make(chan received)
 	run(t, processing(server, "action: refunds.create", "input: 'root = {\"charge\": this.id, \"amount\": 7}'",
-		"idempotency_key: '${! @stripe_id }-refund'"), into(messages))
+		"idempotency_key: 'root = @stripe_id + \"-refund\"'"), into(messages))
 	for _, id := range ids {
 		m := next(t, messages)
 		require.NoError(t, m.failure)
@@ -78,13 +78,14 @@ func TestProcessorMarksTheMessageThatFails(t *testing.T) {
 	}{
 		"refused by Stripe":           {[]string{"action: refunds.create", "input: 'root = {\"charge\": this.id, \"amount\": 501}'"}, "amount"},
 		"unknown field":               {[]string{"action: charges.update", "input: 'root = {\"id\": this.id, \"descripton\": \"x\"}'"}, "descripton: is unknown"},
-		"no object":                   {[]string{"action: charges.update", "input: 'root = [ this.id ]'", "idempotency_key: k"}, "must be an object"},
+		"no object":                   {[]string{"action: charges.update", "input: 'root = [ this.id ]'", "idempotency_key: 'root = \"k\"'"}, "must be an object"},
 		"mapping fails":               {[]string{"action: charges.update", "input: 'root.id = this.id.number()'"}, "input: failed"},
 		"mapping deletes the message": {[]string{"action: charges.update", "input: 'root = deleted()'"}, "input: the mapping deletes the message"},
-		"empty key":                   {[]string{"action: charges.update", "input: 'root.id = this.id'", "idempotency_key: '${! @nothing.or(\"\") }'"}, "idempotency_key: is empty"},
-		"key without a value":         {[]string{"action: charges.update", "input: 'root.id = this.id'", "idempotency_key: '${! @nothing }'"}, "idempotency_key: is empty"},
-		"two keys":                    {[]string{"action: charges.update", "input: 'root = {\"id\": this.id, \"idempotency_key\": \"a\"}'", "idempotency_key: b"}, "idempotency_key: is there twice"},
-		"impossible key":              {[]string{"action: charges.update", "input: 'root.id = this.id'", "idempotency_key: ö"}, "must be 1 to 255 printable ASCII characters"},
+		"empty key":                   {[]string{"action: charges.update", "input: 'root.id = this.id'", "idempotency_key: 'root = @nothing.or(\"\")'"}, "idempotency_key: is empty"},
+		"key without a value":         {[]string{"action: charges.update", "input: 'root.id = this.id'", "idempotency_key: 'root = @nothing'"}, "idempotency_key: the mapping does not make a text"},
+		"key of a missing value":      {[]string{"action: charges.update", "input: 'root.id = this.id'", "idempotency_key: 'root = @nothing + \"-x\"'"}, "idempotency_key: "},
+		"two keys":                    {[]string{"action: charges.update", "input: 'root = {\"id\": this.id, \"idempotency_key\": \"a\"}'", "idempotency_key: 'root = \"b\"'"}, "idempotency_key: is there twice"},
+		"impossible key":              {[]string{"action: charges.update", "input: 'root.id = this.id'", "idempotency_key: 'root = \"ö\"'"}, "must be 1 to 255 printable ASCII characters"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +105,7 @@ func TestFailedProcessorLeadsToAnotherDelivery(t *testing.T) {
 	server, ids := newServer(t, 2)
 	server.Fault("POST /v1/refunds", stripetest.First(2), stripetest.Respond(http.StatusServiceUnavailable, ""))
 	messages := make(chan received)
-	yaml := processing(server, "action: refunds.create", "input: 'root.charge = this.id'", "idempotency_key: '${! @stripe_id }'")
+	yaml := processing(server, "action: refunds.create", "input: 'root.charge = this.id'", "idempotency_key: 'root = @stripe_id'")
 	yaml = strings.Replace(yaml, toConsumer, "output:\n  reject_errored:\n    consume: {}\n", 1)
 	run(t, yaml, into(messages))
 	for range ids {
@@ -118,7 +119,7 @@ func TestOutputRejectsAMessageUntilItsActionSucceeds(t *testing.T) {
 	server, ids := newServer(t, 3)
 	server.Fault("POST /v1/refunds", stripetest.First(4), stripetest.Drop(stripetest.BeforeResponse))
 	p := run(t, writing(server, "action: refunds.create", "input: 'root = {\"charge\": this.id, \"amount\": 7}'",
-		"idempotency_key: '${! @stripe_id }-refund'"), nil)
+		"idempotency_key: 'root = @stripe_id + \"-refund\"'"), nil)
 	p.logs.await(t, "Successfully wrote", len(ids))
 	p.stop()
 	require.Equal(t, len(ids)+4, server.Count("POST /v1/refunds"))
@@ -207,6 +208,7 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 		"time":                   {input(good, "trigger: charges.new", "config:", "  every: often"), "every: is not a time"},
 		"number":                 {input(good, "trigger: charges.new", "config:", "  max_attempts: -1"), "max_attempts: must be positive"},
 		"start":                  {input(good, "trigger: charges.new", "config:", "  from: monday"), "from: must be"},
+		"no delay":               {input(good, "trigger: charges.new", "nack_delay: 0s"), "nack_delay: must be at least 10ms"},
 		"two checkpoints":        {input(good, "trigger: charges.new", "checkpoint:", "  file:", "    directory: x", "  nats:", "    url: y"), "must have exactly one of file, sql and nats"},
 		"checkpoint of nothing":  {input(good, "trigger: charges.new", "checkpoint: {}"), "must have exactly one of file, sql and nats"},
 		"kind of database":       {input(good, "trigger: charges.new", "checkpoint:", "  sql:", "    driver: oracle", "    dsn: x"), "value oracle is not a valid option"},
@@ -217,7 +219,7 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 		"account":                {input(good, "trigger: charges.new", "rate_limit:", "  total: -1"), "WithRateLimit"},
 		"action":                 {processing(server, "action: charges.destroy"), "there is no action named charges.destroy"},
 		"action of an output":    {writing(server, "action: charges.list"), "there is no action that writes named charges.list"},
-		"key of a read":          {processing(server, "action: charges.get", "idempotency_key: x"), "idempotency_key: is for actions that write, and charges.get reads"},
+		"key of a read":          {processing(server, "action: charges.get", "idempotency_key: 'root = \"x\"'"), "idempotency_key: is for actions that write, and charges.get reads"},
 		"mapping":                {processing(server, "action: charges.get", "input: 'root = ('"), "input"},
 		"interpolation":          {processing(server, "action: charges.update", "idempotency_key: '${! ( }'"), "expected query"},
 		"query":                  {"input:\n  stripe_sql:\n" + indented(4, []string{good, "base_url: " + server.URL, "query: SELECT wrong FROM charges"}) + toConsumer, "no such column: wrong"},

@@ -118,7 +118,7 @@ func newTable(conf *service.ParsedConfig) (checkpoints, error) {
 }
 
 func (t table) open(ctx context.Context) (stripekit.CheckpointStore, error) {
-	if err := t.db.PingContext(ctx); err != nil { // before Migrate, which tries again after errors
+	if err := t.db.Ping(ctx); err != nil { // before Migrate, which tries again after errors
 		return nil, err
 	}
 	return t.store, t.store.Migrate(ctx)

@@ -34,7 +34,7 @@
 //	              input: |
 //	                root.id = this.customer
 //	                root.metadata.last_charge = this.id
-//	              idempotency_key: ${! @stripe_id }-last-charge
+//	              idempotency_key: root = @stripe_id + "-last-charge"
 //
 //	output:
 //	  reject_errored:

@@ -1,11 +1,14 @@
 package redpanda
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -15,7 +18,9 @@ import (
 )
 
 const (
-	// maxNackDelay bounds the growth of nack_delay.
+	// minNackDelay is the least nack_delay: a message that is always rejected must not
+	// keep the engine busy. maxNackDelay bounds its growth.
+	minNackDelay = 10 * time.Millisecond
 	maxNackDelay = 5 * time.Minute
 	// maxPause bounds how long an input waits before it begins again after an error.
 	maxPause = time.Minute
@@ -97,6 +102,7 @@ type input struct {
 	store  stripekit.CheckpointStore // nil before it is open
 	flow   *connector.Flow           // nil before the first one
 	failed error                     // by which the flow has ended; nil once Connect has returned it
+	sent   *undecided                // the messages of the flow
 	pause  time.Duration             // the last one; 0 after a message
 }
 
@@ -114,6 +120,9 @@ func newInput(conf *service.ParsedConfig, res *service.Resources) (service.Input
 	}
 	if in.nackDelay, err = conf.FieldDuration("nack_delay"); err != nil {
 		return nil, err
+	}
+	if in.nackDelay < minNackDelay {
+		return nil, fmt.Errorf("nack_delay: must be at least %v", minNackDelay)
 	}
 	if err = in.check(); err != nil {
 		return nil, err
@@ -190,6 +199,10 @@ func (in *input) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if in.flow != nil {
+		in.settle(ctx)
+	}
+	in.sent = &undecided{decided: make(chan struct{}, 1)}
 	// The flow outlives ctx, unless that ends meanwhile.
 	flowCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, cancel)()
@@ -201,13 +214,38 @@ func (in *input) open(ctx context.Context) (err error) {
 	return err
 }
 
+// undecided counts messages that were neither accepted nor rejected.
+type undecided struct {
+	n       atomic.Int64
+	decided chan struct{} // receives a value when one was
+}
+
+// settle waits until the messages of the flow that has ended are accepted or rejected, and
+// that is saved. The next flow on the checkpoint would deliver them again.
+func (in *input) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, maxPause)
+	defer cancel()
+	for in.sent.n.Load() > 0 {
+		select {
+		case <-in.sent.decided:
+		case <-ctx.Done():
+			in.log.Warnf("%d messages are not decided on, and may be delivered again", in.sent.n.Load())
+			return
+		}
+	}
+	if err := in.flow.Flush(ctx); err != nil {
+		in.log.Warnf("What the outputs have accepted is not saved, and may be delivered again: %v", err)
+	}
+}
+
 // Read returns the next event.
 func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, error) {
 	event, err := in.flow.Next(ctx)
 	switch {
 	case err == nil:
 		in.pause = 0
-		return in.message(event), in.acknowledge(event), nil
+		in.sent.n.Add(1)
+		return in.message(event), in.acknowledge(event, in.sent), nil
 	case ctx.Err() != nil:
 		return nil, nil, err
 	default:
@@ -218,7 +256,7 @@ func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, e
 
 // message returns an event as a message.
 func (in *input) message(e connector.Event) *service.Message {
-	m := service.NewMessage(e.Data)
+	m := service.NewMessage(compact(e.Data))
 	m.MetaSetMut("stripe_trigger", in.trigger)
 	m.MetaSetMut("stripe_id", e.ID)
 	m.MetaSetMut("stripe_attempt", int64(e.Attempt)) // a type that mappings know
@@ -232,14 +270,29 @@ func (in *input) message(e connector.Event) *service.Message {
 	return m
 }
 
+// compact returns JSON on one line, as files of lines need it. Text that is not JSON stays
+// as it is.
+func compact(text []byte) []byte {
+	var line bytes.Buffer
+	if json.Compact(&line, text) != nil {
+		return text
+	}
+	return line.Bytes()
+}
+
 // acknowledge returns what the engine calls when a message has been sent or rejected.
-func (in *input) acknowledge(e connector.Event) service.AckFunc {
+func (in *input) acknowledge(e connector.Event, sent *undecided) service.AckFunc {
 	return func(_ context.Context, err error) error {
 		if err != nil {
 			e.Nack(nackDelay(in.nackDelay, e.Attempt))
-			return nil
+		} else {
+			e.Ack()
 		}
-		e.Ack()
+		sent.n.Add(-1)
+		select {
+		case sent.decided <- struct{}{}:
+		default:
+		}
 		return nil
 	}
 }

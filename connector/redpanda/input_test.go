@@ -40,6 +40,19 @@ func TestMessagesHaveTheObjectAndMetadata(t *testing.T) {
 	requireNoneLeft(t)
 }
 
+// Stripe sends JSON over many lines.
+func TestMessageIsOneLine(t *testing.T) {
+	server, _ := newServer(t, 0)
+	server.Fault("GET /v1/charges", stripetest.Every(), stripetest.Respond(200, "{\n \"data\": [\n  {\n \"id\": \"ch_1\",\n \"created\": 5,\n \"description\": \"a b\"\n }\n ], \"has_more\": false }"))
+	texts := make(chan string)
+	run(t, fromBeginning(server)+toConsumer, func(_ context.Context, m *service.Message) error {
+		text, err := m.AsBytes()
+		texts <- string(text)
+		return err
+	})
+	require.Equal(t, `{"id":"ch_1","created":5,"description":"a b"}`, next(t, texts))
+}
+
 func TestMessageThatCannotBeDecodedSaysWhy(t *testing.T) {
 	server, _ := newServer(t, 1)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -161,6 +174,30 @@ func TestInputContinuesAfterAnErrorWithoutACheckpoint(t *testing.T) {
 	server.Advance(time.Minute)
 	require.Equal(t, id, next(t, messages).id)
 	require.Contains(t, p.logs.String(), "the key is gone")
+}
+
+// The flow ends while the output has messages that it accepts later.
+func TestFlowThatEndedRepeatsNoMessageInFlight(t *testing.T) {
+	server, ids := newServer(t, 5)
+	messages, release := make(chan received, 100), make(chan struct{})
+	p := run(t, fromBeginning(server, checkpointIn(t.TempDir()))+"output:\n  consume: { max_in_flight: 10 }\n", func(_ context.Context, m *service.Message) error {
+		r, err := receive(m)
+		messages <- r
+		<-release
+		return err
+	})
+	var got []string
+	for range ids {
+		got = append(got, next(t, messages).id)
+	}
+	server.Fault("GET /v1/charges", stripetest.First(1), stripetest.Respond(http.StatusUnauthorized, `{"error": {"type": "invalid_request_error", "message": "the key is gone"}}`))
+	p.logs.await(t, "Failed to connect to stripe", 1)
+	close(release)
+	last := server.Seed("/v1/charges", stripetest.Seeding{})[0]
+	server.Advance(time.Minute)
+	got = append(got, next(t, messages).id)
+	require.ElementsMatch(t, append(ids, last), got, "each once")
+	require.NotContains(t, p.logs.String(), "changed by another poller")
 }
 
 func TestErrorThatStaysIsLoggedEachTimeWithoutHaste(t *testing.T) {

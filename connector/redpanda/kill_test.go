@@ -44,7 +44,7 @@ pipeline:
         api_key: ` + key + `
         base_url: ` + server.URL + `
         action: refunds.create
-        idempotency_key: ${! @stripe_id }-refund
+        idempotency_key: root = @stripe_id + "-refund"
 output:
   reject_errored:
     drop: {}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -110,8 +111,16 @@ func (in *sqlInput) Connect(context.Context) error {
 		cancel()
 		return err
 	}
-	in.columns, err = in.rows.Columns()
-	return err
+	if in.columns, err = in.rows.Columns(); err != nil {
+		return err
+	}
+	for i, column := range in.columns {
+		if slices.Contains(in.columns[:i], column) {
+			in.failed = fmt.Errorf("query: two columns are named %s: name them by AS", column)
+			return service.NewErrBackOff(in.failed, maxPause)
+		}
+	}
+	return nil
 }
 
 func (in *sqlInput) arguments() ([]any, error) {

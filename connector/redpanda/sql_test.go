@@ -56,6 +56,12 @@ func TestRowThatIsRejectedIsDeliveredAgain(t *testing.T) {
 	require.ElementsMatch(t, ids, got)
 }
 
+func TestColumnsOfOneNameAreRefused(t *testing.T) {
+	server, _ := newServer(t, 3)
+	p := run(t, querying(server, "SELECT id, amount AS id FROM charges"), into(nil))
+	p.logs.await(t, "two columns are named id: name them by AS", 1)
+}
+
 // TestHalfAResultIsNotTakenForAWholeOne: the input does not end, and does not begin again.
 func TestHalfAResultIsNotTakenForAWholeOne(t *testing.T) {
 	for name, test := range map[string]struct{ line, want string }{

@@ -131,7 +131,7 @@ output:
     input: |
       root.charge = this.id
       root.reason = "requested_by_customer"
-    idempotency_key: ${! @stripe_id }-refund
+    idempotency_key: root = @stripe_id + "-refund"
 `
 
 const sqlDescription = `

@@ -23,6 +23,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -32,7 +33,7 @@ var pipelines embed.FS
 func main() {
 	duration := flag.Duration("for", 6*time.Second, "how long the simulated shop sells")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *duration, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "flow:", err)

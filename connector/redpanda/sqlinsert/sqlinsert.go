@@ -109,7 +109,7 @@ func (o *output) statement(table string, columns []string, suffix string) string
 }
 
 // Connect returns an error if the database cannot be reached.
-func (o *output) Connect(ctx context.Context) error { return o.db.PingContext(ctx) }
+func (o *output) Connect(ctx context.Context) error { return o.db.Ping(ctx) }
 
 // Close closes the connections to the database.
 func (o *output) Close(context.Context) error { return o.db.Close() }
@@ -128,7 +128,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	switch {
 	case err == nil:
 		return nil
-	case o.db.PingContext(ctx) != nil:
+	case o.db.Ping(ctx) != nil:
 		return service.ErrNotConnected
 	case len(batch) == 1:
 		return err

@@ -2,6 +2,7 @@
 package database
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -77,6 +78,16 @@ func Open(conf *service.ParsedConfig) (*DB, error) {
 		return &DB{db, k.dialect}, nil
 	}
 	return nil, fmt.Errorf("driver: this program has none for %s", name)
+}
+
+// Ping connects. The drivers of PostgreSQL quote a part of the password if they cannot
+// read the data source name, which they do only now.
+func (db *DB) Ping(ctx context.Context) error {
+	err := db.PingContext(ctx)
+	if err != nil && strings.Contains(err.Error(), "cannot parse") {
+		return errors.New("dsn: the driver cannot read it")
+	}
+	return err
 }
 
 // ambiguous reports whether a data source name is a URL that a driver may divide within

@@ -16,19 +16,25 @@ import (
 )
 
 // driverOf is a driver that quotes the data source name in its errors.
-type driverOf struct{}
+type driverOf struct{ name string }
 
 func (driverOf) Open(name string) (driver.Conn, error) { return nil, errors.New("no " + name) }
 
 func (d driverOf) OpenConnector(name string) (driver.Connector, error) {
 	if strings.HasPrefix(name, "good") {
-		return d, nil
+		return driverOf{name}, nil
 	}
 	return nil, errors.New("cannot parse " + name)
 }
 
-func (driverOf) Connect(context.Context) (driver.Conn, error) { return nil, errors.New("no server") }
-func (d driverOf) Driver() driver.Driver                      { return d }
+func (d driverOf) Connect(context.Context) (driver.Conn, error) {
+	if strings.Contains(d.name, "hunter2") {
+		return nil, errors.New("cannot parse " + d.name)
+	}
+	return nil, errors.New("no server")
+}
+
+func (d driverOf) Driver() driver.Driver { return d }
 
 func TestMain(m *testing.M) {
 	sql.Register("mysql", driverOf{})
@@ -50,12 +56,16 @@ func open(t *testing.T, yaml string) (*database.DB, error) {
 func TestDatabaseIsOpenedByTheDriverOfItsKind(t *testing.T) {
 	postgres, err := open(t, "driver: postgres\ndsn: good")
 	require.NoError(t, err)
-	require.EqualError(t, postgres.Ping(), "no server")
+	require.EqualError(t, postgres.Ping(t.Context()), "no server")
 	require.Equal(t, "$1 $12", postgres.Placeholder(1)+" "+postgres.Placeholder(12))
+
+	unreadable, err := open(t, "driver: postgres\ndsn: good password=hunter2 x")
+	require.NoError(t, err)
+	require.EqualError(t, unreadable.Ping(t.Context()), "dsn: the driver cannot read it")
 
 	sqlite, err := open(t, "driver: sqlite\ndsn: ':memory:'")
 	require.NoError(t, err)
-	require.NoError(t, sqlite.Ping())
+	require.NoError(t, sqlite.Ping(t.Context()))
 	require.Equal(t, "?", sqlite.Placeholder(2))
 
 	_, err = open(t, "driver: oracle\ndsn: x")
