@@ -49,7 +49,8 @@ func (d *doubtful) without(up, down flow, call func(ctx context.Context) error) 
 	done := make(chan error, 1)
 	go func() { done <- call(ctx) }()
 	require.Eventually(d.t, func() bool {
-		return up != isPassed && d.proxy.held(toServer) > before[toServer] || down != isPassed && d.proxy.held(toClient) > before[toClient]
+		return d.proxy.whole() &&
+			(up != isPassed && d.proxy.held(toServer) > before[toServer] || down != isPassed && d.proxy.held(toClient) > before[toClient])
 	}, soon, time.Millisecond)
 	cancel()
 	require.ErrorIs(d.t, <-done, context.Canceled)

@@ -162,6 +162,16 @@ func (p *proxy) held(d direction) int {
 	return p.count[d]
 }
 
+// whole reports whether what is held for the server ends where a message may end. The
+// rest of one that was read in part would be lost when the client connects again.
+func (p *proxy) whole() bool {
+	whole := true
+	p.each(func(k *link) {
+		whole = whole && (len(k.held[toServer]) == 0 || bytes.HasSuffix(k.held[toServer], []byte("\r\n")))
+	})
+	return whole
+}
+
 func (p *proxy) each(f func(*link)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
