@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,9 +54,9 @@ func TestRunTxFindsTheStoreInWrappers(t *testing.T) {
 func TestRunTxCommitsNothingThatACheckRefuses(t *testing.T) {
 	lost := fmt.Errorf("the shard is lost: %w", errors.Join(stripekit.ErrAcknowledged, stripekit.ErrCheckpointConflict))
 	for name, tc := range map[string]struct {
-		at      int // the Check that fails first
+		at      int64 // the Check that fails first
 		handler error
-		calls   int // of the handler, before the right returns
+		calls   int64 // of the handler, before the right returns
 	}{
 		"before the transaction":          {at: 1},
 		"in the handler":                  {at: 2, calls: 1},
@@ -64,12 +65,13 @@ func TestRunTxCommitsNothingThatACheckRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inShop(t, func(t *testing.T, s *shop) {
 				joined := s.join(1)
-				checks, calls, refused := 0, 0, false
+				var checks, calls atomic.Int64
+				var refused atomic.Bool
 				store := checked{wrapped{s.store}, func() error {
-					if checks++; checks == tc.at {
-						refused = true
+					if checks.Add(1) == tc.at {
+						refused.Store(true)
 					}
-					if refused {
+					if refused.Load() {
 						return lost
 					}
 					return nil
@@ -82,8 +84,8 @@ func TestRunTxCommitsNothingThatACheckRefuses(t *testing.T) {
 					},
 				})
 				handle := func(ctx context.Context, tx *sql.Tx, events []customerEvent) error {
-					calls++
-					if err := insert(ctx, tx, events); err != nil || calls > tc.calls {
+					n := calls.Add(1)
+					if err := insert(ctx, tx, events); err != nil || n > tc.calls {
 						return err
 					}
 					return tc.handler
@@ -91,14 +93,14 @@ func TestRunTxCommitsNothingThatACheckRefuses(t *testing.T) {
 				r := s.run(p, 10, handle)
 				pass(time.Hour)
 				require.Empty(t, s.written())
-				require.Equal(t, tc.calls, calls)
-				require.Less(t, checks, 600, "it waits between the tries")
+				require.Equal(t, tc.calls, calls.Load())
+				require.Less(t, checks.Load(), int64(600), "it waits between the tries")
 
-				refused = false // the right has returned
+				refused.Store(false) // the right has returned
 				pass(time.Minute)
 				require.Equal(t, joined, s.written())
-				require.Equal(t, tc.calls+1, calls)
-				refused = true
+				require.Equal(t, tc.calls+1, calls.Load())
+				refused.Store(true)
 				s.join(1)
 				pass(time.Minute)
 				require.NoError(t, r.stop(), "it ends with its ctx")
