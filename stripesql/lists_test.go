@@ -3,6 +3,7 @@ package stripesql_test
 import (
 	"bytes"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
@@ -28,7 +28,7 @@ type lists struct {
 func (l *lists) RoundTrip(r *http.Request) (*http.Response, error) {
 	query := r.URL.Query()
 	l.requests = append(l.requests, r.URL.Path+"?"+query.Encode())
-	var found []any
+	found := []any{}
 	after := query.Get("starting_after")
 	for _, o := range l.objects[r.URL.Path] {
 		if after == "" && matches(o, query) {
