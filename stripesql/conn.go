@@ -175,6 +175,9 @@ func (c *conn) free(compiled *sqlite3.Stmt) error {
 // Close closes the connection. After a panic of SQLite, statements may not be closed
 // yet.
 func (c *conn) Close() error {
+	if c.db == nil {
+		return nil // SQLite had no memory to begin with
+	}
 	if c.broken {
 		for _, open := range slices.Collect(c.db.Stmts()) {
 			_ = c.attempt(open.Close) // it repeats the error of the statement

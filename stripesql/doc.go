@@ -32,10 +32,10 @@
 // time.Time parameter. A number, or a text of digits, that the column is compared
 // to is in seconds since 1970, but four digits are a year. Compare a column only
 // with one of the same kind, created with created, and with no CAST to a number:
-// SQLite compares these as numbers, and every text is greater. A time without a zone is in UTC.
-// The column, and an expression with a text of that form, such as max(created), can
-// be scanned into a time.Time or a string. The created of an invoice item is its
-// date.
+// SQLite compares these as numbers, and every text is greater. A time without a
+// zone is in UTC. The column, and an expression with a text of that form, such as
+// max(created), can be scanned into a time.Time or a string. The created of an
+// invoice item is its date.
 //
 // Deleted objects have no row, as in the API's lists.
 //
@@ -63,9 +63,9 @@
 //     64 MB.
 //   - A join or a subquery may look up rows of one list again and again, such as
 //     the charges of each customer. After 20 lookups that took a call, the whole
-//     list is read as well, one page for each further one, up to 200 pages or 32
-//     MB. Once it was read, lookups need no calls. The values of an IN are looked
-//     up one by one.
+//     list is read as well, one page for each further one, up to 200 pages or, for
+//     all such lists of a statement, 32 MB. Once it was read, lookups need no
+//     calls. The values of an IN are looked up one by one.
 //   - With [WithSearch], conditions that lists cannot filter by (status, amount,
 //     name, …) become a search. Its results lag behind.
 //

@@ -15,9 +15,9 @@ const maxLookups = 1000
 // lookups are the loops of a statement over a table that differ only in the text
 // that one column must have, such as the charges of one customer after the other.
 // When there are more than a few, the whole list is read as well, one page for each
-// further lookup that takes a call. Once it was read, lookups need no calls. So
-// without knowing how many lookups there will be or how long the list is, the
-// statement makes at most twice the calls that the cheaper of both ways needs.
+// further lookup that takes a call. Once it was read, lookups need no calls. Neither
+// the number of lookups nor the length of the list is known beforehand. So as many
+// calls may be wasted as are needed, and those of the first lookups.
 type lookups struct {
 	query *query
 	plan  *plan
@@ -102,7 +102,8 @@ func (l *lookups) read(t *table, values []any) error {
 		if err != nil {
 			return err
 		}
-		if l.pages++; l.pages == maxListPages || l.size > maxScans {
+		if l.pages++; l.pages == maxListPages || l.query.listed > maxScans {
+			l.query.listed -= l.size
 			l.list, l.objects, l.term = nil, nil, -1 // the list is too long
 			return nil
 		}
@@ -128,7 +129,9 @@ func (l *lookups) add(t *table, page []*object) error {
 		}
 		if value, ok := values[column].(string); ok {
 			l.objects[value] = append(l.objects[value], kept)
-			l.size += kept.size() + kept.columnSize()
+			size := kept.size() + kept.columnSize()
+			l.size += size
+			l.query.listed += size
 		}
 	}
 	return nil

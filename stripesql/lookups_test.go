@@ -139,3 +139,18 @@ func TestExplainOfLookups(t *testing.T) {
 		require.InEpsilon(t, calls, estimate, 0.3, query)
 	}
 }
+
+// The memory for all lists of a statement is one: with a list of some 10 MB for each
+// of 8 spans, the later ones are looked up.
+func TestLookupsInManyLongListsKeepToTheirMemory(t *testing.T) {
+	server := newServer(t)
+	seedSales(server, 400, 60)
+	db := openDB(t, server, stripesql.WithMaxCalls(5000), stripesql.WithFewLookups(1))
+	sums := make([]string, 8)
+	for i := range sums {
+		sums[i] = fmt.Sprintf("sum((SELECT count(*) FROM charges h WHERE h.customer = c.id AND h.created >= '2025-01-0%d'))", i+1)
+	}
+	got := mustRun(t, db, "SELECT "+strings.Join(sums, ", ")+" FROM customers c")
+	require.Equal(t, []string{strings.TrimSuffix(strings.Repeat("6000|", 8), "|")}, got.rows)
+	require.Greater(t, got.stats.Calls, 1500, "8 lists would take 1000")
+}

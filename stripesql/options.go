@@ -86,7 +86,7 @@ var ErrMemory = errors.New("stripesql: the statement needs more memory than With
 // WithMaxMemory sets how many bytes SQLite may use on a connection to sort, group
 // and join. A statement that needs more ends with ErrMemory. A single value may
 // have an eighth of it. The default is 128 MiB, and n must be at least 1 MiB. It does
-// not include what a statement has read and may need again, which is at most 64 MB.
+// not include what a statement has read and may need again, which is about 96 MB at most.
 func WithMaxMemory(n int) Option {
 	return func(o *options) error {
 		if n < leastMemory || int64(n) > math.MaxUint32 {

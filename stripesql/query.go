@@ -27,6 +27,7 @@ type query struct {
 	lookups map[string]bool     // the tables that are read by id
 
 	repeated map[string]*lookups // by table, plan and values
+	listed   int                 // bytes of the objects of all lists that lookups have read
 
 	running  sync.WaitGroup // the concurrent calls of wide scans
 	started  time.Time

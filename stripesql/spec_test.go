@@ -112,3 +112,9 @@ func TestListOfLookups(t *testing.T) {
 		require.Equal(t, -1, other.lookup(charges))
 	}
 }
+
+// A connection may have no SQLite: there was no memory for it.
+func TestConnectionWithoutSQLiteIsClosed(t *testing.T) {
+	require.NoError(t, (&conn{broken: true}).Close())
+	require.NoError(t, (&conn{}).Close())
+}
