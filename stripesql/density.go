@@ -1,240 +1,364 @@
 package stripesql
 
 import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
-// densityAge is how long measured densities are used.
+// densityAge is how long the densities that pages have shown are used.
 const densityAge = 10 * time.Minute
 
-// densities holds what was measured of how many objects the tables have, and
-// when they were created. It costs API calls, so it is measured only for
-// EXPLAIN QUERY PLAN and for the progress of long scans. All connections of a
-// connector share it.
+// densities holds what the pages of lists without a filter have shown: how many
+// objects there are, and when they were created. All connections of a connector share
+// it.
 type densities struct {
 	mu      sync.Mutex
+	tables  map[string]*density
 	samples map[sampleKey]*sample
-	surveys map[string]*survey // by table
-}
-
-type sampleKey struct {
-	table string
-	high  int64 // the second that the sample ends before
 }
 
 func newDensities() *densities {
-	return &densities{samples: map[sampleKey]*sample{}, surveys: map[string]*survey{}}
+	return &densities{tables: map[string]*density{}, samples: map[sampleKey]*sample{}}
 }
 
-// sample is the page of a table right before a second.
-type sample struct {
-	taken   time.Time
-	objects []*object // those with a time
-	more    bool
+// density is what is known of one list.
+type density struct {
+	seen []stretch // the newest first; they have at most a second in common
 }
 
-// newest returns the time of the newest object. The sample must not be empty.
-func (s *sample) newest() int64 { return s.objects[0].created }
-
-// oldest returns the time of the oldest object. The sample must not be empty.
-func (s *sample) oldest() int64 { return s.objects[len(s.objects)-1].created }
-
-// rate returns the objects per second. The sample must not be empty.
-func (s *sample) rate() float64 {
-	return float64(max(len(s.objects)-1, 1)) / float64(max(s.newest()-s.oldest(), 1))
+// stretch is a span of time of which all objects are known.
+type stretch struct {
+	low, high   int64   // the first and the last second
+	objects     int     // those of the first and the last second may not be complete
+	dense       float64 // objects per second from the oldest to the newest of them
+	first, last string  // the ids of the newest and the oldest object, "" if there is none
+	open        bool    // there may be more objects in the first second
+	taken       time.Time
 }
 
-// sample returns the page of a table right before the second high. It makes a
-// call unless the page was sampled recently.
-func (q *query) sample(t *table, high int64) (*sample, error) {
-	d, key := q.source.density, sampleKey{t.name, high}
-	d.mu.Lock()
-	known := d.samples[key]
-	d.mu.Unlock()
-	if known != nil && time.Since(known.taken) < densityAge {
-		return known, nil
+// maxStretches is how many pages of a table are remembered.
+const maxStretches = 20_000
+
+// rate returns the objects per second.
+func (s *stretch) rate() float64 { return float64(s.objects) / float64(s.high-s.low+1) }
+
+// table returns what is known of a table now. The caller holds the lock.
+func (d *densities) table(t *table) *density {
+	known := d.tables[t.name]
+	if known == nil {
+		known = &density{}
+		d.tables[t.name] = known
 	}
-	s := &spec{table: t, how: byList, window: window{0, high}}
-	p, err := q.page(t, s.request())
-	if err != nil {
-		return nil, err
-	}
-	q.report(len(p.objects), 0)
-	made := &sample{taken: time.Now(), more: p.more}
-	for _, o := range p.objects {
-		if o.dated {
-			made.objects = append(made.objects, o)
+	known.seen = slices.DeleteFunc(known.seen, func(s stretch) bool { return time.Since(s.taken) > densityAge })
+	return known
+}
+
+// bounds returns the bounds of created in a request for a list, false if the list has
+// another filter.
+func (r request) bounds(t *table) (low, high int64, bare bool) {
+	high = endOfStamps
+	for name, value := range r.params {
+		switch at, _ := strconv.ParseInt(value, 10, 64); {
+		case name == createdColumn+"[gte]":
+			low = at
+		case name == createdColumn+"[lt]":
+			high = at
+		case name == "limit" || name == "starting_after" || name == "ending_before" || strings.HasPrefix(name, "expand["):
+		case t.always[name] != value:
+			return 0, 0, false
 		}
+	}
+	return low, high, r.path == t.path
+}
+
+// learn adds a page to what is known of a table.
+func (d *densities) learn(t *table, r request, p page) {
+	low, high, bare := r.bounds(t)
+	after, before := r.params["starting_after"], r.params["ending_before"]
+	if !bare || t.disordered && after+before != "" {
+		return
+	}
+	objects := slices.DeleteFunc(slices.Clone(p.objects), func(o *object) bool { return !o.dated })
+	if t.disordered {
+		slices.SortFunc(objects, func(a, b *object) int { return cmp.Compare(b.created, a.created) })
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.samples) >= maxSamples {
-		clear(d.samples)
+	known := d.table(t)
+	if len(objects) == 0 {
+		if after+before == "" && !p.more {
+			known.add(nil, low, high-1, false)
+		}
+		return
 	}
-	d.samples[key] = made
-	return made, nil
+	newest, oldest := objects[0].created, objects[len(objects)-1].created
+	from, to, open := oldest, newest, p.more || before != ""
+	switch next := known.beside(after, before); {
+	case next != nil && after != "":
+		to, next.open = max(to, next.low), false
+	case next != nil:
+		from, open = min(from, next.high), false
+	case after+before == "" && high == endOfStamps:
+		known.add(nil, newest+1, high-1, false)
+	case after+before == "":
+		to = high - 1
+	}
+	known.add(objects, from, to, open)
+	if !p.more && before == "" {
+		known.add(nil, low, oldest-1, false)
+	}
 }
 
-// maxSamples is how many samples are kept. A sample takes about 200 kB.
-const maxSamples = 32
-
-// survey is an estimate of how the objects of a whole table are spread over
-// time.
-type survey struct {
-	taken time.Time
-	// points are the rates at some times, the newest first. Between two points
-	// the rate is taken to change evenly.
-	points []point
-	total  float64 // estimated number of objects
+// beside returns the stretch that a cursor is of, nil if there is none.
+func (d *density) beside(after, before string) *stretch {
+	i := slices.IndexFunc(d.seen, func(s stretch) bool {
+		return after != "" && s.last == after || before != "" && s.first == before
+	})
+	if i < 0 {
+		return nil
+	}
+	return &d.seen[i]
 }
 
-type point struct {
-	at   int64
-	rate float64 // objects per second
-}
-
-// newest returns when the newest object of the survey was created. A few
-// objects may be newer.
-func (s *survey) newest() int64 { return s.points[0].at }
-
-// oldest returns when the oldest object of the survey was created. A few
-// objects may be older.
-func (s *survey) oldest() int64 { return s.points[len(s.points)-1].at }
-
-// count estimates how many objects a window has.
-func (s *survey) count(w window) float64 {
-	sum := 0.0
-	for i := 1; i < len(s.points); i++ {
-		newer, older := s.points[i-1], s.points[i]
-		high, low := min(newer.at, w.high), max(older.at, w.low)
-		if high > low {
-			rate := func(at int64) float64 {
-				return older.rate + (newer.rate-older.rate)*float64(at-older.at)/float64(newer.at-older.at)
+// add adds a stretch with the given objects, newest first. What it has in common with
+// other stretches is known already.
+func (d *density) add(objects []*object, low, high int64, open bool) {
+	made := stretch{low: low, high: high, open: open, taken: time.Now()}
+	if n := len(objects); n > 0 {
+		made.first, made.last = objects[0].id, objects[n-1].id
+		made.dense = float64(max(n-1, 1)) / float64(max(objects[0].created-objects[n-1].created, 1))
+	}
+	if len(d.seen) >= maxStretches || low > high {
+		return
+	}
+	d.seen = slices.DeleteFunc(d.seen, func(s stretch) bool { return made.low < s.low && s.high < made.high })
+	for i, s := range d.seen {
+		switch {
+		case s.first == made.first && s.last == made.last && made.first != "": // read twice, from other sides
+			d.seen[i].low, d.seen[i].high, d.seen[i].open = min(s.low, made.low), max(s.high, made.high), s.open && made.open
+			return
+		case made.low == made.high: // of a second, a page may have any part
+			if s.low < made.low && made.high < s.high {
+				return
 			}
-			sum += (rate(high) + rate(low)) / 2 * float64(high-low)
+		case s.low <= made.low && made.high <= s.high:
+			return
+		case s.low <= made.low && made.low < s.high:
+			made.low = s.high
+		case made.high <= s.high && s.low < made.high:
+			made.high = s.low
 		}
 	}
-	return sum
+	for _, o := range objects {
+		if made.low <= o.created && o.created <= made.high {
+			made.objects++
+		}
+	}
+	at, _ := slices.BinarySearchFunc(d.seen, made, func(a, b stretch) int { return cmp.Or(cmp.Compare(b.high, a.high), cmp.Compare(b.low, a.low), 1) })
+	d.seen = slices.Insert(d.seen, at, made)
 }
 
-// surveyOf returns the survey of a table, nil if there is none or it is too
-// old.
-func (d *densities) surveyOf(t *table) *survey {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if s := d.surveys[t.name]; s != nil && time.Since(s.taken) < densityAge {
-		return s
-	}
-	return nil
+// gap is a span of time between two stretches, of which nothing is known.
+type gap struct {
+	low, high    int64 // the first and the last second
+	newer, older *stretch
 }
 
-// surveyor makes a survey. It goes back in time by larger and larger steps
-// until there is nothing older. Then it bisects the last step to find the
-// oldest object.
-type surveyor struct {
-	query *query
-	table *table
-	made  survey
-	empty int64 // no object was created before this second
-	ended bool  // the oldest object was seen
+// gaps returns the gaps within a window, the newest first.
+func (d *density) gaps(w window) []gap {
+	var gaps []gap
+	high, newer := int64(endOfStamps-1), (*stretch)(nil)
+	add := func(low int64, older *stretch) {
+		if g := (gap{max(low, w.low), min(high, w.high-1), newer, older}); g.low <= g.high {
+			gaps = append(gaps, g)
+		}
+	}
+	for i := range d.seen {
+		s := &d.seen[i]
+		add(s.high+1, s)
+		high, newer = s.low-1, s
+	}
+	add(0, nil)
+	return gaps
 }
 
-// The steps of a surveyor.
-const (
-	surveyFactor = 4 // how many times farther back each step goes
-	surveyBisect = 4 // the maximum number of bisections
-)
+// guess is an estimated number of objects, or of calls.
+type guess struct{ least, likely, most float64 }
 
-// survey measures a table. The number of calls grows with the logarithm of its
-// size: 12 for a million objects. It returns nil if the table is empty.
-func (q *query) survey(t *table) (*survey, error) {
-	if known := q.source.density.surveyOf(t); known != nil {
-		return known, nil
+// exactly is a guess that is known.
+func exactly(n float64) guess { return guess{n, n, n} }
+
+// with returns the guess of f, which must not fall where its argument rises.
+func (g guess) with(f func(float64) float64) guess {
+	return guess{f(g.least), f(g.likely), f(g.most)}
+}
+
+// pages returns how many pages that many objects take, at least one.
+func (g guess) pages() guess {
+	return g.with(func(n float64) float64 { return max(1, math.Ceil(n/maxPage)) })
+}
+
+func (g guess) plus(other guess) guess {
+	return guess{g.least + other.least, g.likely + other.likely, g.most + other.most}
+}
+
+func (g guess) times(other guess) guess {
+	return guess{product(g.least, other.least), product(g.likely, other.likely), product(g.most, other.most)}
+}
+
+// product returns 0 for nothing times what is unknown.
+func product(a, b float64) float64 {
+	if a == 0 || b == 0 {
+		return 0
 	}
-	head, err := q.sample(t, endOfStamps)
-	if err != nil || len(head.objects) == 0 {
-		return nil, err
+	return a * b
+}
+
+// guess estimates how many objects a gap has.
+func (g gap) guess() guess {
+	length := float64(g.high - g.low + 1)
+	switch {
+	case g.newer == nil && g.older == nil:
+		return guess{0, 0, math.Inf(1)}
+	case g.newer == nil || g.older == nil:
+		known := cmp.Or(g.newer, g.older)
+		return guess{0, known.rate() * float64(known.high-known.low+1), math.Inf(1)}
 	}
-	s := &surveyor{query: q, table: t}
-	s.add(head)
-	if err := s.goBack(); err != nil {
-		return nil, err
+	a, b := g.newer, g.older
+	most := max(a.rate(), b.rate(), a.dense, b.dense)
+	switch least := min(a.rate(), b.rate()); {
+	case a.objects*b.objects == 0:
+		return guess{0, (a.rate() + b.rate()) / 2 * length, most * length}
+	case most > uneven*least:
+		return guess{0, mean(a, b) * length, most * length}
+	default:
+		return guess{least * length, mean(a, b) * length, most * length}
 	}
-	if err := s.lookCloser(); err != nil {
-		return nil, err
+}
+
+// uneven is how many times denser than another a part of a list is, if it may have
+// pauses as well.
+const uneven = 4
+
+// mean returns the rate of two stretches together.
+func mean(a, b *stretch) float64 {
+	return float64(a.objects+b.objects) / float64(a.high-a.low+b.high-b.low+2)
+}
+
+// count estimates how many objects a window has. It takes the errors of gaps as
+// independent.
+func (d *density) count(w window) guess {
+	total, below, above := 0.0, 0.0, 0.0
+	for _, s := range d.seen {
+		low, high := max(s.low, w.low), min(s.high, w.high-1)
+		if low > high {
+			continue
+		}
+		total += float64(s.objects) * float64(high-low+1) / float64(s.high-s.low+1)
+		if s.open && s.low == s.high {
+			above = math.Inf(1) // a second with more than a page: only reading it tells how many
+		}
 	}
-	s.made.taken = time.Now()
-	s.made.total = s.made.count(everything()) + 1
+	certain := total
+	for _, g := range d.gaps(w) {
+		n := g.guess()
+		total += n.likely
+		below += (n.likely - n.least) * (n.likely - n.least)
+		above += (n.most - n.likely) * (n.most - n.likely)
+	}
+	return guess{max(total-math.Sqrt(below), certain), total, total + math.Sqrt(above)}
+}
+
+// sure reports whether a guess is good enough to be given as one number of objects.
+func (g guess) sure() bool { return g.most <= 1.5*g.least || g.most <= g.least+maxPage }
+
+// probe returns the second before which the next page would tell most of a window,
+// false if enough is known.
+func (d *density) probe(w window) (before int64, ok bool) {
+	if d.count(w).sure() {
+		return 0, false
+	}
+	gaps := d.gaps(w)
+	if len(gaps) == 0 {
+		return 0, false
+	}
+	widest := slices.MaxFunc(gaps, func(a, b gap) int {
+		x, y := a.guess(), b.guess()
+		return cmp.Compare(x.most-x.least, y.most-y.least)
+	})
+	switch {
+	case widest.newer == nil:
+		return widest.high + 1, true
+	case widest.older == nil && w.low == 0: // go back by larger and larger steps
+		newest := widest.newer.high
+		for _, s := range d.seen {
+			if s.objects > 0 {
+				newest = s.high
+				break
+			}
+		}
+		return max(newest-probeFactor*max(newest-widest.high, 1), 1), true
+	case widest.older == nil:
+		return w.low, true
+	}
+	return widest.low + (widest.high-widest.low+1)/2, true
+}
+
+// probeFactor is how many times farther back each probe for the oldest object goes.
+const probeFactor = 4
+
+// maxProbes is how many pages an estimate may take.
+const maxProbes = 18
+
+// estimate estimates how many objects a window of a table has. It probes the table
+// unless enough is known.
+func (q *query) estimate(t *table, w window) (guess, error) {
 	d := q.source.density
+	for range maxProbes {
+		d.mu.Lock()
+		before, ok := d.table(t).probe(w)
+		d.mu.Unlock()
+		if !ok {
+			break
+		}
+		if _, err := q.sample(t, before); err != nil {
+			return guess{}, err
+		}
+	}
+	return d.count(t, w), nil
+}
+
+// count estimates how many objects a window of a table has.
+func (d *densities) count(t *table, w window) guess {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.surveys[t.name] = &s.made
-	return &s.made, nil
+	return d.table(t).count(w)
 }
 
-// add adds a sample to the survey. It must be older than all before it.
-func (s *surveyor) add(found *sample) {
-	rate := found.rate()
-	s.made.points = append(s.made.points, point{found.newest(), rate}, point{found.oldest(), rate})
-	s.ended = !found.more
-}
+// known reports whether the beginning of a table is known.
+func (d *densities) known(t *table) bool { return d.oldest(t) > 0 }
 
-// visit samples the table before a second.
-func (s *surveyor) visit(high int64) (*sample, error) {
-	found, err := s.query.sample(s.table, high)
-	if err != nil || len(found.objects) == 0 {
-		return nil, err
+// oldest returns when the oldest object of a table was created, or a second shortly
+// before it; 0 if that is unknown.
+func (d *densities) oldest(t *table) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	seen := d.table(t).seen
+	if n := len(seen); n > 0 && seen[n-1].low == 0 && seen[n-1].objects == 0 {
+		return seen[n-1].high + 1
 	}
-	if older := high - found.newest(); float64(older)*found.rate() > 2 && s.made.oldest() > high {
-		// There is nothing between high and the newest object before it.
-		s.made.points = append(s.made.points, point{high, 0}, point{found.newest(), 0})
-	}
-	s.add(found)
-	return found, nil
-}
-
-func (s *surveyor) goBack() error {
-	newest := s.made.newest()
-	step := max(newest-s.made.oldest(), 1)
-	for !s.ended {
-		step = max(step*surveyFactor, newest-s.made.oldest())
-		if step >= newest {
-			return nil // beyond 1970
-		}
-		found, err := s.visit(newest - step)
-		if err != nil {
-			return err
-		}
-		if found == nil {
-			s.empty = newest - step
-			return nil
-		}
-	}
-	return nil
-}
-
-func (s *surveyor) lookCloser() error {
-	for range surveyBisect {
-		if s.ended {
-			return nil
-		}
-		middle := s.empty + (s.made.oldest()-s.empty)/2
-		found, err := s.visit(middle)
-		if err != nil {
-			return err
-		}
-		if found == nil {
-			s.empty = middle
-		}
-	}
-	return nil
+	return 0
 }
 
 // rows estimates how many objects a table has.
 func (d *densities) rows(t *table) float64 {
-	if s := d.surveyOf(t); s != nil {
-		return s.total
+	if d.known(t) {
+		return max(d.count(t, everything()).likely, 1)
 	}
 	return float64(t.rows)
 }
@@ -244,8 +368,8 @@ func (d *densities) share(t *table, w window) float64 {
 	if w.empty() {
 		return 0
 	}
-	if s := d.surveyOf(t); s != nil {
-		return min(1, s.count(w)/s.total)
+	if d.known(t) {
+		return min(1, d.count(t, w).likely/d.rows(t))
 	}
 	low, high := w.bounded()
 	switch {
@@ -258,48 +382,42 @@ func (d *densities) share(t *table, w window) float64 {
 	return 1
 }
 
-// oldest returns when the oldest object of a table was created, 0 if unknown.
-func (d *densities) oldest(t *table) int64 {
-	if s := d.surveyOf(t); s != nil {
-		return s.oldest()
-	}
-	return 0
+type sampleKey struct {
+	table string
+	high  int64 // the second that the sample ends before
 }
 
-// estimate estimates how many objects a window of a table has. It may make
-// calls.
-func (q *query) estimate(t *table, w window) (float64, error) {
-	if w.empty() {
-		return 0, nil
+// sample is the page of a table right before a second.
+type sample struct {
+	taken   time.Time
+	objects []*object
+}
+
+// maxSamples is how many samples are kept. A sample takes about 200 kB.
+const maxSamples = 32
+
+// sample returns the page of a table right before the second high. It makes a
+// call unless the page was sampled recently.
+func (q *query) sample(t *table, high int64) (*sample, error) {
+	d, key := q.source.density, sampleKey{t.name, high}
+	d.mu.Lock()
+	known := d.samples[key]
+	d.mu.Unlock()
+	if known != nil && time.Since(known.taken) < densityAge {
+		return known, nil
 	}
-	if s := q.source.density.surveyOf(t); s != nil {
-		return s.count(w), nil
+	s := &spec{table: t, how: byList, filters: t.constant(), window: window{0, high}}
+	p, err := q.page(t, s.request())
+	if err != nil {
+		return nil, err
 	}
-	high, err := q.sample(t, w.high)
-	if err != nil || len(high.objects) == 0 {
-		return 0, err
+	q.report(len(p.objects), 0)
+	made := &sample{taken: time.Now(), objects: p.objects}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.samples) >= maxSamples {
+		clear(d.samples)
 	}
-	inside := 0.0
-	for _, o := range high.objects {
-		if o.created >= w.low {
-			inside++
-		}
-	}
-	if !high.more || high.oldest() < w.low {
-		return inside, nil
-	}
-	if low, _ := w.bounded(); low {
-		other, err := q.sample(t, w.low)
-		if err != nil {
-			return 0, err
-		}
-		if len(other.objects) > 0 {
-			return inside + (high.rate()+other.rate())/2*float64(high.oldest()-w.low), nil
-		}
-	}
-	s, err := q.survey(t)
-	if err != nil || s == nil {
-		return 0, err
-	}
-	return s.count(w), nil
+	d.samples[key] = made
+	return made, nil
 }

@@ -73,9 +73,11 @@
 // so the API returns more objects than needed. EXPLAIN QUERY PLAN shows the
 // requests that a statement would make, the conditions that are not sent, and,
 // in its last line, an estimate of the number of calls; for a function of created
-// it suggests bounds. For the estimate it
-// makes calls itself: about 20 at most for each table that was not measured
-// within the last 10 minutes. They count towards the budget.
+// it suggests bounds. The estimate is a range if the list is too uneven to tell more,
+// and "at least" if one second has more objects than a page. It is based on the pages
+// that statements have read within the last 10 minutes. Where these tell too little,
+// EXPLAIN QUERY PLAN reads up to about 20 pages more for each table, which count
+// towards the budget.
 //
 // # Long scans
 //

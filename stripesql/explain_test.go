@@ -64,6 +64,10 @@ func TestExplainShowsTheRequests(t *testing.T) {
 		}, 0},
 		{db, "SELECT max(created) FROM charges", nil, []string{"SEARCH charges: GET /v1/charges?limit=100, about 1 call", "ESTIMATE about 1 call (1000 allowed)"}, 0},
 		{db, "SELECT count(*) FROM products WHERE id IN ('a', 'b')", nil, []string{"SCAN products: GET /v1/products?ids[]=…&limit=100, about 1 call", "ESTIMATE about 1 call (1000 allowed)"}, 0},
+		{db, "SELECT count(*) FROM charges WHERE customer IN ('a, b', 'c', 'd')", nil, []string{
+			"SCAN charges: GET /v1/charges?customer=?&limit=100, about 3 calls", "ESTIMATE about 3 calls (1000 allowed)",
+		}, 0},
+		{db, "SELECT count(*) FROM charges WHERE id IN ('ch_1', 'ch_2')", nil, []string{"SCAN charges: GET /v1/charges/{id}, about 2 calls", "ESTIMATE about 2 calls (1000 allowed)"}, 0},
 		{searching, "SELECT count(*) FROM charges WHERE status = 'failed' AND created < '2026-01-01 06:00'", nil, []string{
 			`SCAN charges: GET /v1/charges/search?query=status:"failed" AND created<1767247200&limit=100, about 1 call`,
 			"ESTIMATE about 1 call (1000 allowed)",

@@ -180,6 +180,7 @@ func (q *query) page(t *table, r request) (page, error) {
 	if err != nil {
 		return page{}, fmt.Errorf("stripesql: %s: %w", r, err)
 	}
+	q.source.density.learn(t, r, p)
 	return p, nil
 }
 

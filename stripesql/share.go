@@ -70,8 +70,8 @@ func without(spans, others []listing.Span) []listing.Span {
 // extent estimates how many objects were created from low to high. If the table
 // was not measured, it returns the number of seconds.
 func (f *wideFeed) extent(low, high int64) float64 {
-	if s := f.query.source.density.surveyOf(f.spec.table); s != nil {
-		return s.count(window{low, high})
+	if d := f.query.source.density; d.known(f.spec.table) {
+		return d.count(f.spec.table, window{low, high}).likely
 	}
 	return float64(max(high-low, 0))
 }

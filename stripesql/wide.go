@@ -100,7 +100,7 @@ func (f *wideFeed) next() ([]*object, error) {
 // the scan would fail too.
 func (f *wideFeed) measure() {
 	if low, _ := f.spec.window.bounded(); !low && f.query.progress != nil {
-		_, _ = f.query.survey(f.spec.table)
+		_, _ = f.query.estimate(f.spec.table, everything())
 	}
 }
 

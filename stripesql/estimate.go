@@ -1,0 +1,315 @@
+package stripesql
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// known returns the spec for those terms of a plan whose values are known
+// before the statement runs, and the other terms.
+func (p *plan) known(t *table) (s *spec, unknown []term) {
+	known := *p
+	known.Terms = nil
+	var values []any
+	for _, by := range p.Terms {
+		switch {
+		case by.Op == opNull || by.Op == opNotNull:
+			known.Terms, values = append(known.Terms, by), append(values, nil)
+		case by.Value != nil && by.Value.value() != nil:
+			known.Terms, values = append(known.Terms, by), append(values, by.Value.value())
+		default:
+			unknown = append(unknown, by)
+		}
+	}
+	s = known.newSpec(t, values)
+	s.how = p.How
+	return s, unknown
+}
+
+// expandedBy returns the table whose objects are read with the objects of the
+// given table expanded, "" if there is none.
+func (q *query) expandedBy(table string) string {
+	for _, from := range slices.Sorted(maps.Keys(q.expand)) {
+		for field, to := range references(from) {
+			if to == table && slices.Contains(q.expand[from], field) {
+				return from
+			}
+		}
+	}
+	return ""
+}
+
+// estimator estimates the calls of a statement.
+type estimator struct {
+	query *query
+	text  string // of the statement
+	steps []step
+	calls []guess // by step
+	total guess
+	seen  map[string]bool // keys of the scans that were counted: a scan is made once
+	// limits is how many rows are needed, by step, if its plan has no limit.
+	limits map[int]int64
+}
+
+// trailingLimit matches a LIMIT at the end of a statement.
+var trailingLimit = regexp.MustCompile(`(?i)\bLIMIT\s+(\d{1,9})[\s;]*$`)
+
+// limit finds the LIMIT of a join, which SQLite passes to no table. The LIMIT
+// ends the reading only if nothing is sorted and the first table is in order.
+func (e *estimator) limit() {
+	found := trailingLimit.FindStringSubmatch(e.text)
+	first := slices.IndexFunc(e.steps, func(s step) bool { return s.parent == 0 })
+	sorted := slices.ContainsFunc(e.steps, func(s step) bool { return s.parent == 0 && strings.HasPrefix(s.detail, "USE TEMP B-TREE") })
+	if found == nil || first < 0 || sorted {
+		return
+	}
+	if p := e.steps[first].plan; p != nil && p.Order != "" {
+		n, _ := strconv.ParseInt(found[1], 10, 64) // digits, and not many
+		e.limits = map[int]int64{first: n}
+	}
+}
+
+// values returns how many values the IN of a column has.
+func (e *estimator) values(column string) guess {
+	text := regexp.MustCompile(`'[^']*'`).ReplaceAllString(e.text, "''")
+	list := regexp.MustCompile(`(?i)\b` + column + `"?\s+IN\s*\(([^()]*)\)`).FindStringSubmatch(text)
+	if list == nil || strings.Contains(strings.ToUpper(list[1]), "SELECT") {
+		return guess{1, 10, maxPage} // of a subquery
+	}
+	return exactly(float64(1 + strings.Count(list[1], ",")))
+}
+
+// group estimates the steps below a parent, which is run the given number of
+// times. The steps are nested loops.
+func (e *estimator) group(parent int64, times guess) error {
+	runs := times
+	for i, s := range e.steps {
+		if s.parent != parent {
+			continue
+		}
+		if s.plan != nil {
+			calls, rows, err := e.loop(i, times)
+			if err != nil {
+				return err
+			}
+			e.calls[i] = calls
+			e.total = e.total.plus(calls)
+			times = times.times(rows)
+		}
+		inner := runs
+		if strings.HasPrefix(s.detail, "CORRELATED") || strings.HasSuffix(s.detail, "OR") || strings.HasPrefix(s.detail, "INDEX") {
+			inner = times
+		}
+		if err := e.group(s.id, inner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loop estimates the calls of a step that is run the given number of times, and
+// the rows that it returns each time.
+func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
+	q, p := e.query, e.steps[i].plan
+	t := q.source.tables[p.Table]
+	known, unknown := p.known(t)
+	each := exactly(1) // how many requests a run begins with
+	for _, by := range unknown {
+		if by.In || by.Op == opIn {
+			each = each.times(e.values(by.Column))
+		}
+	}
+	switch {
+	case times.most == 0 || known.none:
+		return guess{}, guess{}, nil
+	case p.How == byID && len(unknown) == 0:
+		return exactly(1), exactly(1), nil
+	case p.How == byID && (q.expandedBy(t.name) != "" || e.listed(t)):
+		return guess{}, each, nil
+	case p.How == byID:
+		objects := q.source.density.rows(t)
+		lookups := times.times(each).with(func(n float64) float64 { return min(n, objects) })
+		return lookups.with(func(n float64) float64 { return q.lookupCalls(n, objects) }), each, nil
+	case p.How == byIDs:
+		return each.pages(), each, nil
+	}
+	if strings.HasPrefix(e.steps[i].detail, "SEARCH") && p.Order != "" {
+		return exactly(1), exactly(1), nil // of a min() or max()
+	}
+	n, rows, err := e.list(i, known, unknown)
+	if err != nil {
+		return guess{}, guess{}, err
+	}
+	calls = n.pages()
+	if key := known.key(); len(unknown) > 0 {
+		calls, rows = calls.times(times).times(each), rows.times(each)
+		if calls.likely > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {
+			whole, err := q.estimate(t, known.window)
+			return calls.with(func(n float64) float64 { return q.lookupCalls(n, whole.likely) }), rows, err
+		}
+	} else if e.seen[key] {
+		calls = guess{}
+	} else {
+		e.seen[key] = true
+	}
+	return calls, rows, nil
+}
+
+// list estimates how many objects a run of a list or a search reads, and how many
+// rows it returns.
+func (e *estimator) list(i int, known *spec, unknown []term) (objects, rows guess, err error) {
+	q, p, t := e.query, e.steps[i].plan, known.table
+	fits, err := q.selectivity(t, known.window.high, p.Local)
+	if err != nil {
+		return guess{}, guess{}, err
+	}
+	limit, wanted := cmp.Or(p.Limit, e.limits[i]), math.Inf(1)
+	if limit > 0 {
+		wanted = float64(limit) / fits
+	}
+	objects = exactly(wanted)
+	if low, _ := known.window.bounded(); low || wanted > enough {
+		if objects, err = e.objects(t, p, known, unknown); err != nil {
+			return guess{}, guess{}, err
+		}
+	}
+	rows = objects.with(func(n float64) float64 { return n * fits })
+	if limit > 0 {
+		objects = objects.with(func(n float64) float64 { return min(n, wanted) })
+		rows = rows.with(func(n float64) float64 { return min(n, float64(limit)) })
+	}
+	return objects, rows, nil
+}
+
+// lookupCalls estimates the calls of lookups in a list of so many objects.
+func (q *query) lookupCalls(lookups, objects float64) float64 {
+	pages := max(1, math.Ceil(objects/maxPage))
+	further := max(lookups-float64(q.source.fewLookups), 0) // each with a page
+	if pages > maxListPages {
+		return lookups + min(further, maxListPages)
+	}
+	return min(lookups+further, float64(q.source.fewLookups)+2*pages)
+}
+
+// enough is how many objects may be needed without estimating how many there
+// are.
+const enough = 10 * maxPage
+
+// listed reports whether the statement lists the table too, so that lookups by
+// id find its objects in memory.
+func (e *estimator) listed(t *table) bool {
+	return slices.ContainsFunc(e.steps, func(s step) bool { return s.plan != nil && s.plan.Table == t.name && s.plan.How != byID })
+}
+
+// objects estimates how many objects a list or a search returns.
+func (e *estimator) objects(t *table, p *plan, known *spec, unknown []term) (guess, error) {
+	sent := []term{}
+	for _, by := range p.Terms {
+		switch f := t.filter(by.Column); {
+		case slices.Contains(t.createdColumns(), by.Column):
+		case p.How == byList && f.rows > 0 && by.Op == opEqual:
+			return exactly(f.rows), nil
+		default:
+			sent = append(sent, by)
+		}
+	}
+	n, err := e.query.estimate(t, known.window)
+	if err != nil {
+		return guess{}, err
+	}
+	fits, err := e.query.selectivity(t, known.window.high, sent)
+	for _, by := range unknown {
+		if slices.Contains(t.createdColumns(), by.Column) {
+			fits /= 3
+		}
+	}
+	return n.with(func(n float64) float64 { return n * fits }), err
+}
+
+// selectivity estimates the share of objects that satisfy all terms, from the
+// sample before the second high.
+func (q *query) selectivity(t *table, high int64, terms []term) (float64, error) {
+	if len(terms) == 0 {
+		return 1, nil
+	}
+	s, err := q.sample(t, high)
+	if err != nil || len(s.objects) == 0 {
+		return 1, err
+	}
+	guess, known := 1.0, []term{}
+	for _, by := range terms {
+		switch {
+		case by.comparable():
+			known = append(known, by)
+		case by.Op == opEqual || by.Op == "IS":
+			guess /= 10
+		default:
+			guess /= 3
+		}
+	}
+	fits, values := 0, []any(nil)
+	for _, o := range s.objects {
+		if values, err = t.read(o, allColumns, values); err != nil {
+			return 0, err
+		}
+		if !slices.ContainsFunc(known, func(by term) bool { return !by.holds(t, values[t.index[by.Column]]) }) {
+			fits++
+		}
+	}
+	return guess * max(float64(fits), 0.5) / float64(len(s.objects)), nil
+}
+
+// comparable reports whether holds can decide a term.
+func (t term) comparable() bool {
+	switch t.Op {
+	case opNull, opNotNull:
+		return true
+	case opEqual, opLess, opAtMost, opMore, opAtLeast, "<>":
+		return t.Value != nil && t.Value.value() != nil
+	}
+	return false
+}
+
+// holds reports whether a value satisfies the term. It compares as SQLite does
+// if both sides have the same type.
+func (t term) holds(table *table, value any) bool {
+	compared := 0
+	switch value := value.(type) {
+	case nil:
+		return t.Op == opNull
+	case string:
+		if t.Value == nil || t.Value.Text == nil {
+			return t.Op == opNotNull || t.Op == "<>"
+		}
+		compare := strings.Compare
+		if table.columns[table.index[t.Column]].kind == stamp {
+			compare = func(a, b string) int { return compareStamps([]byte(a), []byte(b)) }
+		}
+		compared = compare(value, *t.Value.Text)
+	case int64:
+		if t.Value == nil || t.Value.Whole == nil {
+			return t.Op == opNotNull || t.Op == "<>"
+		}
+		compared = cmp.Compare(value, *t.Value.Whole)
+	default:
+		return t.Op != opNull
+	}
+	switch t.Op {
+	case opEqual:
+		return compared == 0
+	case opLess:
+		return compared < 0
+	case opAtMost:
+		return compared <= 0
+	case opMore:
+		return compared > 0
+	case opAtLeast:
+		return compared >= 0
+	}
+	return t.Op != opNull && (t.Op != "<>" || compared != 0)
+}
