@@ -16,11 +16,12 @@ type conn struct {
 	source  *source
 	db      *sqlite3.Conn
 	running *query // the query whose statement is being stepped
+	reads   reads  // the columns of the statement that is being compiled
 	broken  bool   // SQLite has panicked: only Close uses it now
 }
 
 func open(ctx context.Context, s *source) (*conn, error) {
-	c := &conn{source: s}
+	c := &conn{source: s, reads: reads{}}
 	err := c.guard(func() (err error) {
 		c.db, err = sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, int64(s.maxMemory)), ":memory:")
 		if err == nil {
@@ -96,13 +97,26 @@ func (c *conn) setUp() error {
 	return c.db.SetAuthorizer(c.authorize)
 }
 
+// reads are the columns that a statement reads, by table.
+type reads map[string]map[string]bool
+
+func (r reads) add(table, column string) {
+	if r[table] == nil {
+		r[table] = map[string]bool{}
+	}
+	r[table][column] = true
+}
+
 // authorize allows actions that only read.
-func (c *conn) authorize(action sqlite3.AuthorizerActionCode, _, function, _, _ string) sqlite3.AuthorizerReturnCode {
+func (c *conn) authorize(action sqlite3.AuthorizerActionCode, table, name, _, _ string) sqlite3.AuthorizerReturnCode {
 	switch action {
-	case sqlite3.AUTH_SELECT, sqlite3.AUTH_READ, sqlite3.AUTH_RECURSIVE:
+	case sqlite3.AUTH_READ:
+		c.reads.add(table, name)
+		return sqlite3.AUTH_OK
+	case sqlite3.AUTH_SELECT, sqlite3.AUTH_RECURSIVE:
 		return sqlite3.AUTH_OK
 	case sqlite3.AUTH_FUNCTION:
-		if !strings.EqualFold(function, "load_extension") {
+		if !strings.EqualFold(name, "load_extension") {
 			return sqlite3.AUTH_OK
 		}
 	}

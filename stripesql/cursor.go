@@ -40,7 +40,7 @@ type cursor struct {
 	at     int   // index of the current object in the page
 	values []any // columns of the current object, if filled is set
 	filled bool
-	own    []any // buffer for values, reused unless the object keeps its own
+	own    []any // buffer for values, reused
 }
 
 // Filter starts the loop again, with values for the terms of its plan.
@@ -181,7 +181,11 @@ func (c *cursor) Column(ctx sqlite3.Context, column int) error {
 			return c.query.fail(err)
 		}
 	}
-	switch value := c.values[column].(type) {
+	at := c.query.columns[c.table.name].place[column]
+	if at < 0 {
+		return c.query.fail(fmt.Errorf("stripesql: column %s of %s is read, though SQLite had not announced it", c.table.columns[column].name, c.table.name))
+	}
+	switch value := c.values[at].(type) {
 	case int64:
 		ctx.ResultInt64(value)
 	case float64:
@@ -204,18 +208,11 @@ func (c *cursor) rawColumn(ctx sqlite3.Context) error {
 	return nil
 }
 
-// fill reads the columns of the object. If its scan is read more than once,
-// they are kept with the object.
+// fill reads the columns of the object, unless they are kept with it.
 func (c *cursor) fill() (err error) {
-	o, need := c.page[c.at], c.plan.Need
-	switch {
-	case o.values != nil && o.have&need == need:
-		c.values = o.values
-	case c.scan == nil || c.scan.visits > 1:
-		o.values, err = c.table.read(o, need, nil)
-		o.have, c.values = need, o.values
-	default:
-		c.own, err = c.table.read(o, need, c.own)
+	o := c.page[c.at]
+	if c.values = o.values; c.values == nil {
+		c.own, err = c.table.read(o, c.query.columns[c.table.name], c.own)
 		c.values = c.own
 	}
 	c.filled = err == nil

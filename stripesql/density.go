@@ -28,7 +28,8 @@ func newDensities() *densities {
 
 // density is what is known of one list.
 type density struct {
-	seen []stretch // the newest first; they have at most a second in common
+	seen     []stretch // the newest first; they have at most a second in common
+	measured time.Time // when an estimate of a window was made
 }
 
 // stretch is a span of time of which all objects are known.
@@ -235,7 +236,7 @@ func (g gap) guess() guess {
 	case a.objects*b.objects == 0:
 		return guess{0, (a.rate() + b.rate()) / 2 * length, most * length}
 	case most > uneven*least:
-		return guess{0, mean(a, b) * length, most * length}
+		return guess{0, min(mean(a, b)*length+a.further(length), most*length), most * length}
 	default:
 		return guess{least * length, mean(a, b) * length, most * length}
 	}
@@ -244,6 +245,12 @@ func (g gap) guess() guess {
 // uneven is how many times denser than another a part of a list is, if it may have
 // pauses as well.
 const uneven = 4
+
+// further estimates how many objects there are before the oldest of a stretch, as dense
+// as those, if a burst may be of any length.
+func (s *stretch) further(length float64) float64 {
+	return float64(s.objects) * math.Log(1+length*s.dense/float64(s.objects))
+}
 
 // mean returns the rate of two stretches together.
 func mean(a, b *stretch) float64 {
@@ -280,11 +287,15 @@ func (g guess) sure() bool { return g.most <= 1.5*g.least || g.most <= g.least+m
 // probe returns the second before which the next page would tell most of a window,
 // false if enough is known.
 func (d *density) probe(w window) (before int64, ok bool) {
-	if d.count(w).sure() {
-		return 0, false
-	}
 	gaps := d.gaps(w)
 	if len(gaps) == 0 {
+		return 0, false
+	}
+	newest := d.newest()
+	if last := gaps[len(gaps)-1]; last.older != nil && last.older.objects == 0 && last.high-last.low > (newest-last.low)/probeShare {
+		return last.middle(), true // the beginning of the list
+	}
+	if d.count(w).sure() {
 		return 0, false
 	}
 	widest := slices.MaxFunc(gaps, func(a, b gap) int {
@@ -295,22 +306,29 @@ func (d *density) probe(w window) (before int64, ok bool) {
 	case widest.newer == nil:
 		return widest.high + 1, true
 	case widest.older == nil && w.low == 0: // go back by larger and larger steps
-		newest := widest.newer.high
-		for _, s := range d.seen {
-			if s.objects > 0 {
-				newest = s.high
-				break
-			}
-		}
 		return max(newest-probeFactor*max(newest-widest.high, 1), 1), true
 	case widest.older == nil:
 		return w.low, true
 	}
-	return widest.low + (widest.high-widest.low+1)/2, true
+	return widest.middle(), true
 }
+
+// newest returns when the newest object was created, 0 if none is known.
+func (d *density) newest() int64 {
+	i := slices.IndexFunc(d.seen, func(s stretch) bool { return s.objects > 0 })
+	if i < 0 {
+		return 0
+	}
+	return d.seen[i].high
+}
+
+func (g gap) middle() int64 { return g.low + (g.high-g.low+1)/2 }
 
 // probeFactor is how many times farther back each probe for the oldest object goes.
 const probeFactor = 4
+
+// probeShare is the share of the time of a list in which its beginning is found.
+const probeShare = 16
 
 // maxProbes is how many pages an estimate may take.
 const maxProbes = 18
@@ -330,7 +348,11 @@ func (q *query) estimate(t *table, w window) (guess, error) {
 			return guess{}, err
 		}
 	}
-	return d.count(t, w), nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := d.table(t)
+	known.measured = time.Now()
+	return known.count(w), nil
 }
 
 // count estimates how many objects a window of a table has.
@@ -340,8 +362,21 @@ func (d *densities) count(t *table, w window) guess {
 	return d.table(t).count(w)
 }
 
-// known reports whether the beginning of a table is known.
-func (d *densities) known(t *table) bool { return d.oldest(t) > 0 }
+// snapshot returns a copy of what is known of a table.
+func (d *densities) snapshot(t *table) *density {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return &density{seen: slices.Clone(d.table(t).seen)}
+}
+
+// known reports whether a table was measured from its beginning. What scans have read
+// does not count: the way to read a join would depend on the statements before it.
+func (d *densities) known(t *table) bool {
+	oldest := d.oldest(t)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return oldest > 0 && time.Since(d.table(t).measured) < densityAge
+}
 
 // oldest returns when the oldest object of a table was created, or a second shortly
 // before it; 0 if that is unknown.

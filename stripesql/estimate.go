@@ -252,9 +252,9 @@ func (q *query) selectivity(t *table, high int64, terms []term) (float64, error)
 			guess /= 3
 		}
 	}
-	fits, values := 0, []any(nil)
+	fits, values, all := 0, []any(nil), allOf(len(t.columns))
 	for _, o := range s.objects {
-		if values, err = t.read(o, allColumns, values); err != nil {
+		if values, err = t.read(o, all, values); err != nil {
 			return 0, err
 		}
 		if !slices.ContainsFunc(known, func(by term) bool { return !by.holds(t, values[t.index[by.Column]]) }) {

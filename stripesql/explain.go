@@ -26,22 +26,24 @@ type step struct {
 // planMark is the text that SQLite writes before the plan of a virtual table.
 const planMark = " VIRTUAL TABLE INDEX 0:"
 
-// steps returns the steps that SQLite has chosen for a statement.
-func (c *conn) steps(text string) ([]step, error) {
+// steps returns the steps that SQLite has chosen for a statement, and the columns that
+// it reads.
+func (c *conn) steps(text string) ([]step, reads, error) {
+	c.reads = reads{}
 	s, _, err := c.db.Prepare("EXPLAIN QUERY PLAN " + text)
 	if err != nil {
-		return nil, fmt.Errorf("stripesql: %w", err)
+		return nil, nil, fmt.Errorf("stripesql: %w", err)
 	}
 	defer s.Close()
 	var steps []step
 	for s.Step() {
 		made := step{id: s.ColumnInt64(0), parent: s.ColumnInt64(1), unused: s.ColumnInt64(2), detail: s.ColumnText(3)}
 		if err := made.read(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		steps = append(steps, made)
 	}
-	return steps, s.Err()
+	return steps, c.reads, s.Err()
 }
 
 // read moves the plan from the detail of the step into its own field.
@@ -59,30 +61,29 @@ func (s *step) read() error {
 	return nil
 }
 
-func plansOf(steps []step) []*plan {
-	var plans []*plan
+// prepare decides which columns to read, and which fields to expand. If a statement
+// reads a field that refers to an object, and looks up objects of that table by their
+// ids, the field is expanded, so that the lookups need no calls.
+func (q *query) prepare(steps []step, read reads) {
+	q.lookups, q.expand, q.columns = map[string]bool{}, map[string][]string{}, map[string]projection{}
+	need := map[string]columnSet{}
 	for _, s := range steps {
 		if s.plan != nil {
-			plans = append(plans, s.plan)
+			need[s.plan.Table] |= s.plan.Need
+			q.lookups[s.plan.Table] = q.lookups[s.plan.Table] || s.plan.How == byID
 		}
 	}
-	return plans
-}
-
-// prepare decides which fields to expand. If a statement reads a field that
-// refers to an object, and looks up objects of that table by their ids, the
-// field is expanded, so that the lookups need no calls.
-func (q *query) prepare(plans []*plan) {
-	q.lookups, q.expand = map[string]bool{}, map[string][]string{}
-	for _, p := range plans {
-		if p.How == byID {
-			q.lookups[p.Table] = true
-		}
+	for name, need := range need {
+		t := q.source.tables[name]
+		q.columns[name] = t.project(func(i int) bool {
+			column := t.columns[i].name
+			return read[name][column] || need.has(i) && column != rawColumn // a USING is in need alone
+		})
 	}
 	for _, table := range []string{"charges", "refunds", "invoice_items", "orders"} { // a table comes after those it refers to
 		for _, field := range slices.Sorted(maps.Keys(references(table))) {
 			to := references(table)[field]
-			if !q.lookups[to] || !q.reads(plans, table, field) {
+			if !q.lookups[to] || !read[table][field] {
 				continue
 			}
 			q.expand[table] = append(q.expand[table], field)
@@ -93,24 +94,25 @@ func (q *query) prepare(plans []*plan) {
 	}
 }
 
-// reads reports whether a statement reads a column.
-func (q *query) reads(plans []*plan, table, field string) bool {
-	column := q.source.tables[table].index[field]
-	return slices.ContainsFunc(plans, func(p *plan) bool { return p.Table == table && p.Need.has(column) })
-}
-
 // explains reports whether a statement is an EXPLAIN QUERY PLAN, and returns
 // the statement that it explains.
 func explains(text string) (of string, ok bool) {
-	rest := text
+	of, ok = text, true
 	for _, word := range []string{"EXPLAIN", "QUERY", "PLAN"} {
-		rest = skipBlank(rest)
-		if len(rest) < len(word) || !strings.EqualFold(rest[:len(word)], word) {
+		if of, ok = cutWord(of, word); !ok {
 			return "", false
 		}
-		rest = rest[len(word):]
 	}
-	return rest, true
+	return of, ok
+}
+
+// cutWord returns what follows a word at the beginning of a text.
+func cutWord(text, word string) (rest string, ok bool) {
+	text = skipBlank(text)
+	if len(text) < len(word) || !strings.EqualFold(text[:len(word)], word) {
+		return "", false
+	}
+	return text[len(word):], true
 }
 
 // skipBlank skips white space and comments.
@@ -137,12 +139,12 @@ type explanation struct {
 // explain describes the steps of a statement. It makes calls to estimate how
 // many objects there are.
 func (c *conn) explain(ctx context.Context, text string) (driver.Rows, error) {
-	steps, err := c.steps(text)
+	steps, read, err := c.steps(text)
 	if err != nil {
 		return nil, err
 	}
 	q := newQuery(ctx, c.source)
-	q.prepare(plansOf(steps))
+	q.prepare(steps, read)
 	e := &estimator{query: q, text: text, steps: steps, calls: make([]guess, len(steps)), seen: map[string]bool{}}
 	e.limit()
 	err = e.group(0, exactly(1))

@@ -111,42 +111,24 @@ func (l *lookups) read(t *table, values []any) error {
 	return nil
 }
 
-// add files the objects of a page under their texts, with the columns that the
-// statement needs in place of their JSON.
+// add files the objects of a page under their texts, without their JSON.
 func (l *lookups) add(t *table, page []*object) error {
 	if err := l.query.keep(l.spec, page); err != nil {
 		return err
 	}
-	column, need := t.index[l.plan.Terms[l.term].Column], l.plan.Need
+	columns := l.query.columns[t.name]
+	at := columns.place[t.index[l.plan.Terms[l.term].Column]]
 	for _, o := range page {
-		values, err := t.read(o, need|1<<min(column, 63), nil)
-		if err != nil {
+		if err := t.compact(o, columns); err != nil {
 			return err
 		}
-		kept := &object{id: o.id, created: o.created, dated: o.dated, values: values, have: need}
-		if need.has(len(t.columns) - 1) {
-			kept.raw = o.raw
-		}
-		if value, ok := values[column].(string); ok {
-			l.objects[value] = append(l.objects[value], kept)
-			size := kept.size() + kept.columnSize()
-			l.size += size
-			l.query.listed += size
+		if value, ok := o.values[at].(string); ok {
+			l.objects[value] = append(l.objects[value], o)
+			l.size += o.size()
+			l.query.listed += o.size()
 		}
 	}
 	return nil
-}
-
-// columnSize returns the approximate size of the columns that are kept, in bytes.
-func (o *object) columnSize() int {
-	const value = 16
-	size := value * len(o.values)
-	for _, v := range o.values {
-		if text, ok := v.(string); ok {
-			size += len(text)
-		}
-	}
-	return size
 }
 
 // without returns the spec of the list that all loops of a plan read a part of. It is

@@ -49,18 +49,17 @@ func (m *memo) rowID(t *table, id string) int64 {
 // scanOverhead is the approximate size of a scan without its objects, in bytes.
 const scanOverhead = 1000
 
-// objectOverhead is the approximate size of an object without its JSON, in
-// bytes.
-const objectOverhead = 200
+// objectOverhead and valueOverhead are the approximate sizes of an object without its
+// JSON and its values, and of a value without its text, in bytes.
+const objectOverhead, valueOverhead = 200, 32
 
-// put adds an object, or nil if the object does not exist. It removes the
-// oldest objects if there are too many bytes.
+// put adds an object, or nil if the object does not exist, unless it is known. It removes
+// the oldest objects if there are too many bytes.
 func (m *memo) put(key objectKey, o *object) {
-	if old, known := m.objects[key]; known {
-		m.objectSize -= old.size()
-	} else {
-		m.order = append(m.order, key)
+	if _, known := m.objects[key]; known {
+		return
 	}
+	m.order = append(m.order, key)
 	m.objects[key] = o
 	m.objectSize += o.size()
 	for m.objectSize > maxObjects && len(m.order) > 1 {
@@ -74,7 +73,13 @@ func (o *object) size() int {
 	if o == nil {
 		return objectOverhead
 	}
-	return objectOverhead + len(o.raw)
+	size := objectOverhead + len(o.raw) + valueOverhead*len(o.values)
+	for _, value := range o.values {
+		if text, ok := value.(string); ok {
+			size += len(text)
+		}
+	}
+	return size
 }
 
 // scan holds what a feed has returned so far. Several cursors may read it, each
@@ -135,10 +140,26 @@ func (s *scan) page(place int) ([]*object, error) {
 		if err := s.query.keep(s.spec, objects); err != nil {
 			return nil, err
 		}
+		if err := s.compact(objects); err != nil {
+			return nil, err
+		}
 		s.pages = append(s.pages, objects)
 		s.grow(objects)
 	}
 	return s.pages[place], nil
+}
+
+// compact makes objects small if they are to be kept.
+func (s *scan) compact(objects []*object) error {
+	for _, o := range objects {
+		if !s.kept {
+			break
+		}
+		if err := s.spec.table.compact(o, s.query.columns[s.spec.table.name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // grow counts the new objects and keeps the memo within its bounds. A scan that
@@ -195,15 +216,26 @@ func references(table string) map[string]string {
 // the objects of a list, and the objects expanded in them.
 func (q *query) keep(s *spec, objects []*object) error {
 	for _, o := range objects {
-		if q.lookups[s.table.name] {
-			q.memo.put(objectKey{s.table.name, o.id}, o)
-		}
 		if len(s.expand) > 0 {
 			if err := q.keepWithin(s.table, o); err != nil {
 				return err
 			}
 		}
+		if q.lookups[s.table.name] {
+			if err := q.remember(s.table, o); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+// remember adds an object to the memo, with the columns that the statement reads.
+func (q *query) remember(t *table, o *object) error {
+	if err := t.compact(o, q.columns[t.name]); err != nil {
+		return err
+	}
+	q.memo.put(objectKey{t.name, o.id}, o.ifThere())
 	return nil
 }
 
@@ -222,8 +254,13 @@ func (q *query) keepWithin(t *table, o *object) error {
 		if err != nil {
 			return err
 		}
-		q.memo.put(objectKey{name, inner.id}, inner.ifThere())
+		if _, known := q.memo.objects[objectKey{name, inner.id}]; known {
+			continue
+		}
 		if err := q.keepWithin(other, inner); err != nil {
+			return err
+		}
+		if err := q.remember(other, inner); err != nil {
 			return err
 		}
 	}
@@ -267,6 +304,5 @@ func (q *query) object(s *spec) (*object, error) {
 			return nil, err
 		}
 	}
-	q.memo.put(key, o.ifThere())
-	return o.ifThere(), nil
+	return o.ifThere(), q.remember(s.table, o)
 }

@@ -19,8 +19,7 @@ type object struct {
 	dated   bool // created is known
 	deleted bool // the object has only an id; never set on a page
 
-	values []any     // the columns in have, if they are likely to be needed again
-	have   columnSet // the columns that were read into values
+	values []any // by the places of the statement's projection; nil if they were not read
 }
 
 // The leaves of a table's head.
@@ -34,11 +33,11 @@ const (
 // newObject reads the head of an object that is not on a page.
 func (t *table) newObject(raw jsontext.Value) (*object, error) {
 	o := &object{raw: raw}
-	var head [headSize]any
-	err := t.head.read(raw, head[:], 1<<headID|1<<headCreated)
+	head := make([]any, headSize)
+	err := t.head.read(raw, head, projection{place: []int{headID, headCreated, -1}, size: 2})
 	if err == nil && head[headCreated] == nil {
 		// It may be a deleted object, which has no time.
-		err = t.head.read(raw, head[:], allColumns)
+		err = t.head.read(raw, head, allOf(headSize))
 	}
 	o.id, _ = head[headID].(string)
 	o.created, o.dated = head[headCreated].(int64)
@@ -52,23 +51,61 @@ func (t *table) newObject(raw jsontext.Value) (*object, error) {
 	return o, nil
 }
 
-// read returns the needed columns of an object in out: int64, float64, string,
-// or nil for NULL. Other columns are nil.
-func (t *table) read(o *object, needed columnSet, out []any) ([]any, error) {
-	out = append(out[:0], make([]any, len(t.columns))...)
-	if err := t.extract.read(o.raw, out, needed); err != nil {
+// read returns the columns of a projection in out: int64, float64, string, or nil for
+// NULL.
+func (t *table) read(o *object, columns projection, out []any) ([]any, error) {
+	out = append(out[:0], make([]any, columns.size)...)
+	if err := t.extract.read(o.raw, out, columns); err != nil {
 		return nil, fmt.Errorf("stripesql: %s of %s: %w", o.id, t.path, err)
 	}
 	return out, nil
 }
 
-// columnSet is the set of columns that a statement reads, as SQLite reports it.
-// The last bit stands for all columns from 63 on.
-type columnSet uint64
+// projection is a choice of columns.
+type projection struct {
+	place []int // by column: its place among the values of an object, -1 if it is not chosen
+	size  int
+}
 
-const allColumns = ^columnSet(0)
+// project returns the projection on some columns.
+func (t *table) project(chosen func(column int) bool) projection {
+	p := projection{place: make([]int, len(t.columns))}
+	for i := range t.columns {
+		p.place[i] = -1
+		if chosen(i) {
+			p.place[i] = p.size
+			p.size++
+		}
+	}
+	return p
+}
 
-func (s columnSet) has(column int) bool { return s>>min(column, 63)&1 != 0 }
+// allOf returns the projection on all of so many columns.
+func allOf(columns int) projection {
+	p := projection{place: make([]int, columns), size: columns}
+	for i := range p.place {
+		p.place[i] = i
+	}
+	return p
+}
+
+func (p projection) has(column int) bool { return p.place[column] >= 0 }
+
+// compact reads the columns of a projection, and lets go of the JSON if they are all
+// that is needed. It does nothing if that was done.
+func (t *table) compact(o *object, columns projection) error {
+	if o == nil || o.values != nil {
+		return nil
+	}
+	values, err := t.read(o, columns, nil)
+	if err != nil {
+		return err
+	}
+	if o.values = values; !columns.has(len(t.columns) - 1) {
+		o.raw = nil
+	}
+	return nil
+}
 
 // branch is a node in the tree of the JSON paths of columns.
 type branch struct {
@@ -97,13 +134,11 @@ func (b *branch) add(path []string, l leaf) {
 
 // read reads the columns of an object into out. It stops when it has all that
 // are needed: the response was parsed as a whole before.
-func (b *branch) read(raw jsontext.Value, out []any, needed columnSet) error {
-	r := reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), out: out, needed: needed}
-	for i := range out {
-		if needed.has(i) {
-			r.missing++
-		}
+func (b *branch) read(raw jsontext.Value, out []any, columns projection) error {
+	if columns.size == 0 {
+		return nil
 	}
+	r := reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), out: out, place: columns.place, missing: columns.size}
 	err := b.readFrom(&r)
 	if err == errComplete {
 		return nil
@@ -115,8 +150,8 @@ func (b *branch) read(raw jsontext.Value, out []any, needed columnSet) error {
 type reader struct {
 	*jsontext.Decoder
 	out     []any
-	needed  columnSet
-	missing int // columns that are needed and have no value yet
+	place   []int // by column
+	missing int   // columns that have no value yet
 }
 
 // errComplete stops the reading of an object before its end.
@@ -178,17 +213,18 @@ func (b *branch) readField(r *reader) error {
 
 // set sets the value of a column, unless a path with precedence has set it.
 func (r *reader) set(l leaf, raw jsontext.Value) error {
-	if !r.needed.has(l.column) || r.out[l.column] != nil && l.rank > 0 {
+	at := r.place[l.column]
+	if at < 0 || r.out[at] != nil && l.rank > 0 {
 		return nil
 	}
 	value, err := l.kind.value(raw)
 	if err != nil || value == nil {
 		return err
 	}
-	if r.out[l.column] == nil {
+	if r.out[at] == nil {
 		r.missing--
 	}
-	r.out[l.column] = value
+	r.out[at] = value
 	return nil
 }
 

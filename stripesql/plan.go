@@ -21,6 +21,12 @@ type plan struct {
 	Need  columnSet `json:"need"`
 }
 
+// columnSet is a set of columns that are read, as SQLite reports it. The last bit
+// stands for all columns from 63 on.
+type columnSet uint64
+
+func (s columnSet) has(column int) bool { return s>>min(column, 63)&1 != 0 }
+
 // how is the kind of request that a table is read with.
 type how string
 

@@ -23,8 +23,9 @@ type query struct {
 	cancel  context.CancelFunc
 	source  *source
 	memo    *memo
-	expand  map[string][]string // the fields to expand, by table
-	lookups map[string]bool     // the tables that are read by id
+	expand  map[string][]string   // the fields to expand, by table
+	lookups map[string]bool       // the tables that are read by id
+	columns map[string]projection // the columns that the statement reads, by table
 
 	repeated map[string]*lookups // by table, plan and values
 	listed   int                 // bytes of the objects of all lists that lookups have read

@@ -18,7 +18,10 @@ func (f *wideFeed) share(q listing.Query, p page) float64 {
 	f.reader.Do(func(w *listing.Windows) { unread = w.Unread() })
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	read, oldest := p.span(q), f.query.oldest(f.spec)
+	read, oldest := p.span(q), f.spec.window.low
+	if f.spread != nil {
+		oldest = f.query.oldest(f.spec)
+	}
 	f.newest = max(f.newest, read.High)
 	f.fresh = slices.DeleteFunc(append(f.fresh, read), func(s listing.Span) bool {
 		return !slices.ContainsFunc(unread, func(u listing.Span) bool { return s.Low < u.High && u.Low < s.High })
@@ -70,8 +73,8 @@ func without(spans, others []listing.Span) []listing.Span {
 // extent estimates how many objects were created from low to high. If the table
 // was not measured, it returns the number of seconds.
 func (f *wideFeed) extent(low, high int64) float64 {
-	if d := f.query.source.density; d.known(f.spec.table) {
-		return d.count(f.spec.table, window{low, high}).likely
+	if f.spread != nil {
+		return f.spread.count(window{low, high}).likely
 	}
 	return float64(max(high-low, 0))
 }

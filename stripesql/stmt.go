@@ -110,10 +110,12 @@ func (s *stmt) start(ctx context.Context, compiled *sqlite3.Stmt) (driver.Rows, 
 		}
 		return s.conn.explain(ctx, of)
 	}
-	q := newQuery(ctx, s.conn.source)
-	if steps, err := s.conn.steps(s.text); err == nil { // it fails for an EXPLAIN
-		q.prepare(plansOf(steps))
+	steps, read, err := s.conn.steps(s.text)
+	if _, other := cutWord(s.text, "EXPLAIN"); err != nil && !other { // an EXPLAIN cannot be explained
+		return nil, errors.Join(err, s.release(compiled))
 	}
+	q := newQuery(ctx, s.conn.source)
+	q.prepare(steps, read)
 	return newRows(ctx, s, compiled, q), nil
 }
 

@@ -33,7 +33,8 @@ type wideFeed struct {
 	spec   *spec
 	reader *listing.Reader[*object]
 	read   func() ([]*object, error)
-	pages  int // pages returned
+	pages  int      // pages returned
+	spread *density // how the objects are spread over time, when it was measured; nil before
 
 	mu      sync.Mutex
 	newest  int64           // when the newest object was created
@@ -95,13 +96,20 @@ func (f *wideFeed) next() ([]*object, error) {
 	return append(undated, objects...), nil
 }
 
-// measure estimates when the oldest object was created. The progress of a scan
-// without a lower bound depends on it. An error is ignored: the next request of
-// the scan would fail too.
+// measure estimates how the objects are spread over time, which the progress of a scan
+// without a lower bound depends on. An error is ignored: the next request of the scan
+// would fail too.
 func (f *wideFeed) measure() {
-	if low, _ := f.spec.window.bounded(); !low && f.query.progress != nil {
-		_, _ = f.query.estimate(f.spec.table, everything())
+	if low, _ := f.spec.window.bounded(); low || f.query.progress == nil {
+		return
 	}
+	if _, err := f.query.estimate(f.spec.table, everything()); err != nil {
+		return
+	}
+	spread := f.query.source.density.snapshot(f.spec.table)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.spread = spread
 }
 
 // fetch reads a page for the Windows, which cannot handle a page of only
