@@ -244,7 +244,7 @@ func (q *query) selectivity(t *table, high int64, terms []term) (float64, error)
 	guess, known := 1.0, []term{}
 	for _, by := range terms {
 		switch {
-		case by.comparable():
+		case by.comparable() && t.columns[t.index[by.Column]].expand == "":
 			known = append(known, by)
 		case by.Op == opEqual || by.Op == "IS":
 			guess /= 10

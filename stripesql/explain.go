@@ -61,9 +61,9 @@ func (s *step) read() error {
 	return nil
 }
 
-// prepare decides which columns to read, and which fields to expand. If a statement
-// reads a field that refers to an object, and looks up objects of that table by their
-// ids, the field is expanded, so that the lookups need no calls.
+// prepare decides which columns to read, and which fields to expand: those that columns
+// need, and, if a statement reads a field that refers to an object, and looks up objects of
+// that table by their ids, that field, so that the lookups need no calls.
 func (q *query) prepare(steps []step, read reads) {
 	q.lookups, q.expand, q.columns = map[string]bool{}, map[string][]string{}, map[string]projection{}
 	need := map[string]columnSet{}
@@ -77,8 +77,13 @@ func (q *query) prepare(steps []step, read reads) {
 		t := q.source.tables[name]
 		q.columns[name] = t.project(func(i int) bool {
 			column := t.columns[i].name
-			return read[name][column] || need.has(i) && column != rawColumn // a USING is in need alone
+			return read[name][column] || need.has(i) && !t.columns[i].hidden() // a USING is in need alone
 		})
+		for i, c := range t.columns {
+			if c.expand != "" && q.columns[name].has(i) && !slices.Contains(q.expand[name], c.expand) {
+				q.expand[name] = append(q.expand[name], c.expand)
+			}
+		}
 	}
 	for _, table := range []string{"charges", "refunds", "invoice_items", "orders"} { // a table comes after those it refers to
 		for _, field := range slices.Sorted(maps.Keys(references(table))) {

@@ -23,6 +23,10 @@ type Column struct {
 	// Text or Boolean, or for bounds of a Time, such as "customer". "" is none. What the
 	// service filters by must be equal in the column, or rows are missing.
 	Filter string
+	// Expand is the field that has to be expanded for the column, such as
+	// "balance_transaction" for the path "balance_transaction.fee". A statement that reads
+	// the column requests it with expand[], and SELECT * leaves the column out. "" is none.
+	Expand string
 }
 
 // ColumnType is the type of a field of an object.
@@ -54,6 +58,7 @@ func WithTable(name, path string, columns ...Column) Option {
 		if err != nil {
 			return fmt.Errorf("WithTable: %s: %w", name, err)
 		}
+		t.prepare()
 		o.added = append(slices.Clip(o.added), t)
 		return nil
 	}
@@ -61,6 +66,7 @@ func WithTable(name, path string, columns ...Column) Option {
 
 var (
 	validName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	validExpand = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,3}$`)
 	validPath = regexp.MustCompile(`^/v1(/[A-Za-z0-9_]+)+$`)
 )
 
@@ -82,7 +88,6 @@ func newTable(name, path string, columns []Column) (*table, error) {
 			return nil, fmt.Errorf("column %q: %w", c.Name, err)
 		}
 	}
-	t.prepare()
 	return t, nil
 }
 
@@ -100,12 +105,14 @@ func (t *table) add(c Column) error {
 		return fmt.Errorf("there is no type %d", c.Type)
 	case slices.Contains(path, ""):
 		return errors.New("a part of its path is empty")
+	case c.Expand != "" && !validExpand.MatchString(c.Expand):
+		return errors.New(`the field to expand is such as "balance_transaction"`)
 	case c.Filter != "" && k != text && k != boolean && k != stamp:
 		return errors.New("only a Text, a Boolean and a Time can have a filter")
 	}
-	made := []column{{name: c.Name, kind: k, paths: [][]string{path}}}
+	made := []column{{name: c.Name, kind: k, paths: [][]string{path}, expand: c.Expand}}
 	if k == stamp {
-		made = append(made, column{name: c.Name + unixSuffix, kind: unix, paths: [][]string{path}})
+		made = append(made, column{name: c.Name + unixSuffix, kind: unix, paths: [][]string{path}, expand: c.Expand})
 	}
 	for _, one := range made {
 		if one.name == rawColumn || slices.ContainsFunc(t.columns, func(other column) bool { return other.name == one.name }) {
@@ -152,6 +159,17 @@ func filtered(of ColumnType, names ...string) []Column {
 	return columns
 }
 
+// ofBalance returns the columns of an object's balance transaction, which is expanded for
+// them.
+func ofBalance() []Column {
+	columns := slices.Concat(fields(Integer, "amount", "fee", "net"), fields(Text, "currency"), fields(Real, "exchange_rate"))
+	for i, c := range columns {
+		const field = "balance_transaction"
+		columns[i].Name, columns[i].Path, columns[i].Expand = field+"_"+c.Name, field+"."+c.Path, field
+	}
+	return columns
+}
+
 // furtherTables are lists of which the client has no service. Their fields and filters
 // are those of Stripe's description of the API, version 2026-08-26.dahlia; a field that an API
 // version lacks is NULL.
@@ -192,7 +210,7 @@ func furtherTables() map[string]*table {
 		"payouts": {
 			filtered(Text, "status", "destination"), filtered(Time, "arrival_date"), fields(Integer, "amount", "application_fee_amount"),
 			fields(Text, "currency", "type", "method", "source_type", "description", "balance_transaction", "failure_code", "failure_message", "statement_descriptor", "reconciliation_status"),
-			fields(Boolean, "automatic", "livemode"), fields(JSON, "metadata"),
+			fields(Boolean, "automatic", "livemode"), fields(JSON, "metadata"), ofBalance(),
 		},
 		"prices": {
 			filtered(Text, "product", "currency", "type"), filtered(Boolean, "active"), fields(Integer, "unit_amount"),
@@ -210,6 +228,7 @@ func furtherTables() map[string]*table {
 		if err != nil {
 			panic("stripesql: " + name + ": " + err.Error()) // what stands above is wrong
 		}
+		t.prepare()
 		tables[name] = t
 	}
 	// Without a status, the list leaves out what was canceled.

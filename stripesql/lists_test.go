@@ -17,6 +17,7 @@ import (
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/stripesql"
+	"github.com/stripekit/stripekit/stripetest"
 )
 
 // lists is a service with lists of objects, each with the newest first.
@@ -203,4 +204,62 @@ func TestTablesThatAreAddedAreChecked(t *testing.T) {
 		require.ErrorContains(t, err, "WithTable")
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// A column of a balance transaction needs no call of its own: it is expanded where a
+// statement reads it, and nowhere else.
+func TestColumnsOfABalanceTransactionAreExpanded(t *testing.T) {
+	server := newServer(t)
+	ann := seedCustomer(server, "ann@example.com")
+	charges := seedCharges(server, 150, "customer", ann)
+	server.Seed("/v1/refunds", stripetest.Seeding{Count: 3, First: newYear, Params: url.Values{"charge": {charges[0]}, "amount": {"10"}}})
+	db := openDB(t, server)
+	for query, test := range map[string]struct {
+		want    string
+		calls   int
+		expands []string
+	}{
+		"SELECT sum(amount = balance_transaction_amount AND balance_transaction_net = amount - balance_transaction_fee), count(balance_transaction_fee) FROM charges": {"150|150", 2, []string{"data.balance_transaction"}},
+		"SELECT count(balance_transaction), count(id) FROM charges":                      {"150|150", 2, nil},
+		"SELECT balance_transaction_amount FROM charges WHERE id = '" + charges[0] + "'": {"1000", 1, []string{"balance_transaction"}},
+		"SELECT sum(r.balance_transaction_amount), min(h.balance_transaction_amount) FROM refunds r JOIN charges h ON h.id = r.charge": {
+			"-30|1000", 1, []string{"data.balance_transaction", "data.charge", "data.charge.balance_transaction"},
+		},
+		"SELECT count(*) FROM charges WHERE balance_transaction_fee < 0 OR balance_transaction_currency <> 'usd'": {"0", 2, []string{"data.balance_transaction"}},
+	} {
+		server.Reset()
+		got := mustRun(t, db, query)
+		require.Equal(t, []string{test.want}, got.rows, query)
+		require.Equal(t, test.calls, got.stats.Calls, query)
+		for _, r := range server.Requests() {
+			var expands []string
+			for name, values := range r.Query {
+				if strings.HasPrefix(name, "expand[") {
+					expands = append(expands, values...)
+				}
+			}
+			slices.Sort(expands)
+			require.Equal(t, test.expands, expands, query)
+		}
+	}
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM charges LIMIT 0")
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	require.NotContains(t, columns, "balance_transaction_fee")
+}
+
+func TestAddedTableExpandsAColumn(t *testing.T) {
+	l := &lists{objects: map[string][]map[string]any{"/v1/topups": {
+		{"id": "tu_2", "created": 20, "balance_transaction": map[string]any{"id": "txn_2", "available_on": 86400}},
+		{"id": "tu_1", "created": 10, "balance_transaction": nil},
+	}}}
+	db := openLists(t, l, stripesql.WithTable("topups", "/v1/topups", stripesql.Column{Name: "balance_transaction"},
+		stripesql.Column{Name: "available", Type: stripesql.Time, Path: "balance_transaction.available_on", Expand: "balance_transaction"}))
+	got := mustRun(t, db, "SELECT id, balance_transaction, available, available_unix FROM topups ORDER BY created DESC")
+	require.Equal(t, []string{"tu_2|txn_2|1970-01-02T00:00:00Z|86400", "tu_1|NULL|NULL|NULL"}, got.rows)
+	require.Contains(t, l.requests[0], url.QueryEscape("expand[0]")+"=data.balance_transaction")
+	mustRun(t, db, "SELECT * FROM topups")
+	require.NotContains(t, l.requests[len(l.requests)-1], "expand")
 }

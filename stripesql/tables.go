@@ -46,7 +46,13 @@ type column struct {
 	// paths are the places of the field: its own name, and the names that it
 	// has in other API versions. The first path that has a value counts.
 	paths [][]string
+	// expand is the field that refers to an object and has to be expanded for the
+	// column, "" for a column of the object itself.
+	expand string
 }
+
+// hidden reports whether SELECT * leaves the column out.
+func (c column) hidden() bool { return c.name == rawColumn || c.expand != "" }
 
 // table is one resource.
 type table struct {
@@ -144,6 +150,13 @@ func newTables() map[string]*table {
 	}
 	tables := furtherTables()
 	for _, t := range all {
+		if t.name == "charges" || t.name == "refunds" {
+			for _, c := range ofBalance() {
+				if err := t.add(c); err != nil {
+					panic("stripesql: " + t.name + ": " + err.Error()) // the columns above are wrong
+				}
+			}
+		}
 		t.prepare()
 		tables[t.name] = t
 	}
@@ -203,10 +216,14 @@ func (t *table) declaration() string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%q %s", c.name, c.kind.declaration())
-		if c.name == rawColumn {
-			b.WriteString(" HIDDEN")
+		kind, collation, _ := strings.Cut(c.kind.declaration(), " COLLATE ")
+		if c.hidden() {
+			kind += " HIDDEN"
 		}
+		if collation != "" {
+			kind += " COLLATE " + collation
+		}
+		fmt.Fprintf(&b, "%q %s", c.name, kind)
 	}
 	b.WriteString(")")
 	return b.String()
