@@ -64,7 +64,7 @@ func (c *cursor) filter(encoded string, args []sqlite3.Value) error {
 	if err != nil {
 		return err
 	}
-	s := c.plan.newSpec(c.table, values)
+	s := c.plan.newSpec(c.query.accounts, c.table, values)
 	s.expand = c.query.expand[c.table.name]
 	c.reset()
 	if s.none {
@@ -84,12 +84,9 @@ func (c *cursor) filter(encoded string, args []sqlite3.Value) error {
 // begin reads the first objects of a loop.
 func (c *cursor) begin(s *spec) error {
 	if s.how == byID {
-		o, err := c.query.object(s)
-		if err != nil || o == nil {
-			return err
-		}
-		c.page = []*object{o}
-		return nil
+		objects, err := c.query.objects(s)
+		c.page = objects
+		return err
 	}
 	c.scan = c.query.scan(s)
 	c.scan.attach(c)
@@ -222,7 +219,7 @@ func (c *cursor) fill() (err error) {
 // RowID returns the number of the object, the same in every loop of the
 // statement. SQLite uses it in an OR and in a RIGHT JOIN, to return no object
 // twice.
-func (c *cursor) RowID() (int64, error) { return c.query.memo.rowID(c.table, c.page[c.at].id), nil }
+func (c *cursor) RowID() (int64, error) { return c.query.memo.rowID(c.page[c.at].key(c.table)), nil }
 
 // Close detaches the cursor from its scan.
 func (c *cursor) Close() error {

@@ -333,10 +333,22 @@ const probeShare = 16
 // maxProbes is how many pages an estimate may take.
 const maxProbes = 18
 
-// estimate estimates how many objects a window of a table has. It probes the table
-// unless enough is known.
-func (q *query) estimate(t *table, w window) (guess, error) {
-	d := q.source.density
+// estimate estimates how many objects a window of a table has in some accounts.
+func (q *query) estimate(accounts []*account, t *table, w window) (sum guess, err error) {
+	for _, a := range accounts {
+		n, err := q.measure(a, t, w)
+		if err != nil {
+			return guess{}, err
+		}
+		sum = sum.plus(n)
+	}
+	return sum, nil
+}
+
+// measure estimates how many objects a window of a table has in one account. It probes the
+// table unless enough is known.
+func (q *query) measure(a *account, t *table, w window) (guess, error) {
+	d := a.density
 	for range maxProbes {
 		d.mu.Lock()
 		before, ok := d.table(t).probe(w)
@@ -344,7 +356,7 @@ func (q *query) estimate(t *table, w window) (guess, error) {
 		if !ok {
 			break
 		}
-		if _, err := q.sample(t, before); err != nil {
+		if _, err := q.sample(a, t, before); err != nil {
 			return guess{}, err
 		}
 	}
@@ -433,16 +445,16 @@ const maxSamples = 32
 
 // sample returns the page of a table right before the second high. It makes a
 // call unless the page was sampled recently.
-func (q *query) sample(t *table, high int64) (*sample, error) {
-	d, key := q.source.density, sampleKey{t.name, high}
+func (q *query) sample(a *account, t *table, high int64) (*sample, error) {
+	d, key := a.density, sampleKey{t.name, high}
 	d.mu.Lock()
 	known := d.samples[key]
 	d.mu.Unlock()
 	if known != nil && time.Since(known.taken) < densityAge {
 		return known, nil
 	}
-	s := &spec{table: t, how: byList, filters: t.constant(), window: window{0, high}}
-	p, err := q.page(t, s.request())
+	s := &spec{accounts: []*account{a}, table: t, how: byList, filters: t.constant(), window: window{0, high}}
+	p, err := q.page(s, s.request())
 	if err != nil {
 		return nil, err
 	}

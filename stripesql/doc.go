@@ -24,7 +24,9 @@
 // is NULL, booleans are 0 and 1, and amounts are in the smallest unit of the
 // currency. SELECT * FROM charges LIMIT 0 returns the columns without a call. The
 // column raw, which SELECT * leaves out, is the whole object as JSON:
-// raw->>'$.outcome.type'.
+// raw->>'$.outcome.type'. So are the columns of the balance transaction of a charge, a
+// refund and a payout, such as balance_transaction_fee, left out: it is requested by
+// expand[] if a statement reads one of them.
 //
 // Each time has two columns: created is text, and created_unix is in seconds
 // since 1970. The text has the form 2026-01-31T15:04:05Z. It compares as a
@@ -59,8 +61,8 @@
 //     to invoice items, which can be backdated.
 //   - In a join by id to customers or charges, these are requested by expand[],
 //     together with the objects that refer to them. Objects that are looked up
-//     otherwise, or read more than once, are kept while the statement runs, within
-//     64 MB.
+//     otherwise, or read more than once, are kept while the statement runs, as the
+//     columns that it reads, within 64 MB.
 //   - A join or a subquery may look up rows of one list again and again, such as
 //     the charges of each customer. After 20 lookups that took a call, the whole
 //     list is read as well, one page for each further one, up to 200 pages or, for
@@ -78,6 +80,13 @@
 // that statements have read within the last 10 minutes. Where these tell too little,
 // EXPLAIN QUERY PLAN reads up to about 20 pages more for each table, which count
 // towards the budget.
+//
+// # Several accounts
+//
+// [OpenAll] returns a database of the accounts of all connections. Its tables have the
+// column connection:
+//
+//	SELECT connection, sum(amount) FROM charges WHERE created >= '2026-01-01' GROUP BY 1
 //
 // # Long scans
 //

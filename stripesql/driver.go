@@ -27,7 +27,15 @@ func Connector(client *stripekit.Client, opts ...Option) (driver.Connector, erro
 	if client == nil {
 		return nil, errors.New("stripesql: the client is nil")
 	}
-	s := &source{client: client, options: defaultOptions(), density: newDensities()}
+	s, err := newSource(&accounts{one: &account{client: client, density: newDensities()}}, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &connector{s}, nil
+}
+
+func newSource(of *accounts, opts []Option) (*source, error) {
+	s := &source{accounts: of, options: defaultOptions()}
 	for _, opt := range opts {
 		if err := opt(&s.options); err != nil {
 			return nil, fmt.Errorf("stripesql: %w", err)
@@ -37,7 +45,14 @@ func Connector(client *stripekit.Client, opts ...Option) (driver.Connector, erro
 	if s.tables, err = withAdded(s.added); err != nil {
 		return nil, fmt.Errorf("stripesql: %w", err)
 	}
-	return &connector{s}, nil
+	if of.several() {
+		for _, t := range s.tables {
+			if err := t.addConnection(); err != nil {
+				return nil, fmt.Errorf("stripesql: %w", err)
+			}
+		}
+	}
+	return s, nil
 }
 
 // Driver returns the driver, which is the same for all clients.

@@ -12,7 +12,7 @@ import (
 
 // known returns the spec for those terms of a plan whose values are known
 // before the statement runs, and the other terms.
-func (p *plan) known(t *table) (s *spec, unknown []term) {
+func (q *query) known(p *plan, t *table) (s *spec, unknown []term) {
 	known := *p
 	known.Terms = nil
 	var values []any
@@ -26,7 +26,7 @@ func (p *plan) known(t *table) (s *spec, unknown []term) {
 			unknown = append(unknown, by)
 		}
 	}
-	s = known.newSpec(t, values)
+	s = known.newSpec(q.accounts, t, values)
 	s.how = p.How
 	return s, unknown
 }
@@ -117,7 +117,7 @@ func (e *estimator) group(parent int64, times guess) error {
 func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
 	q, p := e.query, e.steps[i].plan
 	t := q.source.tables[p.Table]
-	known, unknown := p.known(t)
+	known, unknown := q.known(p, t)
 	each := exactly(1) // how many requests a run begins with
 	for _, by := range unknown {
 		if by.In || by.Op == opIn {
@@ -132,7 +132,7 @@ func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
 	case p.How == byID && (q.expandedBy(t.name) != "" || e.listed(t)):
 		return guess{}, each, nil
 	case p.How == byID:
-		objects := q.source.density.rows(t)
+		objects := rowsOf(known.accounts, t)
 		lookups := times.times(each).with(func(n float64) float64 { return min(n, objects) })
 		return lookups.with(func(n float64) float64 { return q.lookupCalls(n, objects) }), each, nil
 	case p.How == byIDs:
@@ -149,7 +149,7 @@ func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
 	if key := known.key(); len(unknown) > 0 {
 		calls, rows = calls.times(times).times(each), rows.times(each)
 		if calls.likely > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {
-			whole, err := q.estimate(t, known.window)
+			whole, err := q.estimate(known.accounts, t, known.window)
 			return calls.with(func(n float64) float64 { return q.lookupCalls(n, whole.likely) }), rows, err
 		}
 	} else if e.seen[key] {
@@ -164,7 +164,7 @@ func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
 // rows it returns.
 func (e *estimator) list(i int, known *spec, unknown []term) (objects, rows guess, err error) {
 	q, p, t := e.query, e.steps[i].plan, known.table
-	fits, err := q.selectivity(t, known.window.high, p.Local)
+	fits, err := q.selectivity(known, p.Local)
 	if err != nil {
 		return guess{}, guess{}, err
 	}
@@ -211,33 +211,37 @@ func (e *estimator) objects(t *table, p *plan, known *spec, unknown []term) (gue
 	sent := []term{}
 	for _, by := range p.Terms {
 		switch f := t.filter(by.Column); {
-		case slices.Contains(t.createdColumns(), by.Column):
+		case slices.Contains(t.createdColumns(), by.Column), by.Column == connectionColumn:
 		case p.How == byList && f.rows > 0 && by.Op == opEqual:
 			return exactly(f.rows), nil
 		default:
 			sent = append(sent, by)
 		}
 	}
-	n, err := e.query.estimate(t, known.window)
+	n, err := e.query.estimate(known.accounts, t, known.window)
 	if err != nil {
 		return guess{}, err
 	}
-	fits, err := e.query.selectivity(t, known.window.high, sent)
+	fits, err := e.query.selectivity(known, sent)
 	for _, by := range unknown {
-		if slices.Contains(t.createdColumns(), by.Column) {
+		switch {
+		case slices.Contains(t.createdColumns(), by.Column):
 			fits /= 3
+		case by.Column == connectionColumn:
+			fits /= float64(len(known.accounts))
 		}
 	}
 	return n.with(func(n float64) float64 { return n * fits }), err
 }
 
-// selectivity estimates the share of objects that satisfy all terms, from the
-// sample before the second high.
-func (q *query) selectivity(t *table, high int64, terms []term) (float64, error) {
+// selectivity estimates the share of objects that satisfy all terms, from the newest in
+// the window of a scan.
+func (q *query) selectivity(of *spec, terms []term) (float64, error) {
 	if len(terms) == 0 {
 		return 1, nil
 	}
-	s, err := q.sample(t, high)
+	t := of.table
+	s, err := q.sample(of.account(), t, of.window.high)
 	if err != nil || len(s.objects) == 0 {
 		return 1, err
 	}

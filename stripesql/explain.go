@@ -173,7 +173,11 @@ func (c *conn) explain(ctx context.Context, text string) (driver.Rows, error) {
 		steps = append(steps, step{id: last + 1, detail: hintOfTime})
 		last++
 	}
-	summary := fmt.Sprintf("ESTIMATE %s (%d allowed)", e.total.ofCalls(), q.source.maxCalls)
+	allowed := fmt.Sprintf("%d allowed", q.source.maxCalls)
+	if q.source.accounts.several() {
+		allowed += " for each connection"
+	}
+	summary := fmt.Sprintf("ESTIMATE %s (%s)", e.total.ofCalls(), allowed)
 	if spent {
 		summary = fmt.Sprintf("ESTIMATE unknown: to measure takes more than the %d calls allowed", q.source.maxCalls)
 	}
@@ -229,7 +233,7 @@ func (e *explanation) Next(dest []driver.Value) error {
 // that only SQLite checks.
 func (q *query) describe(p *plan) string {
 	t := q.source.tables[p.Table]
-	s, unknown := p.known(t)
+	s, unknown := q.known(p, t)
 	s.expand = q.expand[t.name]
 	text := ""
 	switch {
@@ -247,11 +251,20 @@ func (q *query) describe(p *plan) string {
 		for _, by := range unknown {
 			if p.How == search {
 				r.params["query"] = strings.TrimPrefix(r.params["query"]+" AND "+by.String(), " AND ")
-			} else {
+			} else if by.Column != connectionColumn {
 				r.params[by.parameter(t)] = "?"
 			}
 		}
 		text = r.String()
+	}
+	switch n := len(s.accounts); {
+	case !q.source.accounts.several() || s.none:
+	case slices.ContainsFunc(unknown, func(by term) bool { return by.Column == connectionColumn }):
+		text += " of one connection"
+	case n == 1:
+		text += " of connection " + s.account().name
+	default:
+		text += fmt.Sprintf(" of %d connections", n)
 	}
 	if len(p.Local) > 0 {
 		local := make([]string, len(p.Local))

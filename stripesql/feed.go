@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/stripekit/stripekit/internal/listing"
 )
@@ -21,6 +20,8 @@ func (q *query) newFeed(s *spec) feed {
 	switch {
 	case s.none:
 		return empty{}
+	case len(s.accounts) > 1:
+		return q.newUnion(s)
 	case s.how == byIDs:
 		return &idsFeed{query: q, spec: *s}
 	case s.how == search:
@@ -53,7 +54,7 @@ func (f *idsFeed) next() ([]*object, error) {
 	if len(f.spec.ids) == 0 {
 		return nil, io.EOF
 	}
-	p, err := f.query.page(f.spec.table, f.spec.request())
+	p, err := f.query.page(&f.spec, f.spec.request())
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (f *searchFeed) next() ([]*object, error) {
 	if f.token != "" {
 		r.params["page"] = f.token
 	}
-	p, err := f.query.page(f.spec.table, r)
+	p, err := f.query.page(f.spec, r)
 	if err != nil {
 		return nil, err
 	}
@@ -157,11 +158,5 @@ func (f *ordered) sort(objects []*object) {
 	if f.by == newestFirst {
 		return
 	}
-	slices.SortStableFunc(objects, func(a, b *object) int {
-		byID := strings.Compare(a.id, b.id)
-		if f.by == newestFirstByIDDesc {
-			byID = -byID
-		}
-		return cmp.Or(cmp.Compare(b.created, a.created), byID)
-	})
+	slices.SortStableFunc(objects, f.by.compare)
 }

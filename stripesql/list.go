@@ -30,7 +30,7 @@ func (f *listFeed) next() ([]*object, error) {
 	if f.done {
 		return nil, io.EOF
 	}
-	p, err := f.query.page(f.spec.table, f.request)
+	p, err := f.query.page(f.spec, f.request)
 	switch {
 	case f.request.cursorLost(err):
 		f.query.report(0, 0)
@@ -69,7 +69,7 @@ func (f *listFeed) share() float64 {
 
 // oldest estimates when the oldest object of a scan was created, 0 if unknown.
 func (q *query) oldest(s *spec) int64 {
-	return max(s.window.low, q.source.density.oldest(s.table))
+	return max(s.window.low, s.account().density.oldest(s.table))
 }
 
 // moveTo makes the page after an object the next to be requested.

@@ -65,9 +65,9 @@ func WithTable(name, path string, columns ...Column) Option {
 }
 
 var (
-	validName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	validName   = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	validExpand = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,3}$`)
-	validPath = regexp.MustCompile(`^/v1(/[A-Za-z0-9_]+)+$`)
+	validPath   = regexp.MustCompile(`^/v1(/[A-Za-z0-9_]+)+$`)
 )
 
 // newTable returns a table for a list.

@@ -60,7 +60,7 @@ func (p *plan) lookup(t *table) int {
 		return -1
 	}
 	return slices.IndexFunc(p.Terms, func(by term) bool {
-		return by.Op == opEqual && by.Value == nil && !by.In && t.columns[t.index[by.Column]].kind == text
+		return by.Op == opEqual && by.Value == nil && !by.In && by.Column != connectionColumn && t.columns[t.index[by.Column]].kind == text
 	})
 }
 
@@ -86,7 +86,7 @@ func (l *lookups) read(t *table, values []any) error {
 		return nil
 	}
 	if l.list == nil {
-		l.spec = l.plan.without(t, l.term, values)
+		l.spec = l.plan.without(l.query.accounts, t, l.term, values)
 		l.spec.expand = l.query.expand[t.name]
 		l.list, l.objects = l.query.newFeed(l.spec), map[string][]*object{}
 	}
@@ -133,7 +133,7 @@ func (l *lookups) add(t *table, page []*object) error {
 
 // without returns the spec of the list that all loops of a plan read a part of. It is
 // read one page after another.
-func (p *plan) without(t *table, lookup int, values []any) *spec {
+func (p *plan) without(accounts []*account, t *table, lookup int, values []any) *spec {
 	whole := plan{Table: p.Table, How: byList, Order: p.Order, Short: true, Terms: slices.Delete(slices.Clone(p.Terms), lookup, lookup+1)}
-	return whole.newSpec(t, slices.Delete(slices.Clone(values), lookup, lookup+1))
+	return whole.newSpec(accounts, t, slices.Delete(slices.Clone(values), lookup, lookup+1))
 }

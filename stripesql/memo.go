@@ -29,15 +29,16 @@ type memo struct {
 	rowIDs     map[objectKey]int64   // assigned by rowID
 }
 
-type objectKey struct{ table, id string }
+type objectKey struct{ account, table, id string }
+
+func (o *object) key(t *table) objectKey { return objectKey{o.account.name, t.name, o.id} }
 
 func newMemo() *memo {
 	return &memo{scans: map[string]*scan{}, objects: map[objectKey]*object{}, rowIDs: map[objectKey]int64{}}
 }
 
 // rowID returns the number of an object, and assigns one at the first call.
-func (m *memo) rowID(t *table, id string) int64 {
-	key := objectKey{t.name, id}
+func (m *memo) rowID(key objectKey) int64 {
 	number, known := m.rowIDs[key]
 	if !known {
 		number = int64(len(m.rowIDs)) + 1
@@ -113,7 +114,7 @@ func (q *query) scan(s *spec) *scan {
 // knows reports whether the first objects that a spec describes were read.
 func (q *query) knows(s *spec) bool {
 	if s.how == byID {
-		_, known := q.memo.objects[objectKey{s.table.name, s.id}]
+		_, known := q.memo.objects[objectKey{s.account().name, s.table.name, s.id}]
 		return known
 	}
 	return q.memo.scans[s.key()] != nil
@@ -235,7 +236,7 @@ func (q *query) remember(t *table, o *object) error {
 	if err := t.compact(o, q.columns[t.name]); err != nil {
 		return err
 	}
-	q.memo.put(objectKey{t.name, o.id}, o.ifThere())
+	q.memo.put(o.key(t), o.ifThere())
 	return nil
 }
 
@@ -250,11 +251,11 @@ func (q *query) keepWithin(t *table, o *object) error {
 			continue
 		}
 		other := q.source.tables[name]
-		inner, err := other.newObject(raw)
+		inner, err := other.newObject(o.account, raw)
 		if err != nil {
 			return err
 		}
-		if _, known := q.memo.objects[objectKey{name, inner.id}]; known {
+		if _, known := q.memo.objects[inner.key(other)]; known {
 			continue
 		}
 		if err := q.keepWithin(other, inner); err != nil {
@@ -276,15 +277,31 @@ func (o *object) ifThere() *object {
 	return o
 }
 
-// object returns the object with the id of a spec, nil if there is none.
+// objects returns the objects with the id of a spec, at most one of each account.
+func (q *query) objects(s *spec) (objects []*object, err error) {
+	for _, a := range s.accounts {
+		one := *s
+		one.accounts = []*account{a}
+		o, err := q.object(&one)
+		if err != nil {
+			return nil, err
+		}
+		if o != nil {
+			objects = append(objects, o)
+		}
+	}
+	return objects, nil
+}
+
+// object returns the object with the id of a spec of one account, nil if there is none.
 func (q *query) object(s *spec) (*object, error) {
-	key := objectKey{s.table.name, s.id}
+	key := objectKey{s.account().name, s.table.name, s.id}
 	if known, ok := q.memo.objects[key]; ok {
 		return known, nil
 	}
 	var raw jsontext.Value
 	r := s.request()
-	err := q.call(r, &raw)
+	err := q.call(s.account(), r, &raw)
 	failure, responded := errors.AsType[*stripekit.Error](err)
 	switch {
 	case responded && errors.Is(failure, stripekit.ErrNotFound):
@@ -294,7 +311,7 @@ func (q *query) object(s *spec) (*object, error) {
 	case err != nil:
 		return nil, err
 	}
-	o, err := s.table.newObject(raw)
+	o, err := s.table.newObject(s.account(), raw)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 // object is one object as the API returned it.
 type object struct {
 	raw     jsontext.Value
+	account *account
 	id      string
 	created int64
 	dated   bool // created is known
@@ -31,8 +32,8 @@ const (
 )
 
 // newObject reads the head of an object that is not on a page.
-func (t *table) newObject(raw jsontext.Value) (*object, error) {
-	o := &object{raw: raw}
+func (t *table) newObject(a *account, raw jsontext.Value) (*object, error) {
+	o := &object{raw: raw, account: a}
 	head := make([]any, headSize)
 	err := t.head.read(raw, head, projection{place: []int{headID, headCreated, -1}, size: 2})
 	if err == nil && head[headCreated] == nil {
@@ -55,6 +56,9 @@ func (t *table) newObject(raw jsontext.Value) (*object, error) {
 // NULL.
 func (t *table) read(o *object, columns projection, out []any) ([]any, error) {
 	out = append(out[:0], make([]any, columns.size)...)
+	if i := t.connection(); i >= 0 && columns.has(i) {
+		out[columns.place[i]] = o.account.name
+	}
 	if err := t.extract.read(o.raw, out, columns); err != nil {
 		return nil, fmt.Errorf("stripesql: %s of %s: %w", o.id, t.path, err)
 	}
@@ -135,10 +139,15 @@ func (b *branch) add(path []string, l leaf) {
 // read reads the columns of an object into out. It stops when it has all that
 // are needed: the response was parsed as a whole before.
 func (b *branch) read(raw jsontext.Value, out []any, columns projection) error {
-	if columns.size == 0 {
+	r := reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), out: out, place: columns.place}
+	for _, value := range out {
+		if value == nil {
+			r.missing++
+		}
+	}
+	if r.missing == 0 {
 		return nil
 	}
-	r := reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), out: out, place: columns.place, missing: columns.size}
 	err := b.readFrom(&r)
 	if err == errComplete {
 		return nil

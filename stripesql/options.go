@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // The defaults of the options.
@@ -118,7 +120,7 @@ type Stats struct {
 // Progress is the progress of a query.
 type Progress struct {
 	Calls    int
-	MaxCalls int // the budget
+	MaxCalls int // the budget, of all accounts together
 	Rows     int // objects read from the API
 	// Share is how much of the scan has been read, from 0 to 1. It is 0 if that
 	// is unknown. A scan of a whole table knows it from its 32nd page on. It
@@ -133,11 +135,18 @@ type Progress struct {
 type BudgetError struct {
 	MaxCalls int
 	Next     string // the request that was not made, such as "GET /v1/charges?limit=100"
+	// Connection is the name of the connection that the budget was for, "" unless the
+	// database is of OpenAll.
+	Connection string
 }
 
 // Error returns a message with the budget and the next request.
 func (e *BudgetError) Error() string {
-	return fmt.Sprintf("stripesql: the query needs more than its %d API calls: next is %s", e.MaxCalls, e.Next)
+	of := ""
+	if e.Connection != "" {
+		of = fmt.Sprintf(" of connection %q", transport.Mask(e.Connection))
+	}
+	return fmt.Sprintf("stripesql: the query needs more than its %d API calls%s: next is %s", e.MaxCalls, of, e.Next)
 }
 
 type statsKey struct{}

@@ -10,12 +10,13 @@ import (
 
 // planner makes the plan of one table for one choice of usable constraints.
 type planner struct {
-	table   *table
-	source  *source
-	info    *sqlite3.IndexInfo
-	options []option
-	short   bool  // the statement has a LIMIT
-	limit   int64 // how many rows are needed, 0 if unknown
+	table    *table
+	source   *source
+	accounts []*account
+	info     *sqlite3.IndexInfo
+	options  []option
+	short    bool  // the statement has a LIMIT
+	limit    int64 // how many rows are needed, 0 if unknown
 }
 
 // option is a constraint that could be sent to the API.
@@ -29,9 +30,10 @@ type option struct {
 // SQLite checks every row itself. A request may therefore return more objects
 // than the statement needs, but never fewer.
 func (t *table) bestIndex(s *source, info *sqlite3.IndexInfo) {
-	p := &planner{table: t, source: s, info: info}
+	p := &planner{table: t, source: s, accounts: s.accounts.now(), info: info}
 	p.read()
 	chosen := p.choose()
+	p.addConnection(&chosen)
 	for i, o := range chosen.use {
 		info.ConstraintUsage[o.constraint].ArgvIndex = i + 1
 		if o.term.Op == opIn {
@@ -106,6 +108,17 @@ func (p *planner) consider(i int, c sqlite3.IndexConstraint) {
 	p.options = append(p.options, o)
 }
 
+// addConnection adds a condition on the connection, which leaves out the other accounts.
+func (p *planner) addConnection(c *candidate) {
+	if o, ok := p.find(connectionColumn, opEqual); ok && p.source.accounts.several() {
+		o.term.In = o.in
+		c.use = append(c.use, o)
+		c.rows = max(1, c.rows/float64(len(p.accounts)))
+	} else {
+		c.calls *= float64(len(p.accounts))
+	}
+}
+
 // find returns the first option with the column and one of the operators.
 func (p *planner) find(column string, ops ...string) (option, bool) {
 	i := slices.IndexFunc(p.options, func(o option) bool {
@@ -151,7 +164,7 @@ func (p *planner) byID() (candidate, bool) {
 // byList returns a plan that reads a list with all filters that apply.
 func (p *planner) byList() candidate {
 	c := candidate{plan: plan{Table: p.table.name, How: byList}}
-	c.rows = p.source.density.rows(p.table)
+	c.rows = rowsOf(p.accounts, p.table)
 	for _, column := range p.table.columns {
 		f, ok := p.table.filters[column.name]
 		if !ok {
@@ -216,7 +229,7 @@ func (p *planner) addTimes(c *candidate) {
 	switch {
 	case len(times) == 0:
 	case complete:
-		c.rows *= p.source.density.share(p.table, w)
+		c.rows *= shareOf(p.accounts, p.table, w)
 	case lower && upper:
 		c.rows /= 30
 	default:
@@ -241,7 +254,7 @@ func (p *planner) bySearch() (candidate, bool) {
 	if order, _ := p.order(); order != "" && len(p.bounds(p.table.createdColumns()...)) == 0 {
 		return candidate{}, false // a list begins with the newest objects
 	}
-	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: p.source.density.rows(p.table)}
+	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: rowsOf(p.accounts, p.table)}
 	for _, column := range p.table.columns {
 		kind, ok := p.table.searches[column.name]
 		if !ok || kind == stamp || len(c.use) == maxClauses-2 { // two are reserved for the time

@@ -12,20 +12,21 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/internal/listing"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // query is one execution of a statement: its budget, what it has read, and the
 // error that ended it.
 type query struct {
-	ctx     context.Context
-	cancel  context.CancelFunc
-	source  *source
-	memo    *memo
-	expand  map[string][]string   // the fields to expand, by table
-	lookups map[string]bool       // the tables that are read by id
-	columns map[string]projection // the columns that the statement reads, by table
+	ctx      context.Context
+	cancel   context.CancelFunc
+	source   *source
+	accounts []*account
+	memo     *memo
+	expand   map[string][]string   // the fields to expand, by table
+	lookups  map[string]bool       // the tables that are read by id
+	columns  map[string]projection // the columns that the statement reads, by table
 
 	repeated map[string]*lookups // by table, plan and values
 	listed   int                 // bytes of the objects of all lists that lookups have read
@@ -37,6 +38,7 @@ type query struct {
 
 	mu    sync.Mutex
 	calls int
+	spent map[*account]int // calls
 	rows  int
 	share float64
 	err   error // the first failure; SQLite keeps only its text
@@ -44,14 +46,16 @@ type query struct {
 
 // source is the state that all connections of a connector share.
 type source struct {
-	client *stripekit.Client
+	accounts *accounts
 	options
-	tables  map[string]*table
-	density *densities
+	tables map[string]*table
 }
 
 func newQuery(ctx context.Context, s *source) *query {
-	q := &query{source: s, memo: newMemo(), repeated: map[string]*lookups{}, started: time.Now()}
+	q := &query{
+		source: s, accounts: s.accounts.now(), memo: newMemo(), repeated: map[string]*lookups{}, spent: map[*account]int{},
+		started: time.Now(),
+	}
 	q.ctx, q.cancel = context.WithCancel(ctx)
 	q.stats, _ = ctx.Value(statsKey{}).(*Stats)
 	q.progress, _ = ctx.Value(progressKey{}).(func(Progress))
@@ -131,26 +135,31 @@ func byImportance(a, b string) int {
 	return strings.Compare(rank(a), rank(b))
 }
 
-// spend takes a call from the budget, or returns a *BudgetError.
-func (q *query) spend(next request) error {
+// spend takes a call from the budget of an account, or returns a *BudgetError.
+func (q *query) spend(a *account, next request) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.calls >= q.source.maxCalls {
-		return &BudgetError{MaxCalls: q.source.maxCalls, Next: next.String()}
+	if q.spent[a] >= q.source.maxCalls {
+		return &BudgetError{MaxCalls: q.source.maxCalls, Next: next.String(), Connection: a.name}
 	}
+	q.spent[a]++
 	q.calls++
 	return nil
 }
 
 // call makes a request within the budget.
-func (q *query) call(r request, out any) error {
+func (q *query) call(a *account, r request, out any) error {
 	if err := q.ctx.Err(); err != nil {
 		return err
 	}
-	if err := q.spend(r); err != nil {
+	if err := q.spend(a, r); err != nil {
 		return err
 	}
-	return q.source.client.Call(q.ctx, http.MethodGet, r.path, r.params, out)
+	err := a.client.Call(q.ctx, http.MethodGet, r.path, r.params, out)
+	if err != nil && a.name != "" {
+		return fmt.Errorf("stripesql: connection %q: %w", transport.Mask(a.name), err)
+	}
+	return err
 }
 
 // report counts the objects of a response and reports the progress.
@@ -160,7 +169,7 @@ func (q *query) report(rows int, share float64) {
 	q.rows += rows
 	q.share = max(q.share, share)
 	if q.progress != nil {
-		q.progress(Progress{Calls: q.calls, MaxCalls: q.source.maxCalls, Rows: q.rows, Share: q.share})
+		q.progress(Progress{Calls: q.calls, MaxCalls: q.source.maxCalls * len(q.accounts), Rows: q.rows, Share: q.share})
 	}
 }
 
@@ -172,21 +181,21 @@ type page struct {
 }
 
 // page requests and parses a page.
-func (q *query) page(t *table, r request) (page, error) {
+func (q *query) page(s *spec, r request) (page, error) {
 	var body jsontext.Value
-	if err := q.call(r, &body); err != nil {
+	if err := q.call(s.account(), r, &body); err != nil {
 		return page{}, err
 	}
-	p, err := t.readPage(body)
+	p, err := s.table.readPage(s.account(), body)
 	if err != nil {
 		return page{}, fmt.Errorf("stripesql: %s: %w", r, err)
 	}
-	q.source.density.learn(t, r, p)
+	s.account().density.learn(s.table, r, p)
 	return p, nil
 }
 
 // readPage parses the page in a response.
-func (t *table) readPage(body jsontext.Value) (page, error) {
+func (t *table) readPage(a *account, body jsontext.Value) (page, error) {
 	scanned, err := listing.Scan(body, t.timeField)
 	if err == nil {
 		err = scanned.Check()
@@ -198,7 +207,7 @@ func (t *table) readPage(body jsontext.Value) (page, error) {
 	made := make([]object, len(scanned.Heads))
 	for i, head := range scanned.Heads {
 		at := scanned.Times[i]
-		made[i] = object{raw: scanned.Raw[i], id: head.ID, created: at, dated: at != 0}
+		made[i] = object{raw: scanned.Raw[i], account: a, id: head.ID, created: at, dated: at != 0}
 		p.objects[i] = &made[i]
 	}
 	return p, nil

@@ -19,32 +19,40 @@ const maxPage = listing.PageSize
 
 // spec describes one scan of a table: a plan with its values.
 type spec struct {
-	table   *table
-	how     how
-	none    bool              // no object can match
-	id      string            // for byID
-	ids     []string          // for byIDs
-	query   string            // for search, without the window
-	filters map[string]string // for byList, without the window
-	window  window
-	order   order
-	limit   int64    // how many rows are needed, 0 if unknown
-	short   bool     // the statement has a LIMIT
-	expand  []string // fields of the object
+	accounts []*account // those that are read
+	table    *table
+	how      how
+	none     bool              // no object can match
+	id       string            // for byID
+	ids      []string          // for byIDs
+	query    string            // for search, without the window
+	filters  map[string]string // for byList, without the window
+	window   window
+	order    order
+	limit    int64    // how many rows are needed, 0 if unknown
+	short    bool     // the statement has a LIMIT
+	expand   []string // fields of the object
 }
 
 // key identifies a scan. Scans that read different objects, or in another
 // order, have different keys.
 func (s *spec) key() string {
-	return fmt.Sprintf("%s %s %q %q %q %q %v %s", s.table.name, s.how, s.id, s.ids, s.query, s.filters, s.window, s.order)
+	var names []string
+	for _, a := range s.accounts {
+		names = append(names, a.name)
+	}
+	return fmt.Sprintf("%q %s %s %q %q %q %q %v %s", names, s.table.name, s.how, s.id, s.ids, s.query, s.filters, s.window, s.order)
 }
+
+// account returns the account of a scan of only one.
+func (s *spec) account() *account { return s.accounts[0] }
 
 // newSpec returns the spec of a plan with values for its terms. It leaves out a
 // value that the API would compare in another way than SQLite; the scan then
 // reads more than is needed.
-func (p *plan) newSpec(t *table, values []any) *spec {
+func (p *plan) newSpec(accounts []*account, t *table, values []any) *spec {
 	s := &spec{
-		table: t, how: p.How, filters: t.constant(), window: everything(),
+		accounts: accounts, table: t, how: p.How, filters: t.constant(), window: everything(),
 		order: p.Order, short: p.Short,
 	}
 	if len(p.Local) == 0 {
@@ -53,7 +61,7 @@ func (p *plan) newSpec(t *table, values []any) *spec {
 	for i, by := range p.Terms {
 		s.apply(by, values[i])
 	}
-	if s.window.empty() {
+	if s.window.empty() || len(s.accounts) == 0 {
 		s.none = true
 	}
 	if !s.none && (s.how == byID && s.id == "" || s.how == byIDs && s.ids == nil || s.how == search && s.query == "") {
@@ -71,6 +79,9 @@ func (s *spec) apply(by term, value any) {
 		s.window.narrow(s.table, by, value)
 	case value == nil:
 		s.none = true // nothing compares to NULL
+	case by.Column == connectionColumn && s.table.connection() >= 0:
+		name, _ := value.(string) // no name is a number
+		s.accounts = withName(s.accounts, name)
 	case many:
 		s.applyList(by, list)
 	case s.how == byID:

@@ -60,7 +60,7 @@ func TestSpecIsWhatIsAsked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			decoded, err := decodePlan(test.plan.encode())
 			require.NoError(t, err)
-			s := decoded.newSpec(newTables()[test.plan.Table], test.values)
+			s := decoded.newSpec(oneAccount, newTables()[test.plan.Table], test.values)
 			require.Equal(t, test.want == "", s.none)
 			if !s.none {
 				require.Equal(t, test.want, s.request().String())
@@ -75,13 +75,13 @@ func TestIDsAreAskedForByTheHundred(t *testing.T) {
 		ids = append(ids, fmt.Sprint("prod_", i))
 	}
 	p := plan{Table: "products", How: byIDs, Terms: []term{{Column: "id", Op: opIn}}}
-	s := p.newSpec(newTables()["products"], []any{ids})
+	s := p.newSpec(oneAccount, newTables()["products"], []any{ids})
 	require.Len(t, s.ids, 250)
 	require.Equal(t, 100, strings.Count(s.request().String(), "ids[]"))
 }
 
 func TestExpandedFieldsAreSent(t *testing.T) {
-	s := (&plan{Table: "refunds", How: byList}).newSpec(newTables()["refunds"], nil)
+	s := (&plan{Table: "refunds", How: byList}).newSpec(oneAccount, newTables()["refunds"], nil)
 	s.expand = []string{"charge", "charge.customer"}
 	require.Equal(t, "GET /v1/refunds?limit=100&expand[]=data.charge&expand[]=data.charge.customer", s.request().String())
 	require.Equal(t, "GET /v1/refunds?starting_after=re_1&limit=100&expand[]=data.charge&expand[]=data.charge.customer", s.after("re_1").String())
@@ -95,7 +95,7 @@ func TestListOfLookups(t *testing.T) {
 		Terms: append(one("created", opAtLeast), one("customer", opEqual)...),
 	}
 	require.Equal(t, 1, p.lookup(charges))
-	whole := p.without(charges, 1, []any{"2026-01-01", "cus_1"})
+	whole := p.without(oneAccount, charges, 1, []any{"2026-01-01", "cus_1"})
 	require.Equal(t, newestFirstByID, whole.order)
 	require.Zero(t, whole.limit)
 	require.True(t, whole.short, "one page after another")
@@ -118,3 +118,5 @@ func TestConnectionWithoutSQLiteIsClosed(t *testing.T) {
 	require.NoError(t, (&conn{broken: true}).Close())
 	require.NoError(t, (&conn{}).Close())
 }
+
+var oneAccount = []*account{{density: newDensities()}}

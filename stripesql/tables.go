@@ -188,8 +188,35 @@ func moved(table, column string) [][]string {
 	return nil
 }
 
+// connectionIndex is the place of the column connection, after the id.
+const connectionIndex = 1
+
+// addConnection adds the column connection to a table that is prepared.
+func (t *table) addConnection() error {
+	if _, taken := t.index[connectionColumn]; taken {
+		return fmt.Errorf("table %s: OpenAll adds the column %s", t.name, connectionColumn)
+	}
+	t.columns = slices.Insert(t.columns, connectionIndex, column{name: connectionColumn, kind: text})
+	t.readColumns()
+	return nil
+}
+
+// connection returns the place of the column connection, -1 if the table has none.
+func (t *table) connection() int {
+	if c := t.columns[connectionIndex]; c.name == connectionColumn && c.paths == nil {
+		return connectionIndex
+	}
+	return -1
+}
+
+// prepare completes a table that has all its columns.
 func (t *table) prepare() {
 	t.columns = append(t.columns, column{name: rawColumn, kind: document})
+	t.readColumns()
+}
+
+// readColumns finds out where the columns are in an object.
+func (t *table) readColumns() {
 	t.index = map[string]int{}
 	t.extract, t.head = newBranch(), newBranch()
 	for i, c := range t.columns {

@@ -77,7 +77,7 @@ func TestObjectOfAnyVersion(t *testing.T) {
 		}},
 	} {
 		table := tables[test.table]
-		o, err := table.newObject([]byte(test.raw))
+		o, err := table.newObject(oneAccount[0], []byte(test.raw))
 		require.NoError(t, err)
 		values, err := table.read(o, allOf(len(table.columns)), nil)
 		require.NoError(t, err)
@@ -93,16 +93,16 @@ func TestObjectOfAnyVersion(t *testing.T) {
 
 func TestHeadOfAnObject(t *testing.T) {
 	table := newTables()["customers"]
-	o, err := table.newObject([]byte(`{"id":"cus_1","object":"customer","deleted":true}`))
+	o, err := table.newObject(oneAccount[0], []byte(`{"id":"cus_1","object":"customer","deleted":true}`))
 	require.NoError(t, err)
 	require.True(t, o.deleted)
 	require.False(t, o.dated)
-	o, err = table.newObject([]byte(`{"created":5,"deleted":false,"id":"cus_1"}`))
+	o, err = table.newObject(oneAccount[0], []byte(`{"created":5,"deleted":false,"id":"cus_1"}`))
 	require.NoError(t, err)
 	require.Equal(t, int64(5), o.created)
 	require.False(t, o.deleted)
 	for _, raw := range []string{`{}`, `[]`, `"x"`, `{"id":null}`} {
-		_, err := table.newObject([]byte(raw))
+		_, err := table.newObject(oneAccount[0], []byte(raw))
 		require.ErrorContains(t, err, "/v1/customers", raw)
 	}
 }
@@ -112,7 +112,7 @@ func FuzzObject(f *testing.F) {
 	f.Add([]byte(`{"id":"\ud800","amount":1e400,"created":-1,"shipping":7,"billing_details":[{}]}`))
 	table := newTables()["charges"]
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		o, err := table.newObject(raw)
+		o, err := table.newObject(oneAccount[0], raw)
 		if err != nil {
 			return
 		}

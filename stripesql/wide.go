@@ -100,13 +100,13 @@ func (f *wideFeed) next() ([]*object, error) {
 // without a lower bound depends on. An error is ignored: the next request of the scan
 // would fail too.
 func (f *wideFeed) measure() {
-	if low, _ := f.spec.window.bounded(); low || f.query.progress == nil {
+	if low, _ := f.spec.window.bounded(); low || f.query.progress == nil || len(f.query.accounts) > 1 {
 		return
 	}
-	if _, err := f.query.estimate(f.spec.table, everything()); err != nil {
+	if _, err := f.query.measure(f.spec.account(), f.spec.table, everything()); err != nil {
 		return
 	}
-	spread := f.query.source.density.snapshot(f.spec.table)
+	spread := f.spec.account().density.snapshot(f.spec.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.spread = spread
@@ -146,7 +146,7 @@ func (f *wideFeed) fetch(_ context.Context, q listing.Query) (response listing.R
 // page requests one page of the list.
 func (f *wideFeed) page(q listing.Query) (page, error) {
 	r := f.spec.page(q)
-	p, err := f.query.page(f.spec.table, r)
+	p, err := f.query.page(f.spec, r)
 	switch {
 	case r.cursorLost(err):
 		f.query.report(0, 0)

@@ -1,0 +1,105 @@
+package stripesql
+
+import (
+	"cmp"
+	"database/sql"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/stripekit/stripekit"
+)
+
+// OpenAll returns a database of all accounts of connections, for queries over several of
+// them. Each table has the column connection, the name of the connection that a row was
+// read with, and a condition on it, such as connection = 'shop', leaves out the other
+// accounts. Ids are looked up in every account unless such a condition says in which, so a
+// join reads
+//
+//	FROM charges h JOIN customers c ON c.connection = h.connection AND c.id = h.customer
+//
+// The accounts are those that are enabled when a query begins, read side by side. The
+// budget of a query, see WithMaxCalls, is one for each account. The error of one account
+// ends the query, and names the connection. In the order of created, a page of each account
+// is held in memory, about 400 kB.
+func OpenAll(connections *stripekit.Connections, opts ...Option) (*sql.DB, error) {
+	if connections == nil {
+		return nil, errors.New("stripesql: the connections are nil")
+	}
+	s, err := newSource(&accounts{connections: connections}, opts)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(&connector{s}), nil
+}
+
+// connectionColumn is the column of OpenAll with the name of the connection.
+const connectionColumn = "connection"
+
+// account is a client that tables are read with, and what is known of its lists.
+type account struct {
+	name    string // of its connection, "" for the client of a Connector
+	client  *stripekit.Client
+	density *densities
+}
+
+// accounts are the accounts that a source reads.
+type accounts struct {
+	one         *account // of a Connector
+	connections *stripekit.Connections
+
+	mu        sync.Mutex
+	densities map[string]*densities // by the name of the connection
+}
+
+// now returns the accounts, in the order of their names.
+func (as *accounts) now() []*account {
+	if as.one != nil {
+		return []*account{as.one}
+	}
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	var all []*account
+	before := as.densities
+	as.densities = map[string]*densities{}
+	for _, name := range as.connections.Names() {
+		c, err := as.connections.Get(name)
+		client, errOpen := as.connections.Open(name)
+		if err != nil || errOpen != nil || c.Disabled {
+			continue // it was removed meanwhile, or is not to be used
+		}
+		as.densities[name] = cmp.Or(before[name], newDensities())
+		all = append(all, &account{name, client, as.densities[name]})
+	}
+	return all
+}
+
+// several reports whether the tables have the column connection.
+func (as *accounts) several() bool { return as.one == nil }
+
+// withName returns the accounts with a name: one or none.
+func withName(all []*account, name string) []*account {
+	i := slices.IndexFunc(all, func(a *account) bool { return a.name == name })
+	if i < 0 {
+		return nil
+	}
+	return all[i : i+1]
+}
+
+// rowsOf estimates how many objects a table has in all accounts.
+func rowsOf(all []*account, t *table) float64 {
+	sum := 0.0
+	for _, a := range all {
+		sum += a.density.rows(t)
+	}
+	return sum
+}
+
+// shareOf estimates the share of a table's objects that is in a window.
+func shareOf(all []*account, t *table, w window) float64 {
+	sum := 0.0
+	for _, a := range all {
+		sum += a.density.share(t, w) * a.density.rows(t)
+	}
+	return sum / max(rowsOf(all, t), 1)
+}

@@ -1,0 +1,117 @@
+package stripesql
+
+import (
+	"cmp"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// union is a feed of the objects of several accounts. In an order, it merges their feeds.
+// Without one, it reads some of them side by side, or one after the other if few rows are
+// needed.
+type union struct {
+	query *query
+	by    order
+	lanes int // how many feeds are read side by side
+	open  []*part
+}
+
+// part is the feed of one account, with the objects that were not returned yet.
+type part struct {
+	feed
+	objects []*object
+}
+
+// newUnion returns the feed of a scan of several accounts.
+func (q *query) newUnion(s *spec) feed {
+	u := &union{query: q, by: s.order, lanes: q.source.concurrency}
+	switch {
+	case s.order != "":
+		u.lanes = len(s.accounts)
+	case s.short:
+		u.lanes = 1
+	}
+	for _, a := range s.accounts {
+		one := *s
+		one.accounts = []*account{a}
+		u.open = append(u.open, &part{feed: q.newFeed(&one)})
+	}
+	return u
+}
+
+func (u *union) next() ([]*object, error) {
+	if err := u.fill(); err != nil {
+		return nil, err
+	}
+	if len(u.open) == 0 {
+		return nil, io.EOF
+	}
+	if u.by != "" {
+		return u.merge(), nil
+	}
+	var objects []*object
+	for _, p := range u.open {
+		objects = append(objects, p.objects...)
+		p.objects = nil
+	}
+	return objects, nil
+}
+
+// fill reads objects of those feeds that are read side by side and have none left. Feeds that
+// have ended are dropped.
+func (u *union) fill() error {
+	parts := u.open[:min(u.lanes, len(u.open))]
+	errs, lanes := make([]error, len(parts)), make(chan struct{}, u.query.source.concurrency)
+	var reading sync.WaitGroup
+	for i, p := range parts {
+		lanes <- struct{}{}
+		reading.Go(func() {
+			errs[i] = p.fill()
+			<-lanes
+		})
+	}
+	reading.Wait()
+	u.open = slices.DeleteFunc(u.open, func(p *part) bool { return p.feed == nil && len(p.objects) == 0 })
+	return cmp.Or(errs...)
+}
+
+func (p *part) fill() error {
+	for p.feed != nil && len(p.objects) == 0 {
+		objects, err := p.next()
+		switch {
+		case err == io.EOF:
+			p.feed = nil
+		case err != nil:
+			return err
+		}
+		p.objects = objects
+	}
+	return nil
+}
+
+// merge returns objects in order, until a feed has none left. Each has some.
+func (u *union) merge() (objects []*object) {
+	for {
+		first := slices.MinFunc(u.open, func(a, b *part) int { return u.by.compare(a.objects[0], b.objects[0]) })
+		objects = append(objects, first.objects[0])
+		if first.objects = first.objects[1:]; len(first.objects) == 0 {
+			return objects
+		}
+	}
+}
+
+// compare compares two objects by their places in the order. Objects without a time come
+// last, as NULLs do.
+func (o order) compare(a, b *object) int {
+	byID := strings.Compare(a.id, b.id)
+	switch o {
+	case newestFirst:
+		byID = 0
+	case newestFirstByIDDesc:
+		byID = -byID
+	}
+	undated := func(o *object) int { return int(flag(!o.dated)) }
+	return cmp.Or(cmp.Compare(undated(a), undated(b)), cmp.Compare(b.created, a.created), byID)
+}
