@@ -42,8 +42,9 @@ type stretch struct {
 	taken       time.Time
 }
 
-// maxStretches is how many pages of a table are remembered.
-const maxStretches = 20_000
+// maxStretches is how many stretches of a table are remembered. Before there are more,
+// neighbours become one.
+const maxStretches = 2_000
 
 // rate returns the objects per second.
 func (s *stretch) rate() float64 { return float64(s.objects) / float64(s.high-s.low+1) }
@@ -134,6 +135,9 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 		made.first, made.last = objects[0].id, objects[n-1].id
 		made.dense = float64(max(n-1, 1)) / float64(max(objects[0].created-objects[n-1].created, 1))
 	}
+	if len(d.seen) >= maxStretches {
+		d.join()
+	}
 	if len(d.seen) >= maxStretches || low > high {
 		return
 	}
@@ -162,6 +166,23 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 	}
 	at, _ := slices.BinarySearchFunc(d.seen, made, func(a, b stretch) int { return cmp.Or(cmp.Compare(b.high, a.high), cmp.Compare(b.low, a.low), 1) })
 	d.seen = slices.Insert(d.seen, at, made)
+}
+
+// join makes one of every two stretches between which there is no gap.
+func (d *density) join() {
+	joined := d.seen[:0]
+	for i := 0; i < len(d.seen); i++ {
+		s := d.seen[i]
+		if i+1 < len(d.seen) {
+			if older := d.seen[i+1]; s.objects > 0 && older.objects > 0 && older.high >= s.low-1 {
+				s.low, s.last, s.open = older.low, older.last, older.open
+				s.objects, s.dense = s.objects+older.objects, max(s.dense, older.dense)
+				i++
+			}
+		}
+		joined = append(joined, s)
+	}
+	d.seen = joined
 }
 
 // gap is a span of time between two stretches, of which nothing is known.
