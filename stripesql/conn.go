@@ -16,6 +16,7 @@ type conn struct {
 	source  *source
 	db      *sqlite3.Conn
 	running *query // the query whose statement is being stepped
+	held    int    // bytes that functions hold outside of SQLite
 	broken  bool   // SQLite has panicked: only Close uses it now
 }
 
@@ -92,6 +93,9 @@ func (c *conn) setUp() error {
 		if err := sqlite3.CreateModule(c.db, name, nil, connect); err != nil {
 			return err
 		}
+	}
+	if err := c.addFunctions(); err != nil {
+		return err
 	}
 	return c.db.SetAuthorizer(c.authorize)
 }
