@@ -59,6 +59,24 @@
 // The statistics ignore NULL, and are NULL if there are no values; text that is not a
 // number is an error. They can be used with OVER.
 //
+// # Tools
+//
+// sqlite_schema (sqlite_master) lists the tables with their columns. The pragmas
+// table_info, table_xinfo, table_list, index_list, index_info, index_xinfo,
+// foreign_key_list and database_list can be used, as statements and as tables, such as
+// pragma_table_info('charges'). No other pragma can. There are no indexes and no foreign
+// keys. The types of the columns of a result are known to database/sql, for the columns
+// of tables; whether an id may be NULL is known if the statement reads one table and has
+// no parentheses.
+//
+// Because many tools begin a transaction first, there are transactions, with the option
+// ReadOnly or without it. They do nothing: a statement that writes is refused, Commit
+// and Rollback succeed, and there is no snapshot, so that two queries in a transaction
+// may see different objects. An isolation level other than the default is an error.
+//
+// Ping makes one request to the API, as [stripekit.Client.Check] does, and returns the
+// same errors. It counts towards no budget.
+//
 // # What is sent to the API
 //
 // SQLite checks every condition on every row itself, so a result is always what

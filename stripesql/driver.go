@@ -37,6 +37,7 @@ func Connector(client *stripekit.Client, opts ...Option) (driver.Connector, erro
 	if s.tables, err = withAdded(s.added); err != nil {
 		return nil, fmt.Errorf("stripesql: %w", err)
 	}
+	s.schema = schemaOf(s.tables)
 	return &connector{s}, nil
 }
 

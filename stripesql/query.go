@@ -46,6 +46,7 @@ type source struct {
 	client *stripekit.Client
 	options
 	tables  map[string]*table
+	schema  string // the statements that set up the schema of a connection
 	density *densities
 }
 

@@ -111,10 +111,11 @@ func (s *stmt) start(ctx context.Context, compiled *sqlite3.Stmt) (driver.Rows, 
 		return s.conn.explain(ctx, of)
 	}
 	q := newQuery(ctx, s.conn.source)
-	if steps, err := s.conn.steps(s.text); err == nil { // it fails for an EXPLAIN
+	steps, err := s.conn.steps(s.text)
+	if err == nil { // it fails for an EXPLAIN
 		q.prepare(plansOf(steps))
 	}
-	return newRows(ctx, s, compiled, q), nil
+	return newRows(ctx, s, compiled, q, steps), nil
 }
 
 // bind sets the parameters of a compiled statement.

@@ -204,7 +204,10 @@ func (t *table) declaration() string {
 			b.WriteString(", ")
 		}
 		fmt.Fprintf(&b, "%q %s", c.name, c.kind.declaration())
-		if c.name == rawColumn {
+		switch c.name {
+		case idColumn:
+			b.WriteString(" NOT NULL")
+		case rawColumn:
 			b.WriteString(" HIDDEN")
 		}
 	}
