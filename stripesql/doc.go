@@ -141,8 +141,8 @@
 // blob may have an eighth of that memory. The median and the percentiles of a statement
 // hold 8 bytes for each value of a group, and somewhat more than twice that while they
 // grow. Together they may take as much memory again, which is enough for 8,000,000
-// values by default. Cancelling the context does not end a single call of an SQL
-// function before its time, such as instr on megabytes of text.
+// values by default; files do not help them. Cancelling the context does not end a single
+// call of an SQL function before its time, such as instr on megabytes of text.
 //
 // Rows with the same created second have no order, unless the statement defines
 // one. Objects that are created while a statement runs may or may not be in its

@@ -60,6 +60,10 @@ func TestStatisticsOfAWindow(t *testing.T) {
 	got = mustRun(t, db, `SELECT var_pop(x) OVER (ORDER BY i ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
 		FROM (SELECT column1 AS i, column2 AS x FROM (VALUES (1, 9), (2, 1), (3, NULL), (4, NULL), (5, 3), (6, 3), (7, 20)))`)
 	require.Equal(t, []string{"0", "16", "0", "NULL", "0", "0", "72.25"}, got.rows)
+	// What is left of the squares is less than nothing, by the last digit of a float.
+	got = mustRun(t, db, `SELECT round(stddev_pop(x) OVER (ORDER BY i ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), 9)
+		FROM (SELECT column1 AS i, column2 AS x FROM (VALUES (1, 0.1), (2, 0.2), (3, 0.2)))`)
+	require.Equal(t, []string{"0", "0.05", "0"}, got.rows)
 	got = mustRun(t, db, "SELECT median(x) OVER (PARTITION BY x / 10) FROM (SELECT column1 AS x FROM (VALUES (1), (2), (3), (10), (14)))")
 	require.Equal(t, []string{"2", "2", "2", "12", "12"}, got.rows)
 }

@@ -25,7 +25,6 @@ type percentile struct {
 	fraction float64 // the rank, from 0 to 1
 	ranked   bool    // fraction is set
 	values   []float64
-	failed   bool // an error was returned, and what follows is ignored
 }
 
 // percentiles returns the constructor of a function. The ranks of its second argument
@@ -39,12 +38,8 @@ func (c *conn) percentiles(name string, whole float64) sqlite3.AggregateConstruc
 
 // Step adds the value of a row. NULL is ignored.
 func (p *percentile) Step(ctx sqlite3.Context, args ...sqlite3.Value) {
-	if p.failed {
-		return
-	}
 	if err := p.add(args); err != nil {
-		p.failed = true
-		ctx.ResultError(err)
+		ctx.ResultError(err) // it ends the statement
 	}
 }
 
@@ -116,7 +111,7 @@ func (p *percentile) Inverse(_ sqlite3.Context, args ...sqlite3.Value) {
 
 // Value returns the percentile. It is NULL if there are no values.
 func (p *percentile) Value(ctx sqlite3.Context) {
-	if p.failed || len(p.values) == 0 {
+	if len(p.values) == 0 {
 		return
 	}
 	slices.Sort(p.values)

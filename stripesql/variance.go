@@ -16,7 +16,6 @@ type variance struct {
 	count   float64
 	mean    float64
 	squares float64
-	failed  bool // an error was returned, and what follows is ignored
 }
 
 // variances returns the constructor of a function.
@@ -27,9 +26,8 @@ func variances(name string, sample, root bool) sqlite3.AggregateConstructor {
 // Step adds the value of a row. NULL is ignored.
 func (v *variance) Step(ctx sqlite3.Context, args ...sqlite3.Value) {
 	value, ok, err := number(v.name, args[0])
-	if err != nil && !v.failed {
-		v.failed = true
-		ctx.ResultError(err)
+	if err != nil {
+		ctx.ResultError(err) // it ends the statement
 	}
 	if !ok {
 		return
@@ -61,7 +59,7 @@ func (v *variance) Value(ctx sqlite3.Context) {
 	if v.sample {
 		divisor--
 	}
-	if v.failed || divisor <= 0 {
+	if divisor <= 0 {
 		return
 	}
 	result := max(v.squares, 0) / divisor // what was removed may leave less than nothing
