@@ -22,7 +22,10 @@ import (
 var updateAPI = flag.Bool("update-api", false, "write testdata/api.txt anew")
 
 // apiPackages are the packages that users import.
-var apiPackages = []string{".", "schedule", "stripetest", "stripekittest", "sqlstore", "natsstore", "fleet", "fleet/fleettest", "stripesql", "connector"}
+var apiPackages = []string{
+	".", "schedule", "stripetest", "stripekittest", "sqlstore", "natsstore", "fleet", "fleet/fleettest", "stripesql", "connector",
+	"connector/mcp", "connector/redpanda", "connector/redpanda/sqlinsert",
+}
 
 // TestExportedAPIIsTheOneDecided compares all exported declarations with
 // testdata/api.txt, so that a change to them is a decision:
@@ -157,7 +160,8 @@ func exportedReceiver(recv *ast.FieldList) bool {
 }
 
 // maxNames is how many package-level names the root may have. Each additional name
-// makes the documentation longer for every reader.
+// makes the documentation longer for every reader. The twelve of account events and changes
+// came last: they have to be where the services are, whose methods return them.
 const maxNames = 187
 
 func TestTheRootHasFewNames(t *testing.T) {

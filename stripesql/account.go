@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // OpenAll returns a database of all accounts of connections, for queries over several of
@@ -41,6 +43,14 @@ type account struct {
 	name    string // of its connection, "" for the client of a Connector
 	client  *stripekit.Client
 	density *densities
+}
+
+// named adds the name of the connection to an error, if it has one.
+func (a *account) named(err error) error {
+	if err == nil || a.name == "" {
+		return err
+	}
+	return fmt.Errorf("stripesql: connection %q: %w", transport.Mask(a.name), err)
 }
 
 // accounts are the accounts that a source reads.

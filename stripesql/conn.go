@@ -2,6 +2,7 @@ package stripesql
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ type conn struct {
 	db      *sqlite3.Conn
 	running *query // the query whose statement is being stepped
 	reads   reads  // the columns of the statement that is being compiled
+	held    int    // bytes that functions hold outside of SQLite
 	broken  bool   // SQLite has panicked: only Close uses it now
 }
 
@@ -85,14 +87,16 @@ func (c *conn) setUp() error {
 	if err := c.db.CreateCollation(stampCollation, compareStamps); err != nil {
 		return err
 	}
-	for name, t := range c.source.tables {
-		connect := func(db *sqlite3.Conn, _, _, _ string, _ ...string) (*vtab, error) {
-			return &vtab{table: t, conn: c}, db.DeclareVTab(t.declaration())
-		}
-		//lint:ignore SA1019 the method that replaces it needs Go 1.27
-		if err := sqlite3.CreateModule(c.db, name, nil, connect); err != nil {
-			return err
-		}
+	connect := func(db *sqlite3.Conn, _, _, name string, _ ...string) (*vtab, error) {
+		t := c.source.tables[name]
+		return &vtab{table: t, conn: c}, db.DeclareVTab(t.declaration())
+	}
+	//lint:ignore SA1019 the method that replaces it needs Go 1.27
+	if err := sqlite3.CreateModule(c.db, moduleName, connect, connect); err != nil {
+		return err
+	}
+	if err := errors.Join(c.db.Exec(c.source.schema), c.addFunctions()); err != nil {
+		return err
 	}
 	return c.db.SetAuthorizer(c.authorize)
 }
@@ -115,6 +119,10 @@ func (c *conn) authorize(action sqlite3.AuthorizerActionCode, table, name, _, _ 
 		return sqlite3.AUTH_OK
 	case sqlite3.AUTH_SELECT, sqlite3.AUTH_RECURSIVE:
 		return sqlite3.AUTH_OK
+	case sqlite3.AUTH_PRAGMA:
+		if describesSchema(table) {
+			return sqlite3.AUTH_OK
+		}
 	case sqlite3.AUTH_FUNCTION:
 		if !strings.EqualFold(name, "load_extension") {
 			return sqlite3.AUTH_OK
@@ -148,7 +156,7 @@ func (c *conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, er
 }
 
 // errOnlyReads is returned for a statement that the authorizer does not allow.
-var errOnlyReads = errors.New("stripesql: only statements that read are allowed: SELECT, VALUES, EXPLAIN QUERY PLAN")
+var errOnlyReads = errors.New("stripesql: only statements that read are allowed: SELECT, VALUES, EXPLAIN QUERY PLAN, and PRAGMA table_info and its like")
 
 // maxCompound is how many SELECTs a compound may have. SQLite would allow 500, but its
 // stack in this build has not the room for them.
@@ -200,7 +208,39 @@ func (c *conn) Close() error {
 	return c.attempt(c.db.Close)
 }
 
-// Begin returns an error: there are no transactions.
-func (c *conn) Begin() (driver.Tx, error) {
-	return nil, errors.New("stripesql: there are no transactions")
+// Ping makes one request, which shows whether the client's key works, or one for each
+// connection.
+func (c *conn) Ping(ctx context.Context) error {
+	if c.broken {
+		return driver.ErrBadConn
+	}
+	for _, a := range c.source.accounts.now() {
+		if _, err := a.client.Check(ctx); err != nil {
+			return a.named(err)
+		}
+	}
+	return nil
 }
+
+// Begin begins a transaction with the default options.
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// BeginTx begins a transaction, which is only a place for the queries of programs that
+// need one. It isolates nothing.
+func (c *conn) BeginTx(_ context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if level := sql.IsolationLevel(opts.Isolation); level != sql.LevelDefault {
+		return nil, fmt.Errorf("stripesql: there is no isolation level %s: a transaction does not isolate", level)
+	}
+	return tx{}, nil
+}
+
+// tx is a transaction. It has nothing to commit and nothing to roll back.
+type tx struct{}
+
+// Commit does nothing.
+func (tx) Commit() error { return nil }
+
+// Rollback does nothing.
+func (tx) Rollback() error { return nil }

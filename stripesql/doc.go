@@ -41,6 +41,44 @@
 //
 // Deleted objects have no row, as in the API's lists.
 //
+// # Functions
+//
+// Beside the functions of SQLite there are:
+//
+//   - amount_decimal(amount, currency): an amount in whole units of its currency, as
+//     exact decimal text: '12.34' for 1234 and 'usd', '1234' for 'jpy', '1.234' for
+//     'kwd'. The currencies without decimals and those with three are the ones that
+//     Stripe lists, and all others have two. So have ISK and UGX, which Stripe lists as
+//     exceptions: their amounts end with 00. A currency may be in upper case. The result
+//     is NULL if the amount or the currency is, or if the currency is not three letters.
+//     An amount that is no integer is an error. Text sorts as text: to sort or compare
+//     use amount itself, or CAST(amount_decimal(amount, currency) AS REAL).
+//   - median(x), percentile(x, p) with p from 0 to 100, and percentile_cont(x, p) and
+//     percentile_disc(x, p) with p from 0 to 1. The result is REAL. Between two values
+//     they interpolate, but percentile_disc returns the lower one.
+//   - var_pop(x), var_samp(x), stddev_pop(x) and stddev_samp(x).
+//
+// The statistics ignore NULL, and are NULL if there are no values; text that is not a
+// number is an error. They can be used with OVER.
+//
+// # Tools
+//
+// sqlite_schema (sqlite_master) lists the tables with their columns. The pragmas
+// table_info, table_xinfo, table_list, index_list, index_info, index_xinfo,
+// foreign_key_list and database_list can be used, as statements and as tables, such as
+// pragma_table_info('charges'). No other pragma can. There are no indexes and no foreign
+// keys. The types of the columns of a result are known to database/sql, for the columns
+// of tables; whether an id may be NULL is known if the statement reads one table and has
+// no parentheses.
+//
+// Because many tools begin a transaction first, there are transactions, with the option
+// ReadOnly or without it. They do nothing: a statement that writes is refused, Commit
+// and Rollback succeed, and there is no snapshot, so that two queries in a transaction
+// may see different objects. An isolation level other than the default is an error.
+//
+// Ping makes one request to the API, as [stripekit.Client.Check] does, and returns the
+// same errors. It counts towards no budget.
+//
 // # What is sent to the API
 //
 // SQLite checks every condition on every row itself, so a result is always what
@@ -111,8 +149,11 @@
 //
 // SQLite sorts, groups and joins in memory, up to [WithMaxMemory]. A statement that
 // needs more ends with [ErrMemory], unless [WithTempFiles] lets it use files. A text or
-// blob may have an eighth of that memory. Cancelling the context does not end a
-// single call of an SQL function before its time, such as instr on megabytes of text.
+// blob may have an eighth of that memory. The median and the percentiles of a statement
+// hold 8 bytes for each value of a group, and somewhat more than twice that while they
+// grow. Together they may take as much memory again, which is enough for 8,000,000
+// values by default; files do not help them. Cancelling the context does not end a single
+// call of an SQL function before its time, such as instr on megabytes of text.
 //
 // Rows with the same created second have no order, unless the statement defines
 // one. Objects that are created while a statement runs may or may not be in its

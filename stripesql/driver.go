@@ -52,6 +52,7 @@ func newSource(of *accounts, opts []Option) (*source, error) {
 			}
 		}
 	}
+	s.schema = schemaOf(s.tables)
 	return s, nil
 }
 

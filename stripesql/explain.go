@@ -49,7 +49,7 @@ func (c *conn) steps(text string) ([]step, reads, error) {
 // read moves the plan from the detail of the step into its own field.
 func (s *step) read() error {
 	before, encoded, found := strings.Cut(s.detail, planMark)
-	if !found {
+	if !found || !strings.HasPrefix(encoded, "{") { // of a table that is not ours
 		return nil
 	}
 	s.plan = new(plan)

@@ -147,6 +147,7 @@ func hostileQueries() []string {
 		"SELECT a.id || b.id" + pairs + " INTERSECT SELECT a.id || b.id" + pairs, "SELECT 1 WHERE 'x' IN (SELECT a.id || b.id" + pairs + ")",
 		"SELECT sum(a.amount) OVER (ORDER BY b.id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)" + pairs, "SELECT row_number() OVER (PARTITION BY a.id || b.id)" + pairs,
 		"SELECT * FROM charges a FULL JOIN charges b ON a.amount <> b.amount", "SELECT a.*, b.*" + pairs + " ORDER BY random()",
+		"SELECT median(a.amount + b.amount)" + pairs, "SELECT " + many("percentile(a.amount, 10),", 500) + "1" + pairs, "SELECT median(a.amount) OVER (ORDER BY b.id)" + pairs,
 	}
 	for _, step := range []string{"x+1 FROM n", "x || x FROM n", "hex(zeroblob(length(x))) FROM n", "n.x || m.x FROM n, (SELECT 'a' x) m", "printf('%1000d', length(x)) || length(x) FROM n"} {
 		for _, union := range []string{"UNION", "UNION ALL"} {

@@ -82,7 +82,7 @@ func WithConcurrency(n int) Option {
 }
 
 // ErrMemory is the error of a statement that needs more memory than WithMaxMemory
-// allows. Its connection is closed, and the pool opens another.
+// allows. Its connection may be closed; the pool then opens another.
 var ErrMemory = errors.New("stripesql: the statement needs more memory than WithMaxMemory allows; WithTempFiles lets it use files to sort and group")
 
 // WithMaxMemory sets how many bytes SQLite may use on a connection to sort, group

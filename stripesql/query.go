@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stripekit/stripekit/internal/listing"
-	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // query is one execution of a statement: its budget, what it has read, and the
@@ -49,6 +48,7 @@ type source struct {
 	accounts *accounts
 	options
 	tables map[string]*table
+	schema string // the statements that set up the schema of a connection
 }
 
 func newQuery(ctx context.Context, s *source) *query {
@@ -155,11 +155,7 @@ func (q *query) call(a *account, r request, out any) error {
 	if err := q.spend(a, r); err != nil {
 		return err
 	}
-	err := a.client.Call(q.ctx, http.MethodGet, r.path, r.params, out)
-	if err != nil && a.name != "" {
-		return fmt.Errorf("stripesql: connection %q: %w", transport.Mask(a.name), err)
-	}
-	return err
+	return a.named(a.client.Call(q.ctx, http.MethodGet, r.path, r.params, out))
 }
 
 // report counts the objects of a response and reports the progress.

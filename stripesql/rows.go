@@ -2,9 +2,12 @@ package stripesql
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +22,12 @@ type rows struct {
 	query    *query
 	columns  []string
 	types    []string // the declared types of the columns; "" for an expression
+	plain    bool     // each row is one object
 	ended    error
 }
 
-func newRows(ctx context.Context, s *stmt, compiled *sqlite3.Stmt, q *query) *rows {
-	r := &rows{ctx: ctx, stmt: s, compiled: compiled, query: q}
+func newRows(ctx context.Context, s *stmt, compiled *sqlite3.Stmt, q *query, steps []step) *rows {
+	r := &rows{ctx: ctx, stmt: s, compiled: compiled, query: q, plain: plain(s.text, steps)}
 	for i := range compiled.ColumnCount() {
 		r.columns = append(r.columns, compiled.ColumnName(i))
 		r.types = append(r.types, compiled.ColumnDeclType(i))
@@ -39,6 +43,48 @@ func (r *rows) Columns() []string { return r.columns }
 func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
 	name, _, _ := strings.Cut(r.types[i], " ")
 	return name
+}
+
+// ColumnTypeScanType returns a type that can hold each value of a column of a table:
+// sql.NullString, sql.NullInt64, sql.NullFloat64 or sql.NullTime, or string for an id
+// that is never NULL. For an expression it returns the type any.
+func (r *rows) ColumnTypeScanType(i int) reflect.Type {
+	nullable, known := r.ColumnTypeNullable(i)
+	switch r.ColumnTypeDatabaseTypeName(i) {
+	case "TEXT":
+		if known && !nullable {
+			return reflect.TypeFor[string]()
+		}
+		return reflect.TypeFor[sql.NullString]()
+	case "INTEGER":
+		return reflect.TypeFor[sql.NullInt64]()
+	case "REAL":
+		return reflect.TypeFor[sql.NullFloat64]()
+	case "TIMESTAMP":
+		return reflect.TypeFor[sql.NullTime]()
+	}
+	return reflect.TypeFor[any]()
+}
+
+// ColumnTypeNullable reports that a column of a table may be NULL, and that an id is
+// not, if the statement reads one table and has no parentheses. In other statements, an
+// outer join, an aggregate or a subquery may make an id NULL: it is unknown then, as for
+// an expression.
+func (r *rows) ColumnTypeNullable(i int) (nullable, ok bool) {
+	if r.types[i] == "" {
+		return true, false
+	}
+	if r.compiled.ColumnOriginName(i) == idColumn {
+		return !r.plain, r.plain
+	}
+	return true, true
+}
+
+// plain reports whether each row of a statement is one object of one table: it scans
+// nothing else, and has neither functions nor subqueries.
+func plain(text string, steps []step) bool {
+	scans := slices.DeleteFunc(slices.Clone(steps), func(s step) bool { return strings.HasPrefix(s.detail, "USE TEMP B-TREE") })
+	return len(scans) == 1 && scans[0].plan != nil && !strings.Contains(text, "(")
 }
 
 // Close ends the query.

@@ -116,7 +116,7 @@ func (s *stmt) start(ctx context.Context, compiled *sqlite3.Stmt) (driver.Rows, 
 	}
 	q := newQuery(ctx, s.conn.source)
 	q.prepare(steps, read)
-	return newRows(ctx, s, compiled, q), nil
+	return newRows(ctx, s, compiled, q, steps), nil
 }
 
 // bind sets the parameters of a compiled statement.

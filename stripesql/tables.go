@@ -244,8 +244,11 @@ func (t *table) declaration() string {
 			b.WriteString(", ")
 		}
 		kind, collation, _ := strings.Cut(c.kind.declaration(), " COLLATE ")
-		if c.hidden() {
+		switch {
+		case c.hidden():
 			kind += " HIDDEN"
+		case c.name == idColumn:
+			kind += " NOT NULL"
 		}
 		if collation != "" {
 			kind += " COLLATE " + collation

@@ -6,69 +6,111 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stripekit/stripekit/stripesql"
 )
 
 // box executes SQL statements and commands.
 type box struct {
-	db       *sql.DB
-	out, err io.Writer
-	prompt   bool // input comes from a terminal
-	progress bool // show the progress of a query
+	db        *sql.DB
+	out, err  io.Writer
+	prompt    bool        // input comes from a terminal
+	progress  *progress   // nil if the progress of a query is not shown
+	mode      string      // how results are written; "" is modeTable
+	file      *outputFile // where results are written to, nil for out
+	completer *completer  // for completion, nil without a prompt
 }
 
 const help = `SELECT …;         a query, over as many lines as you like
 .tables           the tables
 .schema charges   the columns of one
 .explain SELECT … the requests that a query would make
+.mode csv         how results are written: table, csv, json or line
+.output FILE      write results to a file; without FILE, to the screen again
 .quit             ends, as Ctrl-D does; Ctrl-C cancels a query`
 
-// showPrompt prints the prompt. In the middle of a statement it is a different
-// one.
-func (b *box) showPrompt(pending string) {
-	switch {
-	case !b.prompt:
-	case pending == "":
-		fmt.Fprint(b.out, "sql> ")
-	default:
-		fmt.Fprint(b.out, "...> ")
+// commands are the commands, for completion.
+var commands = []string{".explain", ".help", ".mode", ".output", ".quit", ".schema", ".tables"}
+
+var errFailed = errors.New("a statement failed")
+
+// serve executes statements until the input ends or .quit. Without a prompt it
+// returns an error if a statement failed.
+func (b *box) serve(ctx context.Context, in input, interrupts <-chan os.Signal) error {
+	failed := b.serveLines(ctx, in, interrupts)
+	if err := b.closeOutput(); err != nil {
+		b.fail(err)
+		failed = true
 	}
+	if failed && !b.prompt {
+		return errFailed
+	}
+	return nil
 }
 
-// cut splits the first complete statement off a text. A statement ends at a
-// semicolon outside quotes and comments, and a command at the end of its line.
-func cut(text string) (statement, rest string, ended bool) {
-	text = strings.TrimLeft(text, "; \t\r\n")
-	for i := 0; i < len(text); i++ {
-		command := text[0] == '.'
-		opening, closing := 1, ""
+func (b *box) fail(err error) { fmt.Fprintln(b.err, "error:", err) }
+
+// serveLines reports whether anything failed.
+func (b *box) serveLines(ctx context.Context, in input, interrupts <-chan os.Signal) (failed bool) {
+	pending, more := "", true
+	for more {
+		b.completer.begun(pending)
+		line, err := in.line(pending == "")
 		switch {
-		case command && text[i] == '\n', !command && text[i] == ';':
-			return strings.TrimSpace(text[:i]), text[i+1:], true
-		case command:
+		case errors.Is(err, errDiscarded):
+			pending = ""
 			continue
-		case strings.ContainsRune("'\"`", rune(text[i])):
-			closing = text[i : i+1]
-		case text[i] == '[':
-			closing = "]"
-		case strings.HasPrefix(text[i:], "--"):
-			opening, closing = 2, "\n"
-		case strings.HasPrefix(text[i:], "/*"):
-			opening, closing = 2, "*/"
+		case err == nil:
+			pending += line + "\n"
 		default:
-			continue
+			if err != io.EOF {
+				b.fail(err)
+				failed = true
+			}
+			more = false
+			pending += ";" // the last statement may lack it
 		}
-		length := strings.Index(text[i+opening:], closing)
-		if length < 0 {
-			return "", text, false
+		for {
+			statement, rest, ended := cut(pending)
+			pending = rest
+			if !ended {
+				break
+			}
+			if statement == ".quit" {
+				return failed
+			}
+			in.remember(statement)
+			if err := b.executeCancellable(ctx, statement, interrupts); err != nil {
+				failed = true
+				b.fail(err)
+			}
 		}
-		i += opening + length + len(closing) - 1
 	}
-	return "", text, false
+	if pending != "" {
+		b.fail(errors.New("the last statement has no end"))
+		failed = true
+	}
+	return failed
+}
+
+// executeCancellable executes a statement or command. An interrupt cancels it.
+func (b *box) executeCancellable(ctx context.Context, statement string, interrupts <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error)
+	go func() { done <- b.execute(ctx, statement) }()
+	select {
+	case err := <-done:
+		return err
+	case <-interrupts:
+		cancel()
+		<-done
+		return errors.New("cancelled")
+	}
 }
 
 func (b *box) execute(ctx context.Context, statement string) error {
@@ -78,11 +120,19 @@ func (b *box) execute(ctx context.Context, statement string) error {
 	case command == ".help":
 		fmt.Fprintln(b.out, help)
 	case command == ".tables":
-		fmt.Fprintln(b.out, strings.Join(stripesql.Tables(), " "))
+		_, err := fmt.Fprintln(b.results(), strings.Join(stripesql.Tables(), " "))
+		return err
 	case command == ".schema":
 		return b.schema(ctx, rest)
 	case command == ".explain":
 		return b.explain(ctx, rest)
+	case command == ".mode":
+		if !slices.Contains(modes, rest) {
+			return fmt.Errorf("%q is no mode; there are %s", rest, strings.Join(modes, ", "))
+		}
+		b.mode = rest
+	case command == ".output":
+		return b.output(rest)
 	case strings.HasPrefix(command, "."):
 		return fmt.Errorf("%s is no command; .help lists them", command)
 	default:
@@ -91,38 +141,57 @@ func (b *box) execute(ctx context.Context, statement string) error {
 	return nil
 }
 
+// schema prints the columns of a table. The hidden one is the last.
 func (b *box) schema(ctx context.Context, table string) error {
-	rows, err := b.db.QueryContext(ctx, fmt.Sprintf("SELECT * FROM %q LIMIT 0", table))
-	if err != nil {
+	rows := 0
+	_, err := b.read(ctx, "SELECT name, type FROM pragma_table_xinfo(?)", []any{table}, func(_ []string, values []any) error {
+		rows++
+		kind, _, _ := strings.Cut(fmt.Sprint(values[1]), " ")
+		_, err := fmt.Fprintf(b.results(), "%-45s %s\n", values[0], kind)
 		return err
-	}
-	columns, err := rows.ColumnTypes()
-	for _, c := range columns {
-		fmt.Fprintf(b.out, "%-45s %s\n", c.Name(), c.DatabaseTypeName())
-	}
-	return errors.Join(err, rows.Close())
-}
-
-// explain prints the details of a query's plan, one a line.
-func (b *box) explain(ctx context.Context, query string) error {
-	_, plan, err := b.read(ctx, "EXPLAIN QUERY PLAN "+query)
-	for _, step := range plan {
-		fmt.Fprintln(b.out, step[len(step)-1])
+	})
+	if err == nil && rows == 0 {
+		return fmt.Errorf("there is no table %q; .tables lists them", table)
 	}
 	return err
 }
 
-// query prints the rows of a query and its cost.
+// explain prints the details of a query's plan, one a line.
+func (b *box) explain(ctx context.Context, query string) error {
+	_, err := b.read(ctx, "EXPLAIN QUERY PLAN "+query, nil, func(_ []string, values []any) error {
+		_, err := fmt.Fprintln(b.results(), values[len(values)-1])
+		return err
+	})
+	return err
+}
+
+// query prints the rows of a query, as they come, and its cost.
 func (b *box) query(ctx context.Context, query string) error {
 	var stats stripesql.Stats
-	header, table, err := b.read(stripesql.WithStats(ctx, &stats), query)
+	var to printer
+	count := 0
+	header, err := b.read(stripesql.WithStats(ctx, &stats), query, nil, func(header []string, values []any) error {
+		if to == nil {
+			to = newPrinter(b.mode, b.results(), header)
+		}
+		count++
+		return to.row(values)
+	})
+	if to == nil && err == nil {
+		to = newPrinter(b.mode, b.results(), header)
+	}
+	if to != nil {
+		err = errors.Join(err, to.end(err == nil))
+	}
+	if err != nil && count > 0 {
+		return fmt.Errorf("the result is not complete, after %s: %w", counted(count, "row"), err)
+	}
 	if err != nil {
 		return err
 	}
-	writeTable(b.out, header, table)
-	fmt.Fprintf(b.out, "%s, %s, %s read, %v\n\n", counted(len(table), "row"), counted(stats.Calls, "call"),
+	_, err = fmt.Fprintf(b.remarks(), "%s, %s, %s read, %v\n\n", counted(count, "row"), counted(stats.Calls, "call"),
 		counted(stats.Rows, "object"), stats.Duration.Round(time.Millisecond))
-	return nil
+	return err
 }
 
 func counted(n int, what string) string {
@@ -132,80 +201,33 @@ func counted(n int, what string) string {
 	return fmt.Sprint(n, " ", what, "s")
 }
 
-// read returns the columns and rows of a query. While it runs, read shows the
-// progress at most ten times a second.
-func (b *box) read(ctx context.Context, query string) (header []string, table [][]any, err error) {
-	if b.progress {
-		const clear = "\r\x1b[K"
-		var shown time.Time
-		defer fmt.Fprint(b.err, clear)
-		ctx = stripesql.WithProgress(ctx, func(p stripesql.Progress) {
-			if time.Since(shown) > 100*time.Millisecond {
-				shown = time.Now()
-				share := ""
-				if p.Share > 0 {
-					share = fmt.Sprintf("%.0f %% read, ", 100*p.Share)
-				}
-				fmt.Fprintf(b.err, "%s%s%s, %d left", clear, share, counted(p.Calls, "call"), p.MaxCalls-p.Calls)
-			}
-		})
+// read calls row with the columns and the values of each row of a query. While it runs,
+// read shows the progress.
+func (b *box) read(ctx context.Context, query string, args []any, row func(header []string, values []any) error) (header []string, err error) {
+	if b.progress != nil {
+		defer b.progress.erase()
+		ctx = stripesql.WithProgress(ctx, b.progress.show)
 	}
-	rows, err := b.db.QueryContext(ctx, query)
+	rows, err := b.db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer rows.Close() // after a success this is a second call, which does nothing
 	if header, err = rows.Columns(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for rows.Next() {
-		row, into := make([]any, len(header)), make([]any, len(header))
-		for i := range row {
-			into[i] = &row[i]
+		values, into := make([]any, len(header)), make([]any, len(header))
+		for i := range values {
+			into[i] = &values[i]
 		}
 		if err := rows.Scan(into...); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		table = append(table, row)
-	}
-	return header, table, errors.Join(rows.Err(), rows.Close())
-}
-
-// writeTable aligns the columns. Numbers are aligned to the right.
-func writeTable(out io.Writer, header []string, table [][]any) {
-	widths, right := make([]int, len(header)), make([]bool, len(header))
-	for i, name := range header {
-		widths[i] = utf8.RuneCountInString(name)
-	}
-	for _, row := range table {
-		for i, value := range row {
-			switch v := value.(type) {
-			case nil:
-				row[i] = "NULL"
-			case int64, float64:
-				right[i] = true
-				row[i] = fmt.Sprint(v)
-			case time.Time:
-				row[i] = v.UTC().Format(time.RFC3339)
-			default:
-				row[i] = strings.Join(strings.Fields(fmt.Sprint(v)), " ")
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].(string)))
+		b.progress.erase()
+		if err := row(header, values); err != nil {
+			return nil, err
 		}
 	}
-	line := func(cell func(i int) string) {
-		var text strings.Builder
-		for i, width := range widths {
-			if !right[i] {
-				width = -width
-			}
-			fmt.Fprintf(&text, "%*s  ", width, cell(i))
-		}
-		fmt.Fprintln(out, strings.TrimRight(text.String(), " "))
-	}
-	line(func(i int) string { return header[i] })
-	line(func(i int) string { return strings.Repeat("-", widths[i]) })
-	for _, row := range table {
-		line(func(i int) string { return row[i].(string) })
-	}
+	return header, errors.Join(rows.Err(), rows.Close())
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"database/sql"
+	"database/sql/driver"
 	"os"
 	"strings"
 	"testing"
@@ -27,6 +28,14 @@ func newBox(t *testing.T) (b *box, out, errs *bytes.Buffer) {
 	return b, out, errs
 }
 
+func openConnector(t *testing.T, connector driver.Connector) *sql.DB {
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db
+}
+
+func scriptOf(text string) input { return newScript(strings.NewReader(text), nil) }
+
 func TestScriptPrintsItsResults(t *testing.T) {
 	b, out, errs := newBox(t)
 	script := `.tables;
@@ -37,7 +46,7 @@ FROM charges; SELECT count(*) AS n FROM customers;
 .explain SELECT id FROM charges WHERE id = 'ch_1';
 .schema refunds
 SELECT 1 AS last`
-	err := b.serve(t.Context(), lines(strings.NewReader(script)), nil)
+	err := b.serve(t.Context(), scriptOf(script), nil)
 	require.NoError(t, err, errs.String())
 	got := out.String()
 	require.True(t, strings.HasPrefix(got, "balance_transactions charges customers "), got)
@@ -77,7 +86,7 @@ func TestStatementEndsAtItsSemicolon(t *testing.T) {
 
 func TestScriptGoesOnAfterAnErrorAndFails(t *testing.T) {
 	b, out, errs := newBox(t)
-	err := b.serve(t.Context(), lines(strings.NewReader("SELECT nothing FROM charges;\n.nothing\nSELECT 'go on';\nSELECT 'open")), nil)
+	err := b.serve(t.Context(), scriptOf("SELECT nothing FROM charges;\n.nothing\nSELECT 'go on';\nSELECT 'open"), nil)
 	require.ErrorIs(t, err, errFailed)
 	require.Contains(t, errs.String(), "nothing")
 	require.Contains(t, errs.String(), ".nothing is no command")
@@ -88,14 +97,14 @@ func TestScriptGoesOnAfterAnErrorAndFails(t *testing.T) {
 func TestInterruptEndsTheQueryAlone(t *testing.T) {
 	b, out, errs := newBox(t)
 	b.prompt = true
-	input, interrupts, done := make(chan string), make(chan os.Signal), make(chan error)
-	go func() { done <- b.serve(t.Context(), input, interrupts) }()
-	input <- "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;"
+	lines, interrupts, done := make(chan scriptLine), make(chan os.Signal), make(chan error)
+	go func() { done <- b.serve(t.Context(), &script{lines, interrupts}, interrupts) }()
+	lines <- scriptLine{text: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;"}
 	interrupts <- os.Interrupt
-	input <- "SELECT 'half of a"
+	lines <- scriptLine{text: "SELECT 'half of a"}
 	interrupts <- os.Interrupt // discards the line
-	input <- "SELECT 'all is well';"
-	close(input)
+	lines <- scriptLine{text: "SELECT 'all is well';"}
+	close(lines)
 	require.NoError(t, <-done)
 	require.Contains(t, errs.String(), "error: cancelled\n")
 	require.Contains(t, out.String(), "all is well")
@@ -103,9 +112,9 @@ func TestInterruptEndsTheQueryAlone(t *testing.T) {
 
 func TestProgressIsShownAndErased(t *testing.T) {
 	b, _, errs := newBox(t)
-	b.progress = true
-	require.NoError(t, b.serve(t.Context(), lines(strings.NewReader("SELECT count(*) FROM charges")), nil))
-	require.Contains(t, errs.String(), "100 % read, 1 call, 999 left")
+	b.progress = &progress{out: errs}
+	require.NoError(t, b.serve(t.Context(), scriptOf("SELECT count(*) FROM charges"), nil))
+	require.Contains(t, errs.String(), "100 % read, 1 of 1000 calls")
 	require.True(t, strings.HasSuffix(errs.String(), "\r\x1b[K"))
 }
 
@@ -117,8 +126,8 @@ func TestTheShopSells(t *testing.T) {
 	b, out, errs := newBox(t)
 	b.db = sql.OpenDB(connector)
 	t.Cleanup(func() { require.NoError(t, b.db.Close()) })
-	require.NoError(t, b.serve(t.Context(), lines(strings.NewReader(
-		"SELECT b.name, a.amount, a.status FROM charges a JOIN customers b ON b.id = a.customer ORDER BY a.created DESC LIMIT 20")), nil))
+	require.NoError(t, b.serve(t.Context(), scriptOf(
+		"SELECT b.name, a.amount, a.status FROM charges a JOIN customers b ON b.id = a.customer ORDER BY a.created DESC LIMIT 20"), nil))
 	require.Empty(t, errs.String())
 	require.Contains(t, out.String(), "\n20 rows, 1 call, ")
 	require.Contains(t, out.String(), "succeeded")
