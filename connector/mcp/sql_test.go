@@ -74,7 +74,7 @@ func TestSQLOnlyReads(t *testing.T) {
 	session := connect(t, client, stripemcp.Options{Write: true})
 	for _, statement := range []string{
 		"DELETE FROM charges", "UPDATE charges SET amount = 1", "INSERT INTO charges (id) VALUES ('x')", "DROP TABLE charges",
-		"CREATE TABLE t (x)", "CREATE TEMP TABLE t AS SELECT 1", "ATTACH '/etc/passwd' AS other", "PRAGMA temp_store = file", "PRAGMA database_list",
+		"CREATE TABLE t (x)", "CREATE TEMP TABLE t AS SELECT 1", "ATTACH '/etc/passwd' AS other", "PRAGMA temp_store = file", "PRAGMA user_version",
 		"VACUUM INTO '/tmp/copy'", "BEGIN", "SELECT load_extension('x')", "SELECT readfile('/etc/passwd')", "SELECT 1; DELETE FROM charges",
 		"", "SELEC 1", "SELECT * FROM topups",
 	} {

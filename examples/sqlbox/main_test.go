@@ -94,6 +94,20 @@ func TestScriptGoesOnAfterAnErrorAndFails(t *testing.T) {
 	require.Contains(t, out.String(), "go on")
 }
 
+func TestUnknownTableHasNoSchema(t *testing.T) {
+	b, _, errs := newBox(t)
+	require.ErrorIs(t, b.serve(t.Context(), scriptOf(".schema nothing"), nil), errFailed)
+	require.Contains(t, errs.String(), `there is no table "nothing"; .tables lists them`)
+}
+
+func TestInputThatCannotBeReadFails(t *testing.T) {
+	b, out, errs := newBox(t)
+	script := "SELECT 'good' AS a;\nSELECT '" + strings.Repeat("x", 2<<20) + "';\n"
+	require.ErrorIs(t, b.serve(t.Context(), scriptOf(script), nil), errFailed)
+	require.Contains(t, out.String(), "good")
+	require.Contains(t, errs.String(), "error: bufio.Scanner: token too long")
+}
+
 func TestInterruptEndsTheQueryAlone(t *testing.T) {
 	b, out, errs := newBox(t)
 	b.prompt = true

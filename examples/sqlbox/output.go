@@ -69,10 +69,10 @@ func (b *box) results() io.Writer {
 	return b.out
 }
 
-// remarks is where the cost of a query is written to: beside the results if a program
-// may read these.
+// remarks is where the cost of a query is written to: beside the results if these are
+// for programs.
 func (b *box) remarks() io.Writer {
-	if b.file != nil || b.mode == modeCSV || b.mode == modeJSON {
+	if b.mode == modeCSV || b.mode == modeJSON {
 		return b.err
 	}
 	return b.out

@@ -85,9 +85,17 @@ func TestTableIsWrittenAsItComes(t *testing.T) {
 	out.Reset()
 	require.NoError(t, p.row([]any{int64(123456), "y"}))
 	require.Equal(t, "123456  y\n", out.String(), "a longer value moves the others")
-	require.NoError(t, p.row([]any{int64(7), "y"}))
+	require.NoError(t, p.row([]any{int64(7), int64(5)}))
 	require.NoError(t, p.end(true))
-	require.Equal(t, "123456  y\n   7  y\n", out.String())
+	require.Equal(t, "123456  y\n   7  5\n", out.String(), "the columns are aligned as before")
+}
+
+func TestOtherModesWriteEachRowAtOnce(t *testing.T) {
+	for mode, want := range map[string]string{modeCSV: "n\n1\n", modeJSON: `[{"n":1}`, modeLine: "n = 1\n"} {
+		var out bytes.Buffer
+		require.NoError(t, newPrinter(mode, &out, []string{"n"}).row([]any{int64(1)}))
+		require.Equal(t, want, out.String())
+	}
 }
 
 // failing is a writer that fails after some bytes.
@@ -148,6 +156,10 @@ SELECT 4 AS d;`, first, second, second))
 	require.Equal(t, "d\n4\n", string(content), "it was emptied, and completed at the end")
 	require.Equal(t, "c\n3\n", out.String())
 	require.Equal(t, 4, strings.Count(errs.String(), "1 row, "))
+	serveAll(t, b, ".mode table\n.output "+second+"\nSELECT 5 AS e;")
+	content, err = os.ReadFile(second)
+	require.NoError(t, err)
+	require.Equal(t, "e\n-\n5\n", string(content), "the cost is not among the rows")
 	if runtime.GOOS != "windows" {
 		info, err := os.Stat(first)
 		require.NoError(t, err)
