@@ -185,8 +185,8 @@ func TestStatementsWaitForOthers(t *testing.T) {
 // SQLite ends no function in the middle.
 func TestStatementInALongFunctionIsAnsweredAtTheTimeout(t *testing.T) {
 	client, _ := stripekittest.NewClient(t)
-	session := connect(t, client, stripemcp.Options{Timeout: 50 * time.Millisecond})
-	result := call(t, session, "sql", query(t, "SELECT instr(hex(zeroblob(60000)), hex(zeroblob(30000)) || '1')"))
+	session := connect(t, client, stripemcp.Options{Timeout: 500 * time.Millisecond})
+	result := call(t, session, "sql", query(t, "SELECT instr(hex(zeroblob(300000)), hex(zeroblob(150000)) || '1')"))
 	require.True(t, result.IsError)
 	require.Contains(t, textOf(t, result), "make it read or compute less")
 	require.False(t, call(t, session, "sql", query(t, "SELECT 1")).IsError, "another has room")
