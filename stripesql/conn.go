@@ -11,7 +11,8 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// conn is a connection: an SQLite of its own, which holds no data.
+// conn is a connection: an SQLite of its own, which holds no data, or reads a file of
+// Materialize.
 type conn struct {
 	source  *source
 	db      *sqlite3.Conn
@@ -22,7 +23,7 @@ type conn struct {
 func open(ctx context.Context, s *source) (*conn, error) {
 	c := &conn{source: s}
 	err := c.guard(func() (err error) {
-		c.db, err = sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, int64(s.maxMemory)), ":memory:")
+		c.db, err = sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, int64(s.maxMemory)), s.place())
 		if err == nil {
 			err = c.setUp()
 		}
@@ -83,6 +84,11 @@ func (c *conn) setUp() error {
 	}
 	if err := c.db.CreateCollation(stampCollation, compareStamps); err != nil {
 		return err
+	}
+	if c.source.file != "" {
+		if err := c.setUpViews(); err != nil {
+			return err
+		}
 	}
 	for name, t := range c.source.tables {
 		connect := func(db *sqlite3.Conn, _, _, _ string, _ ...string) (*vtab, error) {

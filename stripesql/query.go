@@ -44,6 +44,7 @@ type query struct {
 // source is the state that all connections of a connector share.
 type source struct {
 	client *stripekit.Client
+	file   string // of Materialize, which has the tables; "" for the account's own
 	options
 	tables  map[string]*table
 	density *densities

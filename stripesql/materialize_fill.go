@@ -1,0 +1,176 @@
+package stripesql
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/stripekit/stripekit"
+)
+
+// fillSize is how many rows are written in a transaction at most.
+const fillSize = 1000
+
+// fill continues the reading of a list, or begins and completes the next one.
+func (m *materialization) fill(ctx context.Context, c *copied) error {
+	from, err := m.file.beginReading(c, m.now)
+	if err != nil {
+		return err
+	}
+	path := c.path
+	if filter := c.constant(); len(filter) > 0 {
+		values := url.Values{}
+		for name, value := range filter {
+			values.Set(name, value)
+		}
+		path += "?" + values.Encode()
+	}
+	source, err := stripekit.NewSource[jsontext.Value](m.client, path, c.timeField)
+	if err != nil {
+		return err
+	}
+	f := &filler{replica: m.file, table: c}
+	objects := stripekit.Backfill(ctx, source, stripekit.BackfillConfig{
+		From: from, Checkpoints: f, Name: c.name, AnyOrder: true, // an interrupted one has less to read again
+		Progress: func(p stripekit.BackfillProgress) { m.report(c.name, p) },
+	})
+	for object, err := range objects {
+		if err != nil {
+			return err
+		}
+		if f.rows = append(f.rows, *object); len(f.rows) == fillSize {
+			if err := f.flush(nil); err != nil {
+				return err
+			}
+		}
+	}
+	return m.file.completeReading(ctx, f)
+}
+
+// beginReading begins a reading of the table at a second, unless one has begun, and
+// returns from when on objects are read, zero for all.
+//
+// What has changed in an object that was read before is told by events. Balance
+// transactions have no events, and change when they become available.
+func (r *replica) beginReading(c *copied, now int64) (from time.Time, err error) {
+	err = r.transact(func() error {
+		if c.began == 0 {
+			c.began, c.mark = now, 0
+			if !c.whole {
+				if err := each(r.db, "SELECT coalesce(max(rowid), 0) FROM "+sqlite3.QuoteIdentifier(c.name), func(s *sqlite3.Stmt) error {
+					c.mark = s.ColumnInt64(0)
+					return nil
+				}); err != nil {
+					return err
+				}
+			}
+			if err := r.store(c); err != nil {
+				return err
+			}
+		}
+		if c.whole {
+			return nil
+		}
+		second := c.complete - int64(lateness/time.Second)
+		if c.name == transactionsTable {
+			err := each(r.db, "SELECT min(created_unix) FROM balance_transactions WHERE status <> 'available'", func(s *sqlite3.Stmt) error {
+				if s.ColumnType(0) == sqlite3.INTEGER {
+					second = min(second, s.ColumnInt64(0))
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		from = time.Unix(max(second, 0), 0)
+		return nil
+	})
+	return from, err
+}
+
+// filler is the CheckpointStore of a Backfill, and holds the rows that are not written
+// yet. A checkpoint is written in the transaction of the rows before it: without them it
+// would say that they need not be read again.
+type filler struct {
+	*replica
+	table *copied
+	rows  []jsontext.Value
+}
+
+// Save writes the rows and the checkpoint. A Backfill calls it in its loop, not beside
+// it.
+func (f *filler) Save(_ context.Context, key string, data []byte, revision uint64) (next uint64, err error) {
+	err = f.flush(func() error {
+		next, err = f.save(stripekit.Checkpoint{Key: key, Data: data, Revision: revision})
+		return err
+	})
+	return next, err
+}
+
+// flush writes the rows and calls then, which may be nil, in one transaction.
+func (f *filler) flush(then func() error) error {
+	err := f.transact(func() error {
+		if err := f.put(f.table, f.rows, f.table.whole || !f.table.hasEvents()); err != nil {
+			return err
+		}
+		if f.table.again() {
+			if err := f.see(f.table, f.rows); err != nil {
+				return err
+			}
+		}
+		if then != nil {
+			return then()
+		}
+		return nil
+	})
+	if err == nil {
+		f.rows = f.rows[:0]
+	}
+	return err
+}
+
+// again reports whether the current reading is of a whole list that was read before, so
+// that rows may have to be removed.
+func (r reading) again() bool { return r.whole && r.complete > 0 }
+
+// see records the ids of objects in the current transaction.
+func (r *replica) see(c *copied, objects []jsontext.Value) error {
+	for _, raw := range objects {
+		o, err := c.newObject(raw)
+		if err == nil {
+			err = r.exec("INSERT INTO stripekit_seen VALUES (?, ?) ON CONFLICT DO NOTHING", c.name, o.id)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// completeReading writes the last rows of a reading, removes those whose objects it has
+// not seen if it was one of a whole list that was read before, and creates the indexes.
+func (r *replica) completeReading(ctx context.Context, f *filler) error {
+	defer r.db.SetInterrupt(r.db.SetInterrupt(ctx)) // an index may take minutes
+	return f.flush(func() error {
+		c := f.table
+		if c.again() {
+			if err := r.exec("DELETE FROM "+sqlite3.QuoteIdentifier(c.name)+" WHERE id NOT IN (SELECT id FROM stripekit_seen WHERE name = ?)", c.name); err != nil {
+				return err
+			}
+		}
+		if err := r.forget(c); err != nil {
+			return err
+		}
+		for _, statement := range c.indexes() {
+			if err := r.exec(statement); err != nil {
+				return err
+			}
+		}
+		c.complete, c.began, c.whole = c.began, 0, false
+		return r.store(c)
+	})
+}
