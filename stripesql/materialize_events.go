@@ -85,18 +85,22 @@ func (m *materialization) applyEvents(ctx context.Context) error {
 	return cmp.Or(poller.Err(), err)
 }
 
-// applyUntilPolled applies events until the Poller has polled once and has no more.
+// applyUntilPolled applies events until the Poller has polled once, and then those that it
+// has found by then. Others may come all the time.
 func (m *materialization) applyUntilPolled(ctx context.Context, poller *stripekit.Poller[notice], events <-chan stripekit.Event[notice], polled <-chan struct{}) error {
 	failing := time.Time{}
+	complete, left := false, 0 // the poll, and the events that it has found and that are not applied
 	for {
 		select {
 		case first, ok := <-events:
 			if !ok {
 				return ctx.Err()
 			}
-			if err := m.apply(ctx, poller, collect(first, events)); err != nil {
+			batch := collect(first, events)
+			if err := m.apply(ctx, poller, batch); err != nil {
 				return err
 			}
+			left -= len(batch)
 		case <-polled:
 		}
 		s := poller.Status()
@@ -110,7 +114,10 @@ func (m *materialization) applyUntilPolled(ctx context.Context, poller *stripeki
 		case time.Since(failing) > outage:
 			return s.LastError
 		}
-		if !s.LastPoll.IsZero() && s.Unacked == 0 {
+		if !complete && !s.LastPoll.IsZero() {
+			complete, left = true, s.Unacked
+		}
+		if complete && left <= 0 {
 			return nil
 		}
 	}

@@ -93,12 +93,12 @@ func openPrivate(name string) (*sqlite3.Conn, error) {
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	return sqlite3.Open(fileURI(name, url.Values{"modeof": {name}}))
+	return sqlite3.Open(fileURI(name, "modeof", name))
 }
 
-// fileURI returns the name of a file for SQLite.
-func fileURI(name string, params url.Values) string {
-	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(name), RawQuery: params.Encode()}
+// fileURI returns the name of a file for SQLite, with a parameter.
+func fileURI(name, param, value string) string {
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(name), RawQuery: param + "=" + url.PathEscape(value)}
 	return u.String()
 }
 

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
@@ -37,7 +36,7 @@ func (s *source) place() string {
 	if s.file == "" {
 		return ":memory:"
 	}
-	return fileURI(s.file, url.Values{"mode": {"ro"}})
+	return fileURI(s.file, "mode", "ro")
 }
 
 // setUpViews creates a view for each table of a file of Materialize, in which times have
