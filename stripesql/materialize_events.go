@@ -151,7 +151,7 @@ func (m *materialization) apply(ctx context.Context, poller *stripekit.Poller[no
 	if err != nil {
 		return err
 	}
-	objects, err := m.readAll(ctx, targets)
+	rows, err := m.readAll(ctx, targets)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (m *materialization) apply(ctx context.Context, poller *stripekit.Poller[no
 				return err
 			}
 			for i, t := range targets {
-				if err := m.file.update(t, objects[i]); err != nil {
+				if err := m.file.update(t, rows[i]); err != nil {
 					return err
 				}
 			}
@@ -171,12 +171,12 @@ func (m *materialization) apply(ctx context.Context, poller *stripekit.Poller[no
 	})
 }
 
-// update writes an object, or removes its row if object is nil.
-func (r *replica) update(t target, object jsontext.Value) error {
-	if object == nil {
+// update writes what an object is now.
+func (r *replica) update(t target, now row) error {
+	if now.values == nil {
 		return r.exec("DELETE FROM "+sqlite3.QuoteIdentifier(t.table.name)+" WHERE id = ?", t.id)
 	}
-	return r.put(t.table, []jsontext.Value{object}, true)
+	return r.put(t.table, []row{now}, true)
 }
 
 // targets returns the objects that events tell of, each once.
@@ -235,10 +235,10 @@ func (r *replica) hasRead(t target, event time.Time) (found bool, err error) {
 }
 
 // readAll reads objects, several at a time.
-func (m *materialization) readAll(ctx context.Context, targets []target) ([]jsontext.Value, error) {
+func (m *materialization) readAll(ctx context.Context, targets []target) ([]row, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	objects := make([]jsontext.Value, len(targets))
+	rows := make([]row, len(targets))
 	slots := make(chan struct{}, readers)
 	var all sync.WaitGroup
 	for i, t := range targets {
@@ -246,35 +246,36 @@ func (m *materialization) readAll(ctx context.Context, targets []target) ([]json
 		all.Go(func() {
 			defer func() { <-slots }()
 			var err error
-			if objects[i], err = m.readObject(ctx, t); err != nil {
+			if rows[i], err = m.readObject(ctx, t); err != nil {
 				stop(err)
 			}
 		})
 	}
 	all.Wait()
-	return objects, context.Cause(ctx)
+	return rows, context.Cause(ctx)
 }
 
-// readObject reads an object. It returns nil if the object is deleted, or if Stripe says
-// that it does not exist.
-func (m *materialization) readObject(ctx context.Context, t target) (raw jsontext.Value, err error) {
-	err = persist(ctx, func() error {
+// readObject returns the row of an object. It has no values if the object is deleted, or
+// if Stripe says that it does not exist.
+func (m *materialization) readObject(ctx context.Context, t target) (row, error) {
+	var raw jsontext.Value
+	err := persist(ctx, func() error {
 		return m.client.Call(ctx, http.MethodGet, t.table.path+"/"+url.PathEscape(t.id), nil, &raw)
 	})
 	if refused, ok := errors.AsType[*stripekit.Error](err); ok && refused.Code == "resource_missing" {
-		return nil, nil
+		return row{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return row{}, err
 	}
 	o, err := t.table.newObject(raw)
-	if err != nil || o.deleted {
-		return nil, err
+	switch {
+	case err != nil || o.deleted:
+		return row{}, err
+	case o.id != t.id:
+		return row{}, fmt.Errorf("stripesql: GET %s/%s: it is the object %s", t.table.path, t.id, o.id)
 	}
-	if o.id != t.id {
-		return nil, fmt.Errorf("stripesql: GET %s/%s: it is the object %s", t.table.path, t.id, o.id)
-	}
-	return raw, nil
+	return t.table.row(raw)
 }
 
 // persist repeats a request that fails temporarily, during an outage.

@@ -1,6 +1,7 @@
 package stripesql
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"time"
@@ -41,7 +42,11 @@ func (m *materialization) fill(ctx context.Context, c *copied) error {
 		if err != nil {
 			return err
 		}
-		if f.rows = append(f.rows, *object); len(f.rows) == fillSize {
+		row, err := c.row(*object)
+		if err != nil {
+			return err
+		}
+		if f.rows = append(f.rows, row); len(f.rows) == fillSize {
 			if err := f.flush(nil); err != nil {
 				return err
 			}
@@ -98,7 +103,7 @@ func (r *replica) beginReading(c *copied, now int64) (from time.Time, err error)
 type filler struct {
 	*replica
 	table *copied
-	rows  []jsontext.Value
+	rows  []row
 }
 
 // Save writes the rows and the checkpoint. A Backfill calls it in its loop, not beside
@@ -138,13 +143,9 @@ func (f *filler) flush(then func() error) error {
 func (r reading) again() bool { return r.whole && r.complete > 0 }
 
 // see records the ids of objects in the current transaction.
-func (r *replica) see(c *copied, objects []jsontext.Value) error {
-	for _, raw := range objects {
-		o, err := c.newObject(raw)
-		if err == nil {
-			err = r.exec("INSERT INTO stripekit_seen VALUES (?, ?) ON CONFLICT DO NOTHING", c.name, o.id)
-		}
-		if err != nil {
+func (r *replica) see(c *copied, rows []row) error {
+	for _, row := range rows {
+		if err := r.exec("INSERT INTO stripekit_seen VALUES (?, ?) ON CONFLICT DO NOTHING", c.name, row.id); err != nil {
 			return err
 		}
 	}
@@ -155,7 +156,7 @@ func (r *replica) see(c *copied, objects []jsontext.Value) error {
 // not seen if it was one of a whole list that was read before, and creates the indexes.
 func (r *replica) completeReading(ctx context.Context, f *filler) error {
 	defer r.db.SetInterrupt(r.db.SetInterrupt(ctx)) // an index may take minutes
-	return f.flush(func() error {
+	err := f.flush(func() error {
 		c := f.table
 		if c.again() {
 			if err := r.exec("DELETE FROM "+sqlite3.QuoteIdentifier(c.name)+" WHERE id NOT IN (SELECT id FROM stripekit_seen WHERE name = ?)", c.name); err != nil {
@@ -173,4 +174,5 @@ func (r *replica) completeReading(ctx context.Context, f *filler) error {
 		c.complete, c.began, c.whole = c.began, 0, false
 		return r.store(c)
 	})
+	return cmp.Or(ctx.Err(), err)
 }

@@ -2,7 +2,6 @@ package stripesql_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -67,15 +66,6 @@ func (c *copying) mustRun(cfg stripesql.MaterializeConfig) int64 {
 	before := c.requests.Load()
 	require.NoError(c.t, c.run(c.t.Context(), cfg))
 	return c.requests.Load() - before
-}
-
-// open opens the file for queries.
-func (c *copying) open() *sql.DB {
-	c.t.Helper()
-	db, err := stripesql.OpenMaterialized(c.file)
-	require.NoError(c.t, err)
-	c.t.Cleanup(func() { require.NoError(c.t, db.Close()) })
-	return db
 }
 
 // rows returns the rows of a query on the file.

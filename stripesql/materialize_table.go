@@ -48,7 +48,7 @@ func (c *copied) kept() []column {
 	if c.raw {
 		return c.columns
 	}
-	return slices.DeleteFunc(slices.Clone(c.columns), func(c column) bool { return c.name == rawColumn })
+	return c.columns[:c.index[rawColumn]] // it is the last one
 }
 
 // objectType returns the type of the objects of a list, which their field object has:
@@ -197,10 +197,33 @@ func (r *replica) readAgain(tables []*copied, checkpoint string, now int64) erro
 	})
 }
 
-// put writes objects as rows in the current transaction. If overwrite is false, rows that
-// exist stay as they are.
-func (r *replica) put(c *copied, objects []jsontext.Value, overwrite bool) error {
-	if len(objects) == 0 {
+// row is a row of a table: the values of the columns that the file has.
+type row struct {
+	id     string
+	values []any
+}
+
+// row returns the row of an object.
+func (c *copied) row(raw jsontext.Value) (row, error) {
+	o, err := c.newObject(raw)
+	if err != nil {
+		return row{}, err
+	}
+	values, err := c.read(o, allColumns, nil)
+	if err != nil {
+		return row{}, err
+	}
+	values = values[:len(c.kept())]
+	if c.raw {
+		values[c.index[rawColumn]] = string(raw)
+	}
+	return row{o.id, values}, nil
+}
+
+// put writes rows in the current transaction. If overwrite is false, rows that exist stay
+// as they are.
+func (r *replica) put(c *copied, rows []row, overwrite bool) error {
+	if len(rows) == 0 {
 		return nil
 	}
 	s, _, err := r.db.Prepare(c.upsert(overwrite))
@@ -208,23 +231,14 @@ func (r *replica) put(c *copied, objects []jsontext.Value, overwrite bool) error
 		return err
 	}
 	defer s.Close() // it repeats the error of the last step
-	var values []any
-	for _, raw := range objects {
-		o, err := c.newObject(raw)
-		if err != nil {
-			return err
-		}
-		if values, err = c.table.read(o, allColumns, values); err != nil {
-			return err
-		}
-		values[c.index[rawColumn]] = string(raw)
-		for i, column := range c.kept() {
-			if err := bindAt(s, i+1, values[c.index[column.name]]); err != nil {
-				return fmt.Errorf("%s of %s: %s: %w", o.id, c.path, column.name, err)
+	for _, row := range rows {
+		for i, value := range row.values {
+			if err := bindAt(s, i+1, value); err != nil {
+				return err
 			}
 		}
 		if err := s.Exec(); err != nil {
-			return fmt.Errorf("writing %s of %s: %w", o.id, c.path, err)
+			return fmt.Errorf("writing %s of %s: %w", row.id, c.path, err)
 		}
 	}
 	return nil
