@@ -27,7 +27,7 @@ const (
 	// busyTimeout is how long a transaction waits for another program that uses the file.
 	busyTimeout = 10 * time.Second
 	// writerCache is the cache of the writer, in KiB with a minus sign.
-	writerCache = "-65536"
+	writerCache = "-16384"
 )
 
 // replicaSchema has the tables of a file beside those of the account. All times are
@@ -118,7 +118,8 @@ func (r *replica) prepare() error {
 	}
 	// A commit need not be durable when it returns: a power failure takes the file back to
 	// an earlier transaction, from which the next Materialize continues.
-	err = r.db.Exec("PRAGMA journal_mode = wal; PRAGMA synchronous = normal; PRAGMA cache_size = " + writerCache)
+	// What is sorted for an index goes to a temporary file, since memory may be too small.
+	err = r.db.Exec("PRAGMA journal_mode = wal; PRAGMA synchronous = normal; PRAGMA temp_store = file; PRAGMA cache_size = " + writerCache)
 	if err != nil || id != 0 {
 		return err
 	}
