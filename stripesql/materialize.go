@@ -90,6 +90,9 @@ func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg
 // lists, as in stripekit.PollConfig.Overlap.
 const lateness = 10 * time.Minute
 
+// outage is how long requests may fail temporarily.
+const outage = 5 * time.Minute
+
 // materialization is a running Materialize.
 type materialization struct {
 	client *stripekit.Client
@@ -167,7 +170,7 @@ func (m *materialization) begin(ctx context.Context) error {
 // does not name it.
 func (m *materialization) account(ctx context.Context) (string, error) {
 	var account stripekit.Account
-	err := m.client.Call(ctx, http.MethodGet, "/v1/account", nil, &account)
+	err := m.get(ctx, "/v1/account", nil, &account)
 	if refused, ok := errors.AsType[*stripekit.Error](err); ok && errors.Is(err, stripekit.ErrPermission) {
 		_, after, _ := strings.Cut(refused.Message, "on account '")
 		id, _, _ := strings.Cut(after, "'")
@@ -191,7 +194,7 @@ func (m *materialization) wanted(ctx context.Context, have []string) ([]string, 
 		params := t.constant()
 		params["limit"] = "1"
 		var page jsontext.Value
-		err := m.client.Call(ctx, http.MethodGet, t.path, params, &page)
+		err := m.get(ctx, t.path, params, &page)
 		switch {
 		case errors.Is(err, stripekit.ErrPermission) || errors.Is(err, stripekit.ErrNotFound):
 			continue
@@ -239,7 +242,7 @@ func (m *materialization) refresh(ctx context.Context) error {
 func (m *materialization) readClock(ctx context.Context) error {
 	var page jsontext.Value
 	var r stripekit.Response
-	err := m.client.Call(ctx, http.MethodGet, eventsPath, map[string]string{"limit": "1"}, &page, stripekit.CaptureResponse(&r))
+	err := m.get(ctx, eventsPath, map[string]string{"limit": "1"}, &page, stripekit.CaptureResponse(&r))
 	if err != nil {
 		return err
 	}
@@ -249,6 +252,22 @@ func (m *materialization) readClock(ctx context.Context) error {
 	}
 	m.now = now.Unix()
 	return nil
+}
+
+// get makes a request, and repeats it while it fails temporarily, during an outage.
+func (m *materialization) get(ctx context.Context, path string, params map[string]string, out any, opts ...stripekit.CallOption) error {
+	began := time.Now()
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := m.client.Call(ctx, http.MethodGet, path, params, out, opts...)
+		refused, ok := errors.AsType[*stripekit.Error](err)
+		passing := ok && (refused.HTTPStatus == 0 || errors.Is(err, stripekit.ErrAPI) || errors.Is(err, stripekit.ErrRateLimited) || errors.Is(err, stripekit.ErrConflict))
+		if !passing || time.Since(began) > outage {
+			return err
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
 }
 
 func (m *materialization) report(table string, p stripekit.BackfillProgress) {

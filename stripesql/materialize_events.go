@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"sync"
 	"time"
@@ -23,8 +22,6 @@ const (
 	noticesBatch = 500
 	// readers is how many objects are read at the same time.
 	readers = 8
-	// outage is how long requests may fail temporarily.
-	outage = 5 * time.Minute
 )
 
 // notice is an event of the account, which tells that an object has changed. Its own copy
@@ -259,9 +256,7 @@ func (m *materialization) readAll(ctx context.Context, targets []target) ([]row,
 // if Stripe says that it does not exist.
 func (m *materialization) readObject(ctx context.Context, t target) (row, error) {
 	var raw jsontext.Value
-	err := persist(ctx, func() error {
-		return m.client.Call(ctx, http.MethodGet, t.table.path+"/"+url.PathEscape(t.id), nil, &raw)
-	})
+	err := m.get(ctx, t.table.path+"/"+url.PathEscape(t.id), nil, &raw)
 	if refused, ok := errors.AsType[*stripekit.Error](err); ok && refused.Code == "resource_missing" {
 		return row{}, nil
 	}
@@ -276,20 +271,4 @@ func (m *materialization) readObject(ctx context.Context, t target) (row, error)
 		return row{}, fmt.Errorf("stripesql: GET %s/%s: it is the object %s", t.table.path, t.id, o.id)
 	}
 	return t.table.row(raw)
-}
-
-// persist repeats a request that fails temporarily, during an outage.
-func persist(ctx context.Context, request func() error) error {
-	began := time.Now()
-	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		err := request()
-		refused, ok := errors.AsType[*stripekit.Error](err)
-		passing := ok && (refused.HTTPStatus == 0 || errors.Is(err, stripekit.ErrAPI) || errors.Is(err, stripekit.ErrRateLimited) || errors.Is(err, stripekit.ErrConflict))
-		if !passing || time.Since(began) > outage {
-			return err
-		}
-		if err := pause(ctx, wait); err != nil {
-			return err
-		}
-	}
 }

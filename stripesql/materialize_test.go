@@ -1,6 +1,7 @@
 package stripesql_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -373,30 +375,85 @@ func TestMaterializedFileIsReadByOtherPrograms(t *testing.T) {
 	require.Positive(t, read)
 }
 
-func TestMaterializeEndsWithTheErrorOfTheService(t *testing.T) {
+func TestMaterializeLosesNoChangeBetweenTheListsAndTheEvents(t *testing.T) {
+	c := newCopying(t)
+	customers := c.seed(3)
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}, Progress: func(stripesql.MaterializeProgress) { cancel() }}
+	require.ErrorIs(t, c.run(ctx, cfg), context.Canceled)
+	require.Equal(t, []string{"3"}, c.rows("SELECT count(*) FROM customers"))
+	c.rename(customers[0], "Ann")
+	c.server.Advance(time.Hour)
+	cfg.Progress = nil
+	c.mustRun(cfg)
+	c.requireEqual()
+}
+
+func TestMaterializeReadsWhatHasChangedThoughItIsListedAgain(t *testing.T) {
+	c := newCopying(t)
+	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}}
+	made, err := c.client.Customers.Create(t.Context(), stripekit.CustomerCreateParams{})
+	require.NoError(t, err)
+	c.mustRun(cfg)
+	c.rename(made.ID, "Ann")
+	c.server.Advance(time.Hour)
+	c.mustRun(cfg)
+	c.requireEqual()
+}
+
+func TestMaterializeEndsAfterAnOutage(t *testing.T) {
+	for name, test := range map[string]struct {
+		path    string // "" for that of the changed object
+		outcome error
+		least   time.Duration
+		most    time.Duration
+	}{
+		"no network for the account":    {"/v1/account", errCut, 5 * time.Minute, 8 * time.Minute},
+		"no network for a list":         {"/v1/customers", errCut, 5 * time.Minute, 8 * time.Minute},
+		"no network for the events":     {"/v1/events", errCut, 5 * time.Minute, 8 * time.Minute},
+		"no network for an object":      {"", errCut, 5 * time.Minute, 8 * time.Minute},
+		"an outage of a minute":         {"", nil, time.Minute, 4 * time.Minute},
+		"an outage of the events' list": {"/v1/events", nil, time.Minute, 4 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCopying(t)
+				customers := c.seed(3)
+				cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}}
+				c.mustRun(cfg)
+				c.rename(customers[0], "Ann")
+				path := cmp.Or(test.path, "/v1/customers/"+customers[0])
+				began := time.Now()
+				c.onRequest = func(r *http.Request) error {
+					if r.URL.Path == path && (test.outcome != nil || time.Since(began) < time.Minute) {
+						return errCut
+					}
+					return nil
+				}
+				require.ErrorIs(t, c.run(t.Context(), cfg), test.outcome)
+				require.GreaterOrEqual(t, time.Since(began), test.least)
+				require.LessOrEqual(t, time.Since(began), test.most)
+				c.onRequest = nil
+				c.mustRun(cfg)
+				c.requireEqual()
+			})
+		})
+	}
+}
+
+var errCut = errors.New("the cable is cut")
+
+func TestMaterializeEndsAtOnceIfTheKeyIsRefused(t *testing.T) {
 	c := newCopying(t)
 	customers := c.seed(3)
 	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}}
 	c.mustRun(cfg)
 	c.rename(customers[0], "Ann")
-	for path, effect := range map[string]stripetest.Effect{
-		"/v1/customers":                 stripetest.Respond(401, `{"error":{"type":"invalid_request_error","message":"no"}}`),
-		"/v1/events":                    stripetest.Respond(403, `{"error":{"type":"invalid_request_error","message":"no"}}`),
-		"/v1/customers/" + customers[0]: stripetest.Respond(401, `{"error":{"type":"invalid_request_error","message":"no"}}`),
-		"/v1/account":                   stripetest.Respond(401, `{"error":{"type":"invalid_request_error","message":"no"}}`),
-	} {
-		_ = effect
-		c.onRequest = func(r *http.Request) error {
-			if r.URL.Path == path {
-				return errors.New("cut")
-			}
-			return nil
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		require.Error(t, c.run(ctx, cfg), path)
-		cancel()
+	for _, route := range []string{"GET /v1/account", "GET /v1/customers", "GET /v1/events", "GET /v1/customers/{id}"} {
+		c.server.Fault(route, stripetest.Every(), stripetest.Respond(401, `{"error":{"type":"invalid_request_error","message":"Invalid API Key"}}`))
+		require.ErrorIs(t, c.run(t.Context(), cfg), stripekit.ErrAuthentication, route)
+		c.server.RemoveFaults()
 	}
-	c.onRequest = nil
 	c.mustRun(cfg)
 	c.requireEqual()
 }
