@@ -12,8 +12,12 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// fillSize is how many rows are written in a transaction at most.
-const fillSize = 1000
+const (
+	// fillSize is how many rows are written in a transaction at most.
+	fillSize = 1000
+	// fillBuffered is how many objects are held that were read and not written.
+	fillBuffered = 4000
+)
 
 // fill continues the reading of a list, or begins and completes the next one.
 func (m *materialization) fill(ctx context.Context, c *copied) error {
@@ -35,7 +39,8 @@ func (m *materialization) fill(ctx context.Context, c *copied) error {
 	}
 	f := &filler{replica: m.file, table: c}
 	objects := stripekit.Backfill(ctx, source, stripekit.BackfillConfig{
-		From: from, Checkpoints: f, Name: c.name, AnyOrder: true, // an interrupted one has less to read again
+		From: from, Checkpoints: f, Name: c.name, MaxBuffered: fillBuffered,
+		AnyOrder: true, // an interrupted one has less to read again
 		Progress: func(p stripekit.BackfillProgress) { m.report(c.name, p) },
 	})
 	for object, err := range objects {

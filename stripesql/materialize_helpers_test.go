@@ -113,15 +113,24 @@ func (c *copying) requireEqual() {
 	require.Empty(c.t, c.difference())
 }
 
-// seed seeds some customers with a charge each, an hour ago.
+// seed seeds customers and as many charges, one a second from an hour ago on. The first 50
+// customers have an email and a charge.
 func (c *copying) seed(n int) (customers []string) {
+	const own = 50
 	first := c.server.Now().Add(-time.Hour)
-	for i := range n {
+	for i := range min(n, own) {
 		at := first.Add(time.Duration(i) * time.Second)
 		id := c.server.Seed("/v1/customers", stripetest.Seeding{First: at, Params: url.Values{"source": {"tok_visa"}, "email": {fmt.Sprint("c", i, "@example.com")}}})[0]
 		c.server.Seed("/v1/charges", stripetest.Seeding{First: at, Params: url.Values{"customer": {id}, "amount": {"500"}, "currency": {"eur"}}})
 		customers = append(customers, id)
 	}
+	if n <= own {
+		return customers
+	}
+	rest := stripetest.Seeding{Count: n - own, First: first.Add(own * time.Second), Every: time.Second, Params: url.Values{"source": {"tok_visa"}}}
+	customers = append(customers, c.server.Seed("/v1/customers", rest)...)
+	rest.Params = url.Values{"source": {"tok_visa"}, "amount": {"500"}, "currency": {"eur"}}
+	c.server.Seed("/v1/charges", rest)
 	return customers
 }
 

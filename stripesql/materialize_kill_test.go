@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,7 +143,7 @@ func (c *copying) killChild(url string) (upToDate int) {
 // requireSound requires that SQLite finds no fault in the file.
 func (c *copying) requireSound() {
 	c.t.Helper()
-	db, err := plaindriver.Open("file:"+c.file, func(conn *sqlite3.Conn) error {
+	db, err := plaindriver.Open("file:"+strings.NewReplacer("?", "%3F", "#", "%23").Replace(c.file), func(conn *sqlite3.Conn) error {
 		return conn.CreateCollation("timestamp", comparePlainTimes)
 	})
 	require.NoError(c.t, err)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,13 +35,20 @@ func materializeMeasured(url, file string) error {
 	err = stripesql.Materialize(context.Background(), client, file, stripesql.MaterializeConfig{
 		Tables: []string{"charges", "customers", "refunds", "products"},
 		Progress: func(p stripesql.MaterializeProgress) {
-			fmt.Printf("%s: %d of about %d, %.0f/s, %v to go\n", p.Table, p.Done, p.Total, p.Rate, p.Remaining.Round(time.Second))
+			fmt.Printf("%s: %d of about %d, %.0f/s, %v to go; %s\n", p.Table, p.Done, p.Total, p.Rate, p.Remaining.Round(time.Second), memory())
 		},
 	})
-	if status, readErr := os.ReadFile("/proc/self/status"); readErr == nil {
-		fmt.Printf("%s\n", regexp.MustCompile(`VmHWM:.*`).Find(status))
-	}
+	fmt.Println("end:", memory())
 	return err
+}
+
+// memory returns the most memory that the process has had, where the system tells it.
+func memory() string {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return ""
+	}
+	return string(regexp.MustCompile(`VmHWM:.*`).Find(status))
 }
 
 // TestMaterializeMeasured materializes a shop in a child process at a rate limit, kills it
@@ -123,14 +131,15 @@ func runMeasured(t *testing.T, url, file string, started chan<- *exec.Cmd) error
 	case started <- child:
 	default: // nobody kills it
 	}
-	last, memory := "", ""
+	charges, end := "", ""
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if text := lines.Text(); regexp.MustCompile(`^VmHWM`).MatchString(text) {
-			memory = text
-		} else if regexp.MustCompile(`^charges`).MatchString(text) {
-			last = text
+		switch text := lines.Text(); {
+		case strings.HasPrefix(text, "charges:"):
+			charges = text
+		case strings.HasPrefix(text, "end:"):
+			end = text
 		}
 	}
-	t.Logf("the child: %s; %s", last, memory)
+	t.Logf("the child: %s; %s", charges, end)
 	return child.Wait()
 }
