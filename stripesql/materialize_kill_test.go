@@ -42,7 +42,10 @@ func materializeUntilKilled(url, file string) error {
 // materializeKills is how many processes the test kills.
 func materializeKills(t *testing.T) int {
 	text, set := os.LookupEnv("STRIPEKIT_KILLS")
-	if !set {
+	switch {
+	case !set && raceDetector:
+		return 1
+	case !set:
 		return 6
 	}
 	n, err := strconv.Atoi(text)
@@ -64,7 +67,11 @@ func TestMaterializeSurvivesKills(t *testing.T) {
 		c.server.ServeHTTP(w, r)
 	}))
 	defer front.Close()
-	customers := c.seed(2000)
+	objects := 2000
+	if raceDetector {
+		objects = 200
+	}
+	customers := c.seed(objects)
 	ctx, stop := context.WithCancel(t.Context())
 	changed := make(chan int)
 	go func() { changed <- c.change(ctx, customers) }()

@@ -26,6 +26,7 @@ type madeUp struct {
 	mu      sync.Mutex
 	now     int64
 	objects map[string][]map[string]any // by the path of the list
+	newer   map[string]any              // objects that the lists show as they were before, by path
 	paths   []string                    // of the requests, with the query
 }
 
@@ -54,6 +55,8 @@ func (l *madeUp) RoundTrip(r *http.Request) (*http.Response, error) {
 	status, body := http.StatusOK, any(nil)
 	if r.URL.Path == "/v1/account" {
 		body = map[string]any{"id": "acct_1"}
+	} else if newer, found := l.newer[r.URL.Path]; found {
+		body = newer
 	} else if objects, found := l.objects[r.URL.Path]; found {
 		body = page(objects, r.URL.Query())
 	} else if i := slices.IndexFunc(l.objects[filepath.Dir(r.URL.Path)], func(o map[string]any) bool { return o["id"] == filepath.Base(r.URL.Path) }); i >= 0 {
@@ -116,6 +119,7 @@ func TestMaterializeCopiesCanceledSubscriptions(t *testing.T) {
 	l.add("/v1/subscriptions", map[string]any{"id": "sub_1", "object": "subscription", "status": "canceled"})
 	active := map[string]any{"id": "sub_2", "object": "subscription", "status": "active"}
 	l.add("/v1/subscriptions", active)
+	l.now += 3600
 	cfg := stripesql.MaterializeConfig{Tables: []string{"subscriptions"}}
 	require.NoError(t, l.materialize(t, file, cfg))
 	require.Equal(t, []string{"sub_1|canceled", "sub_2|active"}, query(t, file, "SELECT id, status FROM subscriptions ORDER BY id"))
@@ -159,6 +163,21 @@ func TestMaterializeKeepsEventsAndTransactionsThatAreNotListedAnyMore(t *testing
 	require.NoError(t, l.materialize(t, file, cfg))
 	require.Equal(t, []string{"po_1", "po_2"}, query(t, file, "SELECT object_id FROM events ORDER BY 1"))
 	require.Equal(t, []string{"po_2"}, query(t, file, "SELECT id FROM payouts"))
+}
+
+func TestMaterializeReadsWhatTheListShowsAsItWas(t *testing.T) {
+	l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
+	l.add("/v1/charges", map[string]any{"id": "ch_1", "object": "charge", "status": "pending"})
+	l.now += 3600
+	l.newer = map[string]any{"/v1/charges/ch_1": map[string]any{"id": "ch_1", "object": "charge", "status": "succeeded", "created": l.now}}
+	l.tell(map[string]any{"id": "ch_1", "object": "charge"})
+	l.now += 60
+	cfg := stripesql.MaterializeConfig{Tables: []string{"charges"}}
+	require.NoError(t, l.materialize(t, file, cfg))
+	require.Equal(t, []string{"succeeded"}, query(t, file, "SELECT status FROM charges"))
+	l.now += 60
+	require.NoError(t, l.materialize(t, file, cfg))
+	require.Equal(t, []string{"succeeded"}, query(t, file, "SELECT status FROM charges"))
 }
 
 func TestMaterializeReadsTheChargeOfADispute(t *testing.T) {

@@ -120,13 +120,13 @@ func TestMaterializeReadsAgainWhatEventsDoNotTell(t *testing.T) {
 
 func TestMaterializeContinuesWhereItWasInterrupted(t *testing.T) {
 	c := newCopying(t)
-	c.seed(2000)
+	c.seed(1300)
 	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}}
 	ctx, cancel := context.WithCancel(t.Context())
 	pages := 0
 	c.onRequest = func(r *http.Request) error {
 		if r.URL.Path == "/v1/customers" {
-			if pages++; pages == 12 {
+			if pages++; pages == 8 {
 				cancel()
 			}
 		}
