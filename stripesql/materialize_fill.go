@@ -3,6 +3,7 @@ package stripesql
 import (
 	"cmp"
 	"context"
+	"math"
 	"net/url"
 	"time"
 
@@ -62,44 +63,53 @@ func (m *materialization) fill(ctx context.Context, c *copied) error {
 
 // beginReading begins a reading of the table at a second, unless one has begun, and
 // returns from when on objects are read, zero for all.
-//
-// What has changed in an object that was read before is told by events. Balance
-// transactions have no events, and change when they become available.
 func (r *replica) beginReading(c *copied, now int64) (from time.Time, err error) {
 	err = r.transact(func() error {
 		if c.began == 0 {
-			c.began, c.mark = now, 0
-			if !c.whole {
-				if err := each(r.db, "SELECT coalesce(max(rowid), 0) FROM "+sqlite3.QuoteIdentifier(c.name), func(s *sqlite3.Stmt) error {
-					c.mark = s.ColumnInt64(0)
-					return nil
-				}); err != nil {
-					return err
-				}
-			}
-			if err := r.store(c); err != nil {
+			if err := r.begin(c, now); err != nil {
 				return err
 			}
 		}
 		if c.whole {
 			return nil
 		}
-		second := c.complete - int64(lateness/time.Second)
-		if c.name == transactionsTable {
-			err := each(r.db, "SELECT min(created_unix) FROM balance_transactions WHERE status <> 'available'", func(s *sqlite3.Stmt) error {
-				if s.ColumnType(0) == sqlite3.INTEGER {
-					second = min(second, s.ColumnInt64(0))
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		from = time.Unix(max(second, 0), 0)
-		return nil
+		second, err := r.firstPending(c)
+		from = time.Unix(max(0, min(second, c.complete-int64(lateness/time.Second))), 0)
+		return err
 	})
 	return from, err
+}
+
+// begin begins a reading in the current transaction.
+func (r *replica) begin(c *copied, now int64) error {
+	c.began, c.mark = now, 0
+	if !c.whole {
+		err := each(r.db, "SELECT coalesce(max(rowid), 0) FROM "+sqlite3.QuoteIdentifier(c.name), func(s *sqlite3.Stmt) error {
+			c.mark = s.ColumnInt64(0)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return r.store(c)
+}
+
+// firstPending returns when the oldest balance transaction was created that must be read
+// again, since it has become available meanwhile. There is no event of that.
+func (r *replica) firstPending(c *copied) (second int64, err error) {
+	second = math.MaxInt64
+	if c.name != transactionsTable {
+		return second, nil
+	}
+	err = each(r.db, `SELECT min(created_unix) FROM balance_transactions
+		WHERE status <> 'available' AND coalesce(available_on_unix, 0) <= ?`, func(s *sqlite3.Stmt) error {
+		if s.ColumnType(0) == sqlite3.INTEGER {
+			second = s.ColumnInt64(0)
+		}
+		return nil
+	}, c.began)
+	return second, err
 }
 
 // filler is the CheckpointStore of a Backfill, and holds the rows that are not written

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,8 +63,12 @@ func TestMaterializeSurvivesKills(t *testing.T) {
 		return
 	}
 	c := newCopying(t, stripetest.WithRequestLog(1))
+	var killAt atomic.Int64
+	reached := make(chan struct{}, 1)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.requests.Add(1)
+		if c.requests.Add(1) == killAt.Load() {
+			reached <- struct{}{}
+		}
 		c.server.ServeHTTP(w, r)
 	}))
 	defer front.Close()
@@ -77,7 +82,8 @@ func TestMaterializeSurvivesKills(t *testing.T) {
 	go func() { changed <- c.change(ctx, customers) }()
 	upToDate := 0
 	for range materializeKills(t) {
-		upToDate += c.killChild(front.URL)
+		killAt.Store(c.requests.Load() + 1 + rand.Int64N(300))
+		upToDate += c.killChild(front.URL, reached)
 		c.requireSound()
 	}
 	stop()
@@ -116,15 +122,14 @@ func (c *copying) change(ctx context.Context, customers []string) (changes int) 
 	return changes
 }
 
-// killChild starts a child, kills it soon after a random request, and returns how often its
-// file was up to date.
-func (c *copying) killChild(url string) (upToDate int) {
+// killChild starts a child, kills it soon after it has reached a request, and returns how
+// often its file was up to date.
+func (c *copying) killChild(url string, reached <-chan struct{}) (upToDate int) {
 	child := exec.Command(os.Args[0], "-test.run=^TestMaterializeSurvivesKills$")
 	child.Env = append(os.Environ(), "STRIPEKIT_TEST_MATERIALIZE_OF="+url, "STRIPEKIT_TEST_FILE="+c.file)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	require.NoError(c.t, err)
-	last := c.requests.Load() + rand.Int64N(300)
 	require.NoError(c.t, child.Start())
 	ended := make(chan struct{})
 	go func() {
@@ -133,12 +138,10 @@ func (c *copying) killChild(url string) (upToDate int) {
 			upToDate++
 		}
 	}()
-	for c.requests.Load() < last {
-		select {
-		case <-ended:
-			require.Fail(c.t, "the child has ended by itself", "%v", child.Wait())
-		case <-time.After(time.Millisecond):
-		}
+	select {
+	case <-reached:
+	case <-ended:
+		require.Fail(c.t, "the child has ended by itself", "%v", child.Wait())
 	}
 	<-time.After(rand.N(20 * time.Millisecond))
 	require.NoError(c.t, child.Process.Kill())

@@ -132,23 +132,32 @@ func TestMaterializeCopiesCanceledSubscriptions(t *testing.T) {
 
 func TestMaterializeReadsBalanceTransactionsUntilTheyAreAvailable(t *testing.T) {
 	l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
-	pending := map[string]any{"id": "txn_1", "object": "balance_transaction", "status": "pending"}
+	const day = 24 * 3600
+	pending := map[string]any{"id": "txn_1", "object": "balance_transaction", "status": "pending", "available_on": l.now + 7*day}
 	l.add("/v1/balance_transactions", pending)
 	l.add("/v1/balance_transactions", map[string]any{"id": "txn_2", "object": "balance_transaction", "status": "available"})
 	cfg := stripesql.MaterializeConfig{Tables: []string{"balance_transactions"}}
+	requireLast := func(reads bool) { // the last 10 minutes, or since the transaction
+		t.Helper()
+		l.paths = nil
+		before := l.now
+		l.now += day
+		require.NoError(t, l.materialize(t, file, cfg))
+		for _, path := range l.paths {
+			if strings.HasPrefix(path, "/v1/balance_transactions") {
+				require.Equal(t, reads, strings.Contains(path, fmt.Sprint("created[gte]=", before-600)), path)
+			}
+		}
+	}
 	require.NoError(t, l.materialize(t, file, cfg))
-	l.now += 5 * 24 * 3600
+	requireLast(true)
+	l.now += 6 * day
 	require.NoError(t, l.materialize(t, file, cfg))
+	requireLast(false)
 	pending["status"] = "available"
 	require.NoError(t, l.materialize(t, file, cfg))
 	require.Equal(t, []string{"txn_1|available", "txn_2|available"}, query(t, file, "SELECT id, status FROM balance_transactions ORDER BY id"))
-	l.paths = nil
-	require.NoError(t, l.materialize(t, file, cfg))
-	for _, path := range l.paths {
-		if strings.HasPrefix(path, "/v1/balance_transactions") {
-			require.Contains(t, path, fmt.Sprint("created[gte]=", l.now-600), "nothing is pending")
-		}
-	}
+	requireLast(true)
 }
 
 func TestMaterializeKeepsEventsAndTransactionsThatAreNotListedAnyMore(t *testing.T) {

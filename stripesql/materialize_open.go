@@ -14,6 +14,9 @@ import (
 // API calls. A statement sees the file as it was when the statement began. There are two
 // differences: SELECT * has the column raw, if the file has it, and there is no rowid.
 //
+// The folder of the file must be writable, because SQLite keeps the file with the suffix
+// -shm there.
+//
 // WithMaxMemory and WithTempFiles have the effect that they have for a Connector. Other
 // options have none: the file has its tables of WithTable. An error is returned if the
 // file does not exist, or is not one of Materialize.
