@@ -21,7 +21,7 @@ const (
 	// noticesBatch is how many events are applied in a transaction at most.
 	noticesBatch = 500
 	// readers is how many objects are read at the same time.
-	readers = 8
+	readers = 16
 )
 
 // notice is an event of the account, which tells that an object has changed. Its own copy
