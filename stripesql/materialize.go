@@ -23,8 +23,9 @@ type MaterializeConfig struct {
 	// Raw keeps each object as a whole, too, in the column raw. A table that has the
 	// column keeps it.
 	Raw bool
-	// Every is how often to look for changes after the file is up to date, such as
-	// 15 s. 0 returns then.
+	// Every is the wait between looking for changes, after the file is up to date, such as
+	// 15 s. Each look takes a request for each table, and one for each 100 events of the
+	// last ten minutes. 0 returns when the file is up to date.
 	Every time.Duration
 	// Progress is called about once a second while a list is read, at its end, and when
 	// the file is up to date, one call at a time. If nil, it is not called.

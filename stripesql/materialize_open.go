@@ -10,16 +10,18 @@ import (
 )
 
 // OpenMaterialized opens a file of Materialize for queries. The tables and columns are
-// those of the account, times compare as times, and statements only read; they make no
-// API calls. A statement sees the file as it was when the statement began. There are two
-// differences: SELECT * has the column raw, if the file has it, and there is no rowid.
+// those of the account, and times compare as times. Statements only read, and make no API
+// calls. A statement sees the file as it was when the statement began. Before the first
+// Materialize has returned, rows may be missing.
 //
-// The folder of the file must be writable, because SQLite keeps the file with the suffix
-// -shm there.
+// There are three differences: SELECT * has the column raw, if the file has it; there is
+// no rowid; and the driver does not report the type TIMESTAMP of a time, which can be
+// scanned into a time.Time nevertheless.
 //
 // WithMaxMemory and WithTempFiles have the effect that they have for a Connector. Other
-// options have none: the file has its tables of WithTable. An error is returned if the
-// file does not exist, or is not one of Materialize.
+// options have none: the file has its tables of WithTable. The folder of the file must be
+// writable, because SQLite keeps the file with the suffix -shm there. An error is returned
+// if the file does not exist, or is not one of Materialize.
 func OpenMaterialized(file string, opts ...Option) (*sql.DB, error) {
 	s := &source{options: defaultOptions(), density: newDensities(), file: file}
 	for _, opt := range opts {
