@@ -28,12 +28,28 @@ type Source[T any] interface {
 // Event.Created is read from; if empty, it is "created". Only the field "created"
 // decides which objects are new, and the order of delivery. The list must be newest
 // first and accept the parameters limit, starting_after and created, as all lists
-// of Stripe do.
+// of Stripe do. The path may end in a filter, such as /v1/subscriptions?status=all.
 func NewSource[T any](client *Client, path, timeField string) (Source[T], error) {
+	path, filter, _ := strings.Cut(path, "?")
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	return source[T]{client: client, path: path, timeField: cmp.Or(timeField, "created")}, nil
+	values, err := url.ParseQuery(filter)
+	if err != nil {
+		return nil, &ParamError{Param: "path", Reason: "has a filter that cannot be parsed"}
+	}
+	params := Extra{}
+	for name, each := range values {
+		if len(each) > 1 {
+			return nil, &ParamError{Param: name, Reason: "occurs more than once"}
+		}
+		params[name] = each[0]
+	}
+	query, err := sourceQuery(path, params)
+	if err != nil {
+		return nil, err
+	}
+	return source[T]{client: client, path: path, timeField: cmp.Or(timeField, "created"), query: query}, nil
 }
 
 // source reads a list for a Poller.

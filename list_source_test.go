@@ -24,3 +24,20 @@ func TestPageIsNotScannedTwice(t *testing.T) {
 	require.NoError(t, err)
 	require.NotNil(t, other.Raw)
 }
+
+func TestNewSourceTakesTheFilterOfThePath(t *testing.T) {
+	c := whereClient(t)
+	plain, err := NewSource[ObjectID](c, "/v1/subscriptions", "")
+	require.NoError(t, err)
+	source, err := NewSource[ObjectID](c, "/v1/subscriptions?status=all&plan[product]=a%26b", "")
+	require.NoError(t, err)
+	filter, params, err := sourceParts(t, source, plain)
+	require.NoError(t, err)
+	require.Equal(t, "plan[product]=a%26b&status=all", filter)
+	require.Equal(t, filter, params)
+
+	for _, path := range []string{"/v1/charges?limit=3", "/v1/charges?created[gte]=1", "/v1/charges?a=1&a=2", "/v1/charges?%zz"} {
+		_, err := NewSource[ObjectID](c, path, "")
+		require.ErrorIs(t, err, ErrInvalidRequest, path)
+	}
+}

@@ -12,7 +12,8 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// conn is a connection: an SQLite of its own, which holds no data.
+// conn is a connection: an SQLite of its own, which holds no data, or reads a file of
+// Materialize.
 type conn struct {
 	source  *source
 	db      *sqlite3.Conn
@@ -25,7 +26,7 @@ type conn struct {
 func open(ctx context.Context, s *source) (*conn, error) {
 	c := &conn{source: s, reads: reads{}}
 	err := c.guard(func() (err error) {
-		c.db, err = sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, int64(s.maxMemory)), ":memory:")
+		c.db, err = sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, int64(s.maxMemory)), s.place())
 		if err == nil {
 			err = c.setUp()
 		}
@@ -95,7 +96,14 @@ func (c *conn) setUp() error {
 	if err := sqlite3.CreateModule(c.db, moduleName, connect, connect); err != nil {
 		return err
 	}
-	if err := errors.Join(c.db.Exec(c.source.schema), c.addFunctions()); err != nil {
+	if err := c.addFunctions(); err != nil {
+		return err
+	}
+	if c.source.file != "" {
+		if err := c.setUpViews(); err != nil {
+			return err
+		}
+	} else if err := c.db.Exec(c.source.schema); err != nil {
 		return err
 	}
 	return c.db.SetAuthorizer(c.authorize)
@@ -209,10 +217,13 @@ func (c *conn) Close() error {
 }
 
 // Ping makes one request, which shows whether the client's key works, or one for each
-// connection.
+// connection. For a file of Materialize there is nothing to request.
 func (c *conn) Ping(ctx context.Context) error {
 	if c.broken {
 		return driver.ErrBadConn
+	}
+	if c.source.file != "" {
+		return nil
 	}
 	for _, a := range c.source.accounts.now() {
 		if _, err := a.client.Check(ctx); err != nil {

@@ -10,8 +10,8 @@
 //	    JOIN customers c ON c.id = charges.customer
 //	    WHERE charges.created >= '2026-01-01' GROUP BY c.email`)
 //
-// Nothing is copied or synchronised. An SQLite within the process plans and
-// runs the statement, and reads its tables page by page, through the client,
+// Nothing is copied or synchronised, unless [Materialize] is called. An SQLite within the
+// process plans and runs the statement, and reads its tables page by page, through the client,
 // while it runs. The cost of a statement is therefore its API calls, and the
 // package is designed to need few. Queries only read.
 //
@@ -158,4 +158,11 @@
 // Rows with the same created second have no order, unless the statement defines
 // one. Objects that are created while a statement runs may or may not be in its
 // result.
+//
+// # A copy in a file
+//
+// A statement that reads a large part of the account costs many calls each time.
+// [Materialize] copies tables into an SQLite file once, and then reads only what is new
+// or has changed. [OpenMaterialized] opens the file, in which the same statements make no
+// calls.
 package stripesql

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 	"net/url"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/stripekit/stripekit"
@@ -122,4 +124,56 @@ func Example_explain() {
 	// SCAN charges: GET /v1/charges?created[lt]=1767398400&limit=100&expand[]=data.customer, locally amount > 1000, about 1 call
 	// SCAN customers: expanded with charges, else GET /v1/customers/{id}, about 0 calls
 	// ESTIMATE about 1 call (1000 allowed)
+}
+
+// A copy in a file needs no API calls for its queries.
+func ExampleMaterialize() {
+	client, done := shop()
+	defer done()
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	file := filepath.Join(dir, "account.db")
+	err = stripesql.Materialize(context.Background(), client, file, stripesql.MaterializeConfig{
+		Tables: []string{"charges", "customers"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, err := stripesql.OpenMaterialized(file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	var stats stripesql.Stats
+	ctx := stripesql.WithStats(context.Background(), &stats)
+	rows, err := db.QueryContext(ctx, `
+		SELECT email, count(charges.id), max(charges.created)
+		FROM customers LEFT JOIN charges ON charges.customer = customers.id
+		GROUP BY email ORDER BY email`)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var email string
+		var count int
+		var latest time.Time
+		if err := rows.Scan(&email, &count, &latest); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(email, count, latest.Format(time.DateTime))
+	}
+	if err := rows.Err(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(stats.Calls, "calls")
+	// Output:
+	// ann@example.com 100 2026-01-05 12:00:00
+	// bob@example.com 200 2026-01-09 16:00:00
+	// 0 calls
 }

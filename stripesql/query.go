@@ -46,6 +46,7 @@ type query struct {
 // source is the state that all connections of a connector share.
 type source struct {
 	accounts *accounts
+	file     string // of Materialize, which has the tables; "" for the account's own
 	options
 	tables map[string]*table
 	schema string // the statements that set up the schema of a connection

@@ -1,0 +1,290 @@
+package stripesql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/stripekit/stripekit"
+)
+
+// MaterializeConfig configures Materialize. The zero value is valid.
+type MaterializeConfig struct {
+	// Tables are the tables that the file is to have: names of Tables, or of WithTable in
+	// Options. If nil, they are all that the key may read, except events. The tables that
+	// the file has already are brought up to date as well.
+	Tables []string
+	// Raw keeps each object as a whole, too, in the column raw. A table that has the
+	// column keeps it.
+	Raw bool
+	// Every is the wait between looking for changes, after the file is up to date, such as
+	// 15 s. Each look takes a request for each table, and one for each 100 events of the
+	// last ten minutes. 0 returns when the file is up to date.
+	Every time.Duration
+	// Progress is called about once a second while a list is read, at its end, and when
+	// the file is up to date, one call at a time. If nil, it is not called.
+	Progress func(MaterializeProgress)
+	// Options may have WithTable. Other options have no effect.
+	Options []Option
+}
+
+// MaterializeProgress is the progress of a Materialize.
+type MaterializeProgress struct {
+	// Table is the table that is being read, or "" when the file is up to date: it has
+	// all that there was when Materialize began, or last looked for changes.
+	Table string
+	// BackfillProgress counts what is read of the list of Table: everything in the
+	// first reading, and the new objects later.
+	stripekit.BackfillProgress
+}
+
+// Materialize copies tables of the account into an SQLite file, so that queries on them
+// need no API calls, and returns when the file has all that there was when it began.
+// OpenMaterialized opens the file for queries. Other programs for SQLite can read it, too,
+// also while it is written.
+//
+// A file that has some or all of it is continued and brought up to date: new objects are
+// read from the lists, and the objects of new events one by one, as they are now. If the
+// file is older than the 30 days for which Stripe keeps events, the lists are read again,
+// and rows whose objects are gone are removed at their end. A file that Materialize has
+// not made is refused, and so is the file of another account or mode. Whatever ends a
+// Materialize, such as a crash or a full disk, the next one continues.
+//
+// While one Materialize writes a file, another one returns an error. A file that does not
+// exist is created with mode 0600. Beside it there are files with the suffixes -wal, -shm
+// and -lock.
+//
+// If requests fail temporarily for five minutes, Materialize returns the error.
+func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg MaterializeConfig) (err error) {
+	m, err := newMaterialization(client, cfg)
+	if err != nil {
+		return err
+	}
+	if m.file, err = openReplica(file); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.file.close()) }()
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	for {
+		if err := m.refresh(ctx); err != nil {
+			return err
+		}
+		m.report("", stripekit.BackfillProgress{})
+		if cfg.Every == 0 {
+			return nil
+		}
+		if err := pause(ctx, cfg.Every); err != nil {
+			return err
+		}
+	}
+}
+
+// lateness is how long after its creation an object or an event may become visible in
+// lists, as in stripekit.PollConfig.Overlap.
+const lateness = 10 * time.Minute
+
+// outage is how long requests may fail temporarily.
+const outage = 5 * time.Minute
+
+// materialization is a running Materialize.
+type materialization struct {
+	client *stripekit.Client
+	cfg    MaterializeConfig
+	known  map[string]*table
+	file   *replica
+	tables []*copied
+	now    int64 // the second, by the service's clock, at which the current refresh began
+}
+
+func newMaterialization(client *stripekit.Client, cfg MaterializeConfig) (*materialization, error) {
+	if client == nil {
+		return nil, errors.New("stripesql: Materialize: the client is nil")
+	}
+	if cfg.Every < 0 {
+		return nil, errors.New("stripesql: MaterializeConfig.Every is out of range")
+	}
+	o := defaultOptions()
+	for _, opt := range cfg.Options {
+		if err := opt(&o); err != nil {
+			return nil, fmt.Errorf("stripesql: %w", err)
+		}
+	}
+	m := &materialization{client: client, cfg: cfg}
+	var err error
+	if m.known, err = withAdded(o.added); err != nil {
+		return nil, fmt.Errorf("stripesql: %w", err)
+	}
+	for name := range m.known {
+		if strings.HasPrefix(name, ownPrefix) {
+			return nil, fmt.Errorf("stripesql: Materialize: the table %s cannot be copied: the prefix %s is reserved", name, ownPrefix)
+		}
+	}
+	for _, name := range cfg.Tables {
+		if m.known[name] == nil {
+			return nil, fmt.Errorf("stripesql: Materialize: there is no table %q", name)
+		}
+	}
+	return m, nil
+}
+
+// begin checks that the file is of the client's account, and chooses the tables.
+func (m *materialization) begin(ctx context.Context) error {
+	account, err := m.account(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.file.belongTo(account, m.client.Mode()); err != nil {
+		return err
+	}
+	names, err := m.file.tables()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if m.known[name] == nil {
+			return m.file.failed(fmt.Errorf("it has the table %s, which this version does not know and no WithTable adds", name))
+		}
+	}
+	wanted, err := m.wanted(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(append(names, wanted...)))) {
+		t, err := m.file.table(m.known[name], m.cfg.Raw)
+		if err != nil {
+			return err
+		}
+		m.tables = append(m.tables, t)
+	}
+	return nil
+}
+
+// account returns the id of the account, "" if the key may not read it and the service
+// does not name it.
+func (m *materialization) account(ctx context.Context) (string, error) {
+	var account stripekit.Account
+	err := m.get(ctx, "/v1/account", nil, &account)
+	if refused, ok := errors.AsType[*stripekit.Error](err); ok && errors.Is(err, stripekit.ErrPermission) {
+		_, after, _ := strings.Cut(refused.Message, "on account '")
+		id, _, _ := strings.Cut(after, "'")
+		return id, nil
+	}
+	return account.ID, err
+}
+
+// wanted returns the names of the tables of the configuration. By default, tables that
+// the file does not have are tried: the key may lack the permission to read them, and
+// the API version may lack the list.
+func (m *materialization) wanted(ctx context.Context, have []string) ([]string, error) {
+	if m.cfg.Tables != nil {
+		return m.cfg.Tables, nil
+	}
+	var names []string
+	for name, t := range m.known {
+		if name == eventsTable || slices.Contains(have, name) {
+			continue
+		}
+		params := t.constant()
+		params["limit"] = "1"
+		var page jsontext.Value
+		err := m.get(ctx, t.path, params, &page)
+		switch {
+		case errors.Is(err, stripekit.ErrPermission) || errors.Is(err, stripekit.ErrNotFound):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	if len(names)+len(have) == 0 {
+		return nil, errors.New("stripesql: Materialize: the key may read none of the tables")
+	}
+	return names, nil
+}
+
+// refresh brings the file up to date. If events are missing, it reads the lists again.
+func (m *materialization) refresh(ctx context.Context) error {
+	for {
+		if err := m.readClock(ctx); err != nil {
+			return err
+		}
+		if err := m.file.start(m.now); err != nil {
+			return err
+		}
+		for _, t := range m.tables {
+			if err := m.fill(ctx, t); err != nil {
+				return err
+			}
+		}
+		err := m.applyEvents(ctx)
+		gap, ok := errors.AsType[*stripekit.GapError](err)
+		switch {
+		case ok:
+			if err := m.file.readAgain(m.tables, gap.Key, m.now); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		default:
+			return m.file.passed(m.now)
+		}
+	}
+}
+
+// readClock sets now.
+func (m *materialization) readClock(ctx context.Context) error {
+	var page jsontext.Value
+	var r stripekit.Response
+	err := m.get(ctx, eventsPath, map[string]string{"limit": "1"}, &page, stripekit.CaptureResponse(&r))
+	if err != nil {
+		return err
+	}
+	now, err := http.ParseTime(r.Header.Get("Date"))
+	if err != nil {
+		return fmt.Errorf("stripesql: the time of the service: %w", err)
+	}
+	m.now = now.Unix()
+	return nil
+}
+
+// get makes a request, and repeats it while it fails temporarily, during an outage.
+func (m *materialization) get(ctx context.Context, path string, params map[string]string, out any, opts ...stripekit.CallOption) error {
+	began := time.Now()
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := m.client.Call(ctx, http.MethodGet, path, params, out, opts...)
+		refused, ok := errors.AsType[*stripekit.Error](err)
+		passing := ok && (refused.HTTPStatus == 0 || errors.Is(err, stripekit.ErrAPI) || errors.Is(err, stripekit.ErrRateLimited) || errors.Is(err, stripekit.ErrConflict))
+		if !passing || time.Since(began) > outage {
+			return err
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+func (m *materialization) report(table string, p stripekit.BackfillProgress) {
+	if m.cfg.Progress != nil {
+		m.cfg.Progress(MaterializeProgress{table, p})
+	}
+}
+
+// pause waits. It returns the error of ctx if that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
