@@ -238,8 +238,8 @@ func copyCustomer(cus *customer, id string, second int64) {
 	}
 }
 
-// copyBlock is the number of copies that are allocated together.
-const copyBlock = 1024
+// manyCopies is the number of copies that a shape of their own saves memory for.
+const manyCopies = 100
 
 // copyObjects stores copies of an object. The function set sets the id and the
 // second of each copy.
@@ -249,21 +249,18 @@ func copyObjects[T any](objects *collection[T], id string, seeding Seeding, set 
 	first, _ := objects.get(id)
 	ids := append(make([]string, 0, seeding.Count), id)
 	objects.expect(seeding.Count)
-	var block []T
+	if seeding.Count >= manyCopies {
+		objects.shapes.adopt(first)
+	}
 	for i := 1; i < seeding.Count; i++ {
-		if len(block) == 0 {
-			block = make([]T, min(copyBlock, seeding.Count-i))
-		}
-		object := &block[0]
-		block = block[1:]
-		*object = *first
+		object := *first
 		second := seeding.First.Add(time.Duration(i) * seeding.Every).Unix()
 		copied := seeding.id(i)
 		if copied == "" {
 			copied = quickID(prefix, length)
 		}
-		set(object, copied, second)
-		objects.add(copied, second, object)
+		set(&object, copied, second)
+		objects.add(copied, second, &object)
 		ids = append(ids, copied)
 	}
 	return ids

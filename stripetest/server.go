@@ -46,6 +46,7 @@ type Server struct {
 	mu        sync.Mutex // guards the fields below
 	accountID string     // the account that keys belong to, without WithAccountPerKey
 	accounts  map[tenant]*account
+	shapes    *shapes // of the objects of all accounts
 	requests  []Request
 	counts    counts
 	faults    []*Fault
@@ -62,6 +63,7 @@ func New(opts ...Option) *Server {
 		accountID: newID("acct_1", 15),
 		logSize:   defaultLog,
 		accounts:  make(map[tenant]*account),
+		shapes:    newShapes(),
 	}
 	for _, opt := range opts {
 		opt(s)
