@@ -26,6 +26,7 @@ type collection[T any] struct {
 	groups  map[group]*timeline[T]
 	deleted map[string]bool // ids of deleted objects
 	added   uint64
+	terms   []*terms // of the objects, for searches
 }
 
 // entry is an object and its position in every list.
@@ -61,6 +62,7 @@ func (c *collection[T]) store(e *entry[T], object *T) {
 		return
 	}
 	e.packed = c.shapes.pack(object)
+	c.note(e)
 }
 
 // group identifies the objects for which an index has one value.

@@ -176,3 +176,16 @@ func TestEventsShareTheMemoryOfObjects(t *testing.T) {
 	require.Equal(t, stored.packed, event.Object)
 	runtime.KeepAlive(s)
 }
+
+func TestTermsIgnoreCaseAsComparisonsDo(t *testing.T) {
+	for _, same := range [][2]string{{"Jo", "jO"}, {"k", "\u212a"}, {"s", "ſ"}, {"É", "é"}, {"Σ", "ς"}} {
+		require.True(t, strings.EqualFold(same[0], same[1]))
+		require.Equal(t, newTerm("name", "", same[0]), newTerm("name", "", same[1]))
+	}
+	require.NotEqual(t, newTerm("name", "", "a"), newTerm("email", "", "a"))
+	require.NotEqual(t, newTerm("metadata", "a", "b"), newTerm("metadata", "b", "a"))
+	var set terms
+	set.add(newTerm("name", "", "Jo"))
+	require.True(t, set.has(newTerm("name", "", "JO")))
+	require.False(t, set.has(newTerm("name", "", "Al")))
+}

@@ -118,8 +118,9 @@ func searching[T any](from func(*account) *collection[T]) handler {
 func searchPage[T any](c *call, objects *collection[T], wanted span, query searchQuery) *searchObject {
 	limit := int(min(max(c.params.integer("limit", defaultLimit), 1), maxLimit))
 	indexed := c.time.Add(-c.server.searchDelay).Unix()
+	mayMatch := objects.preselect(query)
 	found := func(e *entry[T]) bool {
-		return e.created <= indexed && e.visibleAt(c.time) && query.matches(e.packed)
+		return mayMatch(e) && e.created <= indexed && e.visibleAt(c.time) && query.matches(e.packed)
 	}
 	page := []*entry[T]{}
 	result := &searchObject{Object: "search_result", URL: c.path}
