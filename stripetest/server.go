@@ -55,7 +55,8 @@ type Server struct {
 }
 
 // New starts a server. It panics if it cannot listen on 127.0.0.1. With
-// [InMemory] it does not listen.
+// [InMemory] it does not listen. It closes a connection on which the header of a
+// request takes longer than 10 seconds.
 func New(opts ...Option) *Server {
 	s := &Server{
 		now:       time.Now,
@@ -91,7 +92,7 @@ func (s *Server) listen() {
 	if err != nil {
 		panic(fmt.Sprintf("stripetest: %v", err))
 	}
-	server := &http.Server{Handler: s}
+	server := s.httpServer()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -108,6 +109,10 @@ func (s *Server) listen() {
 		_ = server.Close() // an error of closing the listener does not matter here
 		<-served
 	})
+}
+
+func (s *Server) httpServer() *http.Server {
+	return &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout}
 }
 
 // Client returns a client that reaches this server only, whatever host the
