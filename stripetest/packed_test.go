@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
@@ -174,6 +175,7 @@ func TestEventsShareTheMemoryOfObjects(t *testing.T) {
 	require.Less(t, int64(heap()-before), int64(charges*most))
 	stored, event := s.accountFor("", false).charges.all.blocks[0][1], s.accountFor("", false).events.all.blocks[0][1].object
 	require.Equal(t, stored.packed, event.Object)
+	require.Same(t, unsafe.StringData(stored.packed.diff), unsafe.StringData(event.Object.(packed).diff))
 	runtime.KeepAlive(s)
 }
 

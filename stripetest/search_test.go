@@ -53,6 +53,7 @@ func TestSearchFindsWhatTheQuerySays(t *testing.T) {
 		want        string
 	}{
 		{charges, `amount:500`, "small"},
+		{charges, `amount:0500`, "small"},
 		{charges, `amount:"500"`, "small"},
 		{charges, `amount>700`, "large failed"},
 		{charges, `amount>=700`, "disputed large failed"},

@@ -56,10 +56,11 @@ type Seeding struct {
 // The first object is created as if by a request at that time. The others are
 // copies of it with their own id and time. A copy has no effect on other
 // objects: the amount_refunded of a charge has only the first of its seeded
-// refunds. A million
-// charges take about 0.7 GB of memory and one or two seconds. Seed does not
-// record or count anything, and seeded objects make no events. It panics if the API would refuse the request, or if
-// an id of the Seeding is in use.
+// refunds. A copy of a charge takes some 230 bytes, and a million take some
+// seconds. Charges that are seeded one by one, with cards and metadata of their
+// own, take some 490 bytes each. Seed does not record or count anything, and
+// seeded objects make no events. It panics if the API would refuse the request,
+// or if an id of the Seeding is in use.
 func (s *Server) Seed(path string, seeding Seeding) []string {
 	ids, err := s.seed(path, seeding)
 	if err != nil {
