@@ -417,7 +417,7 @@ func (ch *charge) checkCapture(amount int64, params *value) *apiError {
 func (a *account) expiredCharge(now time.Time) *charge {
 	deadline := now.Add(-authorizationLife).Unix()
 	for e := range a.charges.grouped("uncaptured", "true").ascend(everything.until(endOf(deadline))) {
-		return e.object
+		return e.read()
 	}
 	return nil
 }

@@ -7,7 +7,8 @@ import (
 
 // collection holds the objects of one type in one account. A stored object is
 // never modified: an update replaces it by a changed copy. So a response can be
-// encoded after the lock is released.
+// encoded after the lock is released. Objects are stored packed if the collection
+// has shapes, and as they are otherwise.
 type collection[T any] struct {
 	object  string                            // its name in error messages, such as "charge"
 	param   string                            // the name in errors of an id in the path
@@ -16,21 +17,52 @@ type collection[T any] struct {
 	sets    map[string]func(*T) string        // filters by a list of values, by parameter
 	delay   func(object string) time.Duration // see WithVisibility; nil: no delay
 	changed func(before, after *T)            // called before a change; nil: not called
-	pack    func(*T) *T                       // returns what a dump has of an object; nil: all of it
+	forDump func(*T) *T                       // returns what a dump has of an object; nil: all of it
+	shapes  *shapes                           // nil: objects are not packed
+	search  map[string]fieldType              // by path; nil: the objects, which are packed, cannot be searched
 
 	all     timeline[T]
 	byID    map[string]*entry[T]
 	groups  map[group]*timeline[T]
 	deleted map[string]bool // ids of deleted objects
 	added   uint64
+	terms   []*terms // of the objects, for searches
 }
 
 // entry is an object and its position in every list.
 type entry[T any] struct {
 	key
 	id      string
-	object  *T
-	visible time.Time // when lists begin to show it; zero: at once
+	object  *T         // nil if it is packed
+	packed  packed     // the zero value if it is not
+	visible *time.Time // when lists begin to show it; nil: at once
+}
+
+// read returns the object: a copy if it is packed. It must not be modified.
+func (e *entry[T]) read() *T {
+	if e.object != nil {
+		return e.object
+	}
+	return unpack[T](e.packed)
+}
+
+// stored returns what a response or an event has of the object: a packed object, or
+// the object itself.
+func (e *entry[T]) stored() any {
+	if e.object != nil {
+		return e.object
+	}
+	return e.packed
+}
+
+// store puts an object into an entry.
+func (c *collection[T]) store(e *entry[T], object *T) {
+	if c.shapes == nil {
+		e.object = object
+		return
+	}
+	e.packed = c.shapes.pack(object)
+	c.note(e)
 }
 
 // group identifies the objects for which an index has one value.
@@ -52,7 +84,7 @@ func newCollection[T any](object string, delay func(string) time.Duration, index
 
 func (c *collection[T]) get(id string) (*T, bool) {
 	if found := c.byID[id]; found != nil {
-		return found.object, true
+		return found.read(), true
 	}
 	return nil, false
 }
@@ -60,8 +92,16 @@ func (c *collection[T]) get(id string) (*T, bool) {
 // find returns the object with an id from the path, or an error with status
 // 404.
 func (c *collection[T]) find(id string) (*T, *apiError) {
-	if object, ok := c.get(id); ok {
-		return object, nil
+	e, failure := c.findEntry(id)
+	if failure != nil {
+		return nil, failure
+	}
+	return e.read(), nil
+}
+
+func (c *collection[T]) findEntry(id string) (*entry[T], *apiError) {
+	if e := c.byID[id]; e != nil {
+		return e, nil
 	}
 	failure := notFound(c.object, id)
 	failure.Param = c.param
@@ -75,9 +115,14 @@ func (c *collection[T]) wasDeleted(id string) bool { return c.deleted[id] }
 func (c *collection[T]) add(id string, created int64, object *T) {
 	c.report(nil, object)
 	c.added++
-	e := &entry[T]{key: key{created, c.added}, id: id, object: object, visible: c.visibleFrom(created)}
-	c.byID[id] = e
 	delete(c.deleted, id)
+	c.insert(&entry[T]{key: key{created, c.added}, id: id, visible: c.visibleFrom(created)}, object)
+}
+
+// insert stores an object as a new entry.
+func (c *collection[T]) insert(e *entry[T], object *T) {
+	c.store(e, object)
+	c.byID[e.id] = e
 	c.all.insert(e)
 	for index, of := range c.indexes {
 		c.enter(group{index, of(object)}, e)
@@ -87,15 +132,16 @@ func (c *collection[T]) add(id string, created int64, object *T) {
 // replace stores a changed copy of an object in its place.
 func (c *collection[T]) replace(id string, object *T) {
 	e := c.byID[id]
-	c.report(e.object, object)
+	old := e.read()
+	c.report(old, object)
 	for index, of := range c.indexes {
-		before, after := of(e.object), of(object)
+		before, after := of(old), of(object)
 		if before != after {
 			c.leave(group{index, before}, e)
 			c.enter(group{index, after}, e)
 		}
 	}
-	e.object = object
+	c.store(e, object)
 }
 
 // rename gives an object another id, which must not be in use. The argument
@@ -111,7 +157,7 @@ func (c *collection[T]) rename(from, to string, object *T) {
 
 // remove deletes an object and records its id as deleted.
 func (c *collection[T]) remove(id string) {
-	c.report(c.byID[id].object, nil)
+	c.report(c.byID[id].read(), nil)
 	c.deleted[id] = true
 	c.forget(id)
 }
@@ -129,8 +175,9 @@ func (c *collection[T]) forget(id string) {
 	e := c.byID[id]
 	delete(c.byID, id)
 	c.all.remove(e.key)
+	object := e.read()
 	for index, of := range c.indexes {
-		c.leave(group{index, of(e.object)}, e)
+		c.leave(group{index, of(object)}, e)
 	}
 }
 

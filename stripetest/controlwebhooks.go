@@ -48,7 +48,7 @@ func (a *account) showDeliveries() []WebhookDelivery {
 		shown = append(shown, a.showDelivery(d))
 	}
 	for e := range a.deliveries.all.ascend(everything) {
-		shown = append(shown, a.showDelivery(*e.object))
+		shown = append(shown, a.showDelivery(*e.read()))
 	}
 	return shown
 }

@@ -64,8 +64,8 @@ func (a *account) queueWebhooks(d draft) {
 	}
 	var receivers []*endpoint
 	for e := range a.endpoints.all.ascend(everything) {
-		if e.object.receives(d.event.Type) {
-			receivers = append(receivers, e.object)
+		if receiver := e.read(); receiver.receives(d.event.Type) {
+			receivers = append(receivers, receiver)
 		}
 	}
 	if len(receivers) == 0 {
@@ -105,7 +105,7 @@ func (a *account) webhookPayload(d draft, v version) []byte {
 // nextDelivery returns the next delivery to an endpoint, or nil if none is pending.
 func (a *account) nextDelivery(endpoint string) *webhook {
 	for e := range a.deliveries.grouped("endpoint", endpoint).ascend(everything) {
-		return e.object
+		return e.read()
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package stripetest
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -17,11 +18,9 @@ func previousAttributes(before, after any, ignored []string) any {
 	if !slices.ContainsFunc(previous.names, func(name string) bool { return !slices.Contains(ignored, name) }) {
 		return nil
 	}
-	raw, err := previous.MarshalJSON()
-	if err != nil {
-		panic("stripetest: " + err.Error()) // it was JSON before
-	}
-	return json.RawMessage(raw)
+	var compact bytes.Buffer
+	must(writePlain(&compact, previous))
+	return json.RawMessage(compact.Bytes())
 }
 
 // differentFields returns two states of an object with the fields that may differ.

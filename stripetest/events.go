@@ -207,7 +207,7 @@ func listEvents(c *call) (any, *apiError) {
 	}
 	shown, account := make([]*eventObject, len(page)), c.connectedAccount()
 	for i, e := range page {
-		shown[i] = e.show(c.version, account, a.live)
+		shown[i] = e.object.show(c.version, account, a.live)
 	}
 	result := &listObject{Object: "list", Data: shown, HasMore: more, URL: c.path}
 	if c.expands("total_count") {

@@ -155,6 +155,9 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 	case "refund":
 		return stored(a.refunds, id)
 	case "card":
+		if parent == nil {
+			return nil
+		}
 		if owner, ok := a.customers.get(parent.text("id")); ok {
 			if card := owner.card(id); card != nil {
 				return card
@@ -169,8 +172,8 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 }
 
 func stored[T any](objects *collection[T], id string) any {
-	if object, ok := objects.get(id); ok {
-		return object
+	if e := objects.byID[id]; e != nil {
+		return e.stored()
 	}
 	if objects.wasDeleted(id) {
 		return &deletedObject{ID: id, Object: objects.object, Deleted: true}

@@ -92,7 +92,7 @@ func retrieveInvoice(c *call) (any, *apiError) {
 	}
 	shown := *found
 	for e := range c.account.invoiceItems.grouped("invoice", found.ID).ascend(everything) {
-		shown.Total += e.object.Amount
+		shown.Total += e.read().Amount
 	}
 	shown.Subtotal, shown.AmountDue, shown.AmountRemaining = shown.Total, shown.Total, shown.Total
 	return &shown, nil

@@ -112,9 +112,9 @@ func (c *collection[T]) newQuery(params *value, now time.Time) query {
 	return q
 }
 
-// page returns the objects that a query selects, newest first, and whether
+// page returns the entries that a query selects, newest first, and whether
 // there are more in the direction of paging.
-func (c *collection[T]) page(q query) ([]*T, bool, *apiError) {
+func (c *collection[T]) page(q query) ([]*entry[T], bool, *apiError) {
 	if q.startingAfter != "" && q.endingBefore != "" {
 		return nil, false, invalidRequest("", "", "Received both starting_after and ending_before parameters. Please pass in only one.")
 	}
@@ -152,16 +152,16 @@ func (c *collection[T]) cursor(param, id string, now time.Time) (*entry[T], *api
 func (k key) next() key { return key{k.created, k.seq + 1} }
 
 // take collects a page and reports whether more objects follow.
-func (c *collection[T]) take(entries iter.Seq[*entry[T]], q query) ([]*T, bool) {
-	page := []*T{}
+func (c *collection[T]) take(entries iter.Seq[*entry[T]], q query) ([]*entry[T], bool) {
+	var page []*entry[T]
 	for e := range entries {
-		if !e.visibleAt(q.now) || !c.matches(e.object, q) {
+		if !e.visibleAt(q.now) || !c.matches(e, q) {
 			continue
 		}
 		if len(page) == q.limit {
 			return page, true
 		}
-		page = append(page, e.object)
+		page = append(page, e)
 	}
 	return page, false
 }
@@ -170,7 +170,7 @@ func (c *collection[T]) take(entries iter.Seq[*entry[T]], q query) ([]*T, bool) 
 func (c *collection[T]) total(q query) int {
 	n := 0
 	for e := range c.narrowest(q).descend(q.created) {
-		if e.visibleAt(q.now) && c.matches(e.object, q) {
+		if e.visibleAt(q.now) && c.matches(e, q) {
 			n++
 		}
 	}
@@ -205,12 +205,16 @@ func (c *collection[T]) withIDs(ids *value) *timeline[T] {
 
 // matches reports whether an object passes the filters of a query. It does not
 // check the created filter and the cursors.
-func (c *collection[T]) matches(object *T, q query) bool {
+func (c *collection[T]) matches(e *entry[T], q query) bool {
 	for index, value := range q.where {
-		if c.indexes[index](object) != value {
+		if !c.grouped(index, value).has(e.key) {
 			return false
 		}
 	}
+	if len(q.among) == 0 && len(q.within) == 0 {
+		return true
+	}
+	object := e.read()
 	for name, values := range q.among {
 		if !slices.Contains(values, c.sets[name](object)) {
 			return false
@@ -227,12 +231,12 @@ func (c *collection[T]) matches(object *T, q query) bool {
 
 // newest returns the first page of a list that is part of another object.
 func newest[T any](c *collection[T], index, value, url string) listObject {
-	page, t := []*T{}, c.grouped(index, value)
+	page, t := []any{}, c.grouped(index, value)
 	for e := range t.descend(everything) {
 		if len(page) == defaultLimit {
 			break
 		}
-		page = append(page, e.object)
+		page = append(page, e.stored())
 	}
 	return listObject{Object: "list", Data: page, HasMore: t.size > len(page), URL: url}
 }

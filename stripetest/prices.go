@@ -159,7 +159,7 @@ func (a *account) freeLookupKey(params *value, price string) *apiError {
 		if !params.boolean("transfer_lookup_key", false) {
 			return invalidRequest("", "lookup_key", fmt.Sprintf("A price (`%s`) already uses that lookup key.", e.id))
 		}
-		without := *e.object
+		without := *e.read()
 		without.LookupKey = nil
 		a.prices.replace(e.id, &without)
 		return nil
@@ -239,7 +239,7 @@ func updatePrice(c *call) (any, *apiError) {
 // issue 60) or with SKUs (the documentation of Products; the text is assumed).
 func (a *account) checkUnused(p *product) *apiError {
 	for e := range a.prices.grouped("product", p.ID).ascend(everything) {
-		if !e.object.inline {
+		if !e.read().inline {
 			return invalidRequest("", "", "This product cannot be deleted because it has one or more user-created prices.")
 		}
 	}

@@ -3,7 +3,6 @@ package stripetest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -227,18 +226,19 @@ func (c *clause) check(kind fieldType) error {
 		if err != nil {
 			return fmt.Errorf("field %q is a number, %q is not", c.field, c.text)
 		}
-		c.number = number
+		c.number, c.text = number, strconv.FormatInt(number, 10)
 	}
 	return nil
 }
 
-// matches evaluates the query. The argument returns the value that a clause
-// compares.
-func (q searchQuery) matches(value func(clause) operand) bool {
-	if q.any {
-		return slices.ContainsFunc(q.clauses, func(c clause) bool { return c.matches(value(c)) })
+// matches evaluates the query for an object.
+func (q searchQuery) matches(object packed) bool {
+	for _, c := range q.clauses {
+		if c.matches(object.operand(c)) == q.any {
+			return q.any
+		}
 	}
-	return !slices.ContainsFunc(q.clauses, func(c clause) bool { return !c.matches(value(c)) })
+	return !q.any
 }
 
 // operand is the value of a field. An empty text means null.

@@ -90,8 +90,9 @@ func (r *recorder) add(before, after any, types ...string) {
 	if object == nil {
 		object = before
 	}
+	stored := r.account.shapes.pack(object)
 	for _, name := range types {
-		made := &event{Type: name, Cause: r.cause, Object: object, Context: context}
+		made := &event{Type: name, Cause: r.cause, Object: stored, Context: context}
 		r.drafts = append(r.drafts, draft{made, before, after})
 	}
 }
@@ -174,6 +175,8 @@ func (a *account) eventContext(object any, v version) *eventContext {
 // kindOf returns the type and the id of a stored object.
 func kindOf(object any) (kind, id string) {
 	switch object := object.(type) {
+	case packed:
+		return object.string("object"), object.string("id")
 	case *charge:
 		return object.Object, object.ID
 	case *customer:

@@ -125,7 +125,7 @@ func refundedCharge(c *call) (*charge, *apiError) {
 		return ch, nil
 	}
 	for e := range c.account.charges.grouped("payment_intent", intent).descend(everything) {
-		return e.object, nil
+		return e.read(), nil
 	}
 	return nil, noSuch("payment_intent", intent, "payment_intent")
 }

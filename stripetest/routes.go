@@ -33,7 +33,7 @@ func chargeRoutes() []route {
 	return []route{
 		{post, "/v1/charges", chargeFields(), createCharge, false},
 		{get, "/v1/charges", listFields(chargeFilters()), listing(charges), false},
-		{get, "/v1/charges/search", searchParams(), searching(charges, chargeIndex()), false},
+		{get, "/v1/charges/search", searchParams(), searching(charges), false},
 		{get, "/v1/charges/{id}", expandable, retrieval(charges), false},
 		{post, "/v1/charges/{id}", chargeUpdateFields(), updateCharge, false},
 		{post, "/v1/charges/{id}/capture", captureFields(), captureCharge, false},
@@ -56,7 +56,7 @@ func customerRoutes() []route {
 	return []route{
 		{post, "/v1/customers", customerFields(), createCustomer, false},
 		{get, "/v1/customers", listFields(customerFilters()), listing(customers), false},
-		{get, "/v1/customers/search", searchParams(), searching(customers, customerIndex()), false},
+		{get, "/v1/customers/search", searchParams(), searching(customers), false},
 		{get, "/v1/customers/{id}", expandable, retrieveCustomer, false},
 		{post, "/v1/customers/{id}", customerUpdateFields(), updateCustomer, false},
 		{del, "/v1/customers/{id}", nil, deletion(customers, nil), false},
@@ -79,7 +79,7 @@ func productRoutes() []route {
 	return []route{
 		{post, "/v1/products", productFields(), createProduct, false},
 		{get, "/v1/products", listFields(productFilters()), listProducts, false},
-		{get, "/v1/products/search", searchParams(), searching(products, productIndex()), false},
+		{get, "/v1/products/search", searchParams(), searching(products), false},
 		{get, "/v1/products/{id}", expandable, retrieval(products), false},
 		{post, "/v1/products/{id}", productUpdateFields(), updateProduct, false},
 		{del, "/v1/products/{id}", nil, deletion(products, (*account).checkUnused), false},
@@ -145,6 +145,7 @@ type account struct {
 	profile *accountObject
 	replays replays // guarded by the server's mu
 	journal *journal
+	shapes  *shapes // of its objects
 
 	mu           sync.RWMutex // guards the fields below
 	charges      *collection[charge]
@@ -187,8 +188,18 @@ func (s *Server) newAccount(profile *accountObject, live bool) *account {
 		journal:      &journal{version: s.versionWithoutHeader, notify: s.wakeWebhooks, webhooks: s.webhooks != nil},
 	}
 	a.watch()
-	a.events.pack = a.packEvent
+	a.pack(s.shapes)
+	a.charges.search, a.customers.search, a.products.search = chargeSearch, customerSearch, productSearch
+	a.events.forDump = a.packEvent
 	return a
+}
+
+// pack lets the collections that can become large pack their objects.
+func (a *account) pack(shapes *shapes) {
+	a.shapes = shapes
+	a.charges.shapes, a.customers.shapes, a.products.shapes = shapes, shapes, shapes
+	a.refunds.shapes, a.invoiceItems.shapes, a.orders.shapes = shapes, shapes, shapes
+	a.orderReturns.shapes, a.prices.shapes, a.skus.shapes = shapes, shapes, shapes
 }
 
 func charges(a *account) *collection[charge]           { return a.charges }
@@ -207,11 +218,11 @@ func orderReturns(a *account) *collection[orderReturn] { return a.orderReturns }
 // names.
 func retrieval[T any](from func(*account) *collection[T]) handler {
 	return func(c *call) (any, *apiError) {
-		object, failure := from(c.account).find(c.id)
+		e, failure := from(c.account).findEntry(c.id)
 		if failure != nil {
 			return nil, failure
 		}
-		return object, nil
+		return e.stored(), nil
 	}
 }
 
@@ -225,15 +236,23 @@ func listing[T any](from func(*account) *collection[T]) handler {
 }
 
 func listed[T any](c *call, objects *collection[T], q query) (any, *apiError) {
-	data, more, failure := objects.page(q)
+	page, more, failure := objects.page(q)
 	if failure != nil {
 		return nil, failure
 	}
-	result := &listObject{Object: "list", Data: data, HasMore: more, URL: c.path}
+	result := &listObject{Object: "list", Data: allStored(page), HasMore: more, URL: c.path}
 	if c.expands("total_count") {
 		result.Total = new(objects.total(q))
 	}
 	return result, nil
+}
+
+func allStored[T any](page []*entry[T]) []any {
+	stored := make([]any, len(page))
+	for i, e := range page {
+		stored[i] = e.stored()
+	}
+	return stored
 }
 
 // deletedObject is the JSON object for a deleted object.

@@ -2,9 +2,11 @@ package stripetest
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,109 +32,77 @@ func searchParams() fields {
 	return fields{"expand": list(text), "limit": integer, "page": nonEmpty, "query": nonEmpty}
 }
 
-// searchIndex defines the fields by which the objects of a resource can be
-// searched.
-type searchIndex[T any] struct {
-	fields   map[string]searchField[T] // all but metadata
-	metadata func(*T) map[string]string
+// The fields by which the objects of a resource can be searched, by their paths in
+// the JSON.
+var chargeSearch = map[string]fieldType{
+	"amount":   numberField,
+	"created":  numberField,
+	"currency": tokenField,
+	"customer": tokenField,
+	"disputed": tokenField,
+	"metadata": tokenField,
+	"refunded": tokenField,
+	"status":   tokenField,
+
+	"billing_details.address.postal_code": tokenField,
+
+	"payment_method_details.card.brand":       tokenField,
+	"payment_method_details.card.exp_month":   numberField,
+	"payment_method_details.card.exp_year":    numberField,
+	"payment_method_details.card.fingerprint": tokenField,
+	"payment_method_details.card.last4":       tokenField,
 }
 
-type searchField[T any] struct {
-	kind  fieldType
-	value func(*T) operand
+var customerSearch = map[string]fieldType{
+	"created": numberField, "email": textField, "metadata": tokenField, "name": textField, "phone": textField,
 }
 
-func searchNumber[T any](of func(*T) int64) searchField[T] {
-	return searchField[T]{numberField, func(object *T) operand { return operand{number: of(object), numeric: true} }}
+var productSearch = map[string]fieldType{
+	"active": tokenField, "description": textField, "metadata": tokenField, "name": textField, "shippable": tokenField, "url": textField,
 }
 
-func searchFlag[T any](of func(*T) bool) searchField[T] {
-	return searchField[T]{tokenField, func(object *T) operand { return operand{text: strconv.FormatBool(of(object))} }}
-}
-
-// searchText makes a field of type tokenField or textField.
-func searchText[T any](kind fieldType, of func(*T) *string) searchField[T] {
-	return searchField[T]{kind, func(object *T) operand { return operand{text: deref(of(object))} }}
-}
-
-func chargeIndex() searchIndex[charge] {
-	return searchIndex[charge]{
-		metadata: func(ch *charge) map[string]string { return ch.Metadata },
-		fields: map[string]searchField[charge]{
-			"amount":   searchNumber(func(ch *charge) int64 { return ch.Amount }),
-			"created":  searchNumber(func(ch *charge) int64 { return ch.Created }),
-			"currency": searchText(tokenField, func(ch *charge) *string { return &ch.Currency }),
-			"customer": searchText(tokenField, func(ch *charge) *string { return ch.Customer }),
-			"disputed": searchFlag(func(ch *charge) bool { return ch.Disputed }),
-			"refunded": searchFlag(func(ch *charge) bool { return ch.Refunded }),
-			"status":   searchText(tokenField, func(ch *charge) *string { return &ch.Status }),
-
-			"billing_details.address.postal_code": searchText(tokenField, func(ch *charge) *string { return ch.BillingDetails.Address.PostalCode }),
-
-			"payment_method_details.card.brand":       searchText(tokenField, cardText(func(d *cardDetails) *string { return &d.Brand })),
-			"payment_method_details.card.exp_month":   searchNumber(func(ch *charge) int64 { return int64(ch.PaymentMethodDetails.Card.ExpMonth) }),
-			"payment_method_details.card.exp_year":    searchNumber(func(ch *charge) int64 { return int64(ch.PaymentMethodDetails.Card.ExpYear) }),
-			"payment_method_details.card.fingerprint": searchText(tokenField, cardText(func(d *cardDetails) *string { return &d.Fingerprint })),
-			"payment_method_details.card.last4":       searchText(tokenField, cardText(func(d *cardDetails) *string { return &d.Last4 })),
-		},
+// operand returns the value that a clause compares.
+func (p packed) operand(c clause) operand {
+	raw := p.raw(c.field)
+	switch {
+	case c.field == "metadata":
+		return operand{text: metadataValue(raw, c.key)}
+	case raw == "" || raw == "null":
+		return operand{}
+	case raw[0] == '"':
+		return operand{text: unquote(raw)}
+	case raw == "true" || raw == "false":
+		return operand{text: raw}
 	}
+	number, _ := strconv.ParseInt(raw, 10, 64) // it is the JSON of an integer
+	return operand{number: number, numeric: true}
 }
 
-// cardText returns a function for a text of a charge's card.
-func cardText(of func(*cardDetails) *string) func(*charge) *string {
-	return func(ch *charge) *string { return of(&ch.PaymentMethodDetails.Card) }
-}
-
-func customerIndex() searchIndex[customer] {
-	return searchIndex[customer]{
-		metadata: func(cus *customer) map[string]string { return cus.Metadata },
-		fields: map[string]searchField[customer]{
-			"created": searchNumber(func(cus *customer) int64 { return cus.Created }),
-			"email":   searchText(textField, func(cus *customer) *string { return cus.Email }),
-			"name":    searchText(textField, func(cus *customer) *string { return cus.Name }),
-			"phone":   searchText(textField, func(cus *customer) *string { return cus.Phone }),
-		},
+// metadataValue returns a value of metadata in JSON.
+func metadataValue(raw, key string) string {
+	var w writer
+	w.string(key)
+	if !strings.Contains(raw, string(w.text)) {
+		return "" // most objects do not have the key, and decoding takes long
 	}
+	return decodeMetadata(raw)[key]
 }
 
-func productIndex() searchIndex[product] {
-	return searchIndex[product]{
-		metadata: func(p *product) map[string]string { return p.Metadata },
-		fields: map[string]searchField[product]{
-			"active":      searchFlag(func(p *product) bool { return p.Active }),
-			"description": searchText(textField, func(p *product) *string { return p.Description }),
-			"name":        searchText(textField, func(p *product) *string { return &p.Name }),
-			"shippable":   searchText(tokenField, func(p *product) *string { return new(p.shippable()) }),
-			"url":         searchText(textField, func(p *product) *string { return p.URL }),
-		},
-	}
-}
-
-func (index searchIndex[T]) types() map[string]fieldType {
-	types := map[string]fieldType{"metadata": tokenField}
-	for name, field := range index.fields {
-		types[name] = field.kind
-	}
-	return types
-}
-
-func (index searchIndex[T]) operand(object *T, c clause) operand {
-	if c.field == "metadata" {
-		return operand{text: index.metadata(object)[c.key]}
-	}
-	return index.fields[c.field].value(object)
+func decodeMetadata(raw string) (decoded map[string]string) {
+	must(json.Unmarshal([]byte(raw), &decoded))
+	return decoded
 }
 
 // searching returns a handler that responds with the objects that match a
 // query, newest first.
-func searching[T any](from func(*account) *collection[T], index searchIndex[T]) handler {
-	types := index.types()
+func searching[T any](from func(*account) *collection[T]) handler {
 	return func(c *call) (any, *apiError) {
 		if failure := required(c.params, "query"); failure != nil {
 			return nil, failure
 		}
 		text := c.params.string("query")
-		query, err := parseQuery(text, types)
+		objects := from(c.account)
+		query, err := parseQuery(text, objects.search)
 		if err != nil {
 			return nil, invalidRequest("", "query", "We were unable to parse your search query: "+err.Error()+".")
 		}
@@ -140,21 +110,22 @@ func searching[T any](from func(*account) *collection[T], index searchIndex[T]) 
 		if failure != nil {
 			return nil, failure
 		}
-		return searchPage(c, &from(c.account).all, wanted, func(object *T) bool {
-			return query.matches(func(clause clause) operand { return index.operand(object, clause) })
-		}), nil
+		return searchPage(c, objects, wanted, query), nil
 	}
 }
 
 // searchPage collects a page of the matching objects that are indexed already.
-func searchPage[T any](c *call, all *timeline[T], wanted span, matches func(*T) bool) *searchObject {
+func searchPage[T any](c *call, objects *collection[T], wanted span, query searchQuery) *searchObject {
 	limit := int(min(max(c.params.integer("limit", defaultLimit), 1), maxLimit))
 	indexed := c.time.Add(-c.server.searchDelay).Unix()
-	found := func(e *entry[T]) bool { return e.created <= indexed && e.visibleAt(c.time) && matches(e.object) }
-	page := []*T{}
+	mayMatch := objects.preselect(query)
+	found := func(e *entry[T]) bool {
+		return mayMatch(e) && e.created <= indexed && e.visibleAt(c.time) && query.matches(e.packed)
+	}
+	page := []*entry[T]{}
 	result := &searchObject{Object: "search_result", URL: c.path}
 	var last key
-	for e := range all.descend(wanted) {
+	for e := range objects.all.descend(wanted) {
 		if !found(e) {
 			continue
 		}
@@ -163,12 +134,12 @@ func searchPage[T any](c *call, all *timeline[T], wanted span, matches func(*T) 
 			result.NextPage = new(pageToken(c.params.string("query"), last))
 			break
 		}
-		page, last = append(page, e.object), e.key
+		page, last = append(page, e), e.key
 	}
-	result.Data = page
+	result.Data = allStored(page)
 	if c.expands("total_count") {
 		result.Total = new(0)
-		for e := range all.descend(everything) {
+		for e := range objects.all.descend(everything) {
 			if found(e) {
 				*result.Total++
 			}

@@ -2,8 +2,10 @@ package stripetest_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +53,7 @@ func TestSearchFindsWhatTheQuerySays(t *testing.T) {
 		want        string
 	}{
 		{charges, `amount:500`, "small"},
+		{charges, `amount:0500`, "small"},
 		{charges, `amount:"500"`, "small"},
 		{charges, `amount>700`, "large failed"},
 		{charges, `amount>=700`, "disputed large failed"},
@@ -254,4 +257,53 @@ func TestTotalCountsWhatAllPagesShow(t *testing.T) {
 	second := a.get("/v1/charges/search?query=amount>0&limit=2&expand[]=total_count&page=" + first["next_page"].(string))
 	require.Equal(t, []any{3.0, 3.0}, []any{first["total_count"], second["total_count"]})
 	require.NotContains(t, a.get("/v1/charges"), "total_count")
+}
+
+// TestSearchEqualsAScanOfAllObjects searches among more objects than have one set of
+// terms, some of which are changed or deleted.
+func TestSearchEqualsAScanOfAllObjects(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	a := memory(t)
+	names, sizes := map[string]string{}, map[string]string{}
+	var known []string
+	for i := range 1300 {
+		id := a.server.Seed("/v1/customers", stripetest.Seeding{
+			First:  time.Unix(int64(i), 0),
+			Params: url.Values{"name": {fmt.Sprintf("Name%d", i/2)}, "metadata[size]": {fmt.Sprint(i / 3)}},
+		})[0]
+		known = append([]string{id}, known...)
+		names[id], sizes[id] = fmt.Sprintf("name%d", i/2), fmt.Sprint(i/3)
+	}
+	for i, id := range slices.Clone(known) {
+		switch random.IntN(8) {
+		case 0:
+			a.post("/v1/customers/"+id, fmt.Sprintf("name=Other%d", i))
+			names[id] = fmt.Sprintf("other%d", i)
+		case 1:
+			require.Equal(t, 200, a.do("DELETE", "/v1/customers/"+id, "").status)
+			known = slices.DeleteFunc(known, func(other string) bool { return other == id })
+		}
+	}
+	for range 300 {
+		name, size := fmt.Sprintf("name%d", random.IntN(700)), fmt.Sprint(random.IntN(450))
+		if random.IntN(3) == 0 {
+			name = fmt.Sprintf("other%d", random.IntN(1300))
+		}
+		for query, fits := range map[string]func(id string) bool{
+			`name:"` + strings.ToUpper(name) + `"`:                           func(id string) bool { return names[id] == name },
+			`metadata["size"]:"` + size + `"`:                                func(id string) bool { return sizes[id] == size },
+			`name:"` + name + `" OR metadata["size"]:"` + size + `"`:         func(id string) bool { return names[id] == name || sizes[id] == size },
+			`name:"` + name + `" AND -metadata["size"]:"` + size + `"`:       func(id string) bool { return names[id] == name && sizes[id] != size },
+			`name~"` + name + `" AND metadata["size"]:"` + size + `"`:        func(id string) bool { return strings.Contains(names[id], name) && sizes[id] == size },
+			`created<1300 metadata["size"]:"` + size + `" -metadata["x"]:""`: func(id string) bool { return sizes[id] == size },
+		} {
+			want := []string{}
+			for _, id := range known {
+				if fits(id) {
+					want = append(want, id)
+				}
+			}
+			require.Equal(t, want, ids(a.get("/v1/customers/search?"+url.Values{"query": {query}}.Encode())), query)
+		}
+	}
 }

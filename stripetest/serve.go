@@ -1,9 +1,7 @@
 package stripetest
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"mime"
 	"net/http"
@@ -231,18 +229,4 @@ func isForm(r *http.Request) bool {
 	}
 	media, _, err := mime.ParseMediaType(contentType)
 	return err == nil && media == "application/x-www-form-urlencoded"
-}
-
-// render encodes the result of a handler. It needs no lock, since stored
-// objects are never modified.
-func render(object any) []byte {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(object); err != nil {
-		// Every object is a struct of texts, numbers and maps of texts.
-		panic("stripetest: " + err.Error())
-	}
-	return out.Bytes()
 }

@@ -46,6 +46,7 @@ type Server struct {
 	mu        sync.Mutex // guards the fields below
 	accountID string     // the account that keys belong to, without WithAccountPerKey
 	accounts  map[tenant]*account
+	shapes    *shapes // of the objects of all accounts
 	requests  []Request
 	counts    counts
 	faults    []*Fault
@@ -54,7 +55,8 @@ type Server struct {
 }
 
 // New starts a server. It panics if it cannot listen on 127.0.0.1. With
-// [InMemory] it does not listen.
+// [InMemory] it does not listen. It closes a connection on which the header of a
+// request takes longer than 10 seconds.
 func New(opts ...Option) *Server {
 	s := &Server{
 		now:       time.Now,
@@ -62,6 +64,7 @@ func New(opts ...Option) *Server {
 		accountID: newID("acct_1", 15),
 		logSize:   defaultLog,
 		accounts:  make(map[tenant]*account),
+		shapes:    newShapes(),
 	}
 	for _, opt := range opts {
 		opt(s)
@@ -89,7 +92,7 @@ func (s *Server) listen() {
 	if err != nil {
 		panic(fmt.Sprintf("stripetest: %v", err))
 	}
-	server := &http.Server{Handler: s}
+	server := s.httpServer()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -106,6 +109,10 @@ func (s *Server) listen() {
 		_ = server.Close() // an error of closing the listener does not matter here
 		<-served
 	})
+}
+
+func (s *Server) httpServer() *http.Server {
+	return &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout}
 }
 
 // Client returns a client that reaches this server only, whatever host the

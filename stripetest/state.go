@@ -126,7 +126,7 @@ func (a *account) dataFields() map[string]reflect.Value {
 	for i := range v.NumField() {
 		field := settable(v.Field(i))
 		switch field.Interface().(type) {
-		case bool, replays, sync.RWMutex, *journal: // live has a place of its own, and so have the replays
+		case bool, replays, sync.RWMutex, *journal, *shapes: // live has a place of its own, and so have the replays
 		default:
 			fields[v.Type().Field(i).Name] = field
 		}

@@ -34,19 +34,15 @@ func (c *collection[T]) dump(sc *stateCodec) (json.RawMessage, error) {
 	}
 	d := collectionState{Deleted: slices.Sorted(maps.Keys(c.deleted)), Added: c.added}
 	for e := range c.all.ascend(everything) {
-		stored := e.object
-		if c.pack != nil {
-			stored = c.pack(stored)
+		stored := e.read()
+		if c.forDump != nil {
+			stored = c.forDump(stored)
 		}
 		object, err := sc.encode(stored)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", e.id, err)
 		}
-		dumped := entryState{ID: e.id, Created: e.created, Number: e.seq, Object: object}
-		if !e.visible.IsZero() {
-			dumped.Visible = &e.visible
-		}
-		d.Objects = append(d.Objects, dumped)
+		d.Objects = append(d.Objects, entryState{ID: e.id, Created: e.created, Number: e.seq, Visible: e.visible, Object: object})
 	}
 	var out bytes.Buffer
 	err := writePlain(&out, d)
@@ -99,14 +95,6 @@ func (c *collection[T]) restore(sc *stateCodec, d entryState) error {
 			return fmt.Errorf("object: %w", err)
 		}
 	}
-	e := &entry[T]{key: key{d.Created, d.Number}, id: d.ID, object: object}
-	if d.Visible != nil {
-		e.visible = *d.Visible
-	}
-	c.byID[d.ID] = e
-	c.all.insert(e)
-	for index, of := range c.indexes {
-		c.enter(group{index, of(object)}, e)
-	}
+	c.insert(&entry[T]{key: key{d.Created, d.Number}, id: d.ID, visible: d.Visible}, object)
 	return nil
 }

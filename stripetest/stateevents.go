@@ -29,7 +29,7 @@ func (a *account) packEvent(e *event) *event {
 // unpackEvents puts the objects that loaded events refer to into them.
 func (a *account) unpackEvents() error {
 	for e := range a.events.all.ascend(everything) {
-		raw, ok := e.object.Object.(json.RawMessage)
+		raw, ok := e.read().Object.(json.RawMessage)
 		var to reference
 		if !ok || len(raw) > maxReference || json.Unmarshal(raw, &to) != nil || to.Stored == "" {
 			continue
@@ -38,7 +38,7 @@ func (a *account) unpackEvents() error {
 		if kind, id := kindOf(object); kind != to.Stored || id != to.ID {
 			return fmt.Errorf("events: %s: Object: there is no %.40s %.40s", e.id, to.Stored, to.ID)
 		}
-		e.object.Object = object
+		e.read().Object = object
 	}
 	return nil
 }

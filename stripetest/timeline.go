@@ -75,6 +75,11 @@ func (t *timeline[T]) seek(k key) (block, i int) {
 	return block, sort.Search(len(entries), func(i int) bool { return !entries[i].before(k) })
 }
 
+func (t *timeline[T]) has(k key) bool {
+	block, i := t.seek(k)
+	return block < len(t.blocks) && t.blocks[block][i].key == k
+}
+
 func (t *timeline[T]) insert(e *entry[T]) {
 	t.size++
 	block, i := t.seek(e.key)

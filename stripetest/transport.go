@@ -18,6 +18,14 @@ import (
 // maxBody is the maximum size of a request body, in bytes.
 const maxBody = 1 << 20
 
+// A connection is closed whose client is slower than this, so that it holds nothing
+// of the server.
+const (
+	headerTimeout   = 10 * time.Second // to send the header of a request
+	bodyTimeout     = time.Minute      // to send its body
+	responseTimeout = time.Minute      // to read the response
+)
+
 var (
 	errBodyTooLarge = errors.New("body too large")
 	errClosed       = fmt.Errorf("stripetest: %w", http.ErrServerClosed)
@@ -26,8 +34,14 @@ var (
 
 // ServeHTTP handles one request of the Stripe API. Unlike RoundTrip and Client
 // it still works after Close. It panics with [http.ErrAbortHandler] if the
-// client is gone, or if a [Fault] breaks a connection that cannot be hijacked.
+// client is gone, or if a [Fault] breaks a connection that cannot be hijacked. It
+// closes the connection of a client that needs more than a minute to send the body
+// or to read the response, if w supports deadlines, as that of [http.Server] does.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w = deadlineWriter{w}
+	if r.ContentLength != 0 { // without a body it would limit the time of a delayed response
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
 	if s.controls(r) {
 		s.serveControl(w, r)
 		return
@@ -53,6 +67,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		breakConnection(control, resp.delivery.ending)
 	}
 }
+
+// deadlineWriter gives the client some time to read what is written. The time begins
+// with the response, which may be late.
+type deadlineWriter struct{ http.ResponseWriter }
+
+func (w deadlineWriter) Write(part []byte) (int, error) {
+	// Where deadlines are not supported there is none.
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(responseTimeout))
+	return w.ResponseWriter.Write(part)
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (w deadlineWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func breakConnection(control *http.ResponseController, how ending) {
 	conn, _, err := control.Hijack()

@@ -1,8 +1,8 @@
 package stripetest
 
 import (
-	"bytes"
 	"encoding/json"
+	"strings"
 )
 
 // tree is a JSON object that keeps the order of its fields. Its values are
@@ -14,80 +14,105 @@ type tree struct {
 	values map[string]any
 }
 
-// newTree encodes object as JSON and decodes it into a tree.
+// newTree returns the JSON of object as a tree.
 func newTree(object any) any {
-	decoder := json.NewDecoder(bytes.NewReader(render(object)))
-	decoder.UseNumber()
-	decoded, err := decodeTree(decoder)
-	if err != nil {
-		panic("stripetest: " + err.Error()) // render writes valid JSON
-	}
-	return decoded
+	reader := treeReader{rest: string(render(object))}
+	return reader.value()
 }
 
-func decodeTree(d *json.Decoder) (any, error) {
-	token, err := d.Token()
-	switch token {
-	case json.Delim('{'):
-		return decodeFields(d)
-	case json.Delim('['):
-		return decodeElements(d)
-	}
-	return token, err
+// treeReader reads JSON that render has written.
+type treeReader struct {
+	rest string // the unread part
 }
 
-func decodeFields(d *json.Decoder) (*tree, error) {
+func (r *treeReader) value() any {
+	switch r.peek() {
+	case '{':
+		return r.object()
+	case '[':
+		return r.array()
+	case '"':
+		return unquote(r.quoted())
+	}
+	word := r.rest
+	if end := strings.IndexAny(word, ",]}\n"); end >= 0 {
+		word = word[:end]
+	}
+	r.rest = r.rest[len(word):]
+	switch word {
+	case "null":
+		return nil
+	case "true", "false":
+		return word == "true"
+	}
+	return json.Number(word)
+}
+
+// peek skips spaces and returns the next byte.
+func (r *treeReader) peek() byte {
+	r.rest = strings.TrimLeft(r.rest, " \n")
+	return r.rest[0]
+}
+
+// skip skips the next byte, which stands before or after a value.
+func (r *treeReader) skip() byte {
+	skipped := r.peek()
+	r.rest = r.rest[1:]
+	return skipped
+}
+
+func (r *treeReader) object() *tree {
 	t := &tree{values: make(map[string]any)}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		value, err := decodeTree(d)
-		if err != nil {
-			return nil, err
-		}
-		t.set(name.(string), value)
+	r.skip()
+	if r.peek() == '}' {
+		r.skip()
+		return t
 	}
-	_, err := d.Token()
-	return t, err
+	for {
+		r.peek()
+		name := unquote(r.quoted())
+		r.skip()
+		t.set(name, r.value())
+		if r.skip() == '}' {
+			return t
+		}
+	}
 }
 
-func decodeElements(d *json.Decoder) ([]any, error) {
+func (r *treeReader) array() []any {
 	elements := []any{}
-	for d.More() {
-		element, err := decodeTree(d)
-		if err != nil {
-			return nil, err
-		}
-		elements = append(elements, element)
+	r.skip()
+	if r.peek() == ']' {
+		r.skip()
+		return elements
 	}
-	_, err := d.Token()
-	return elements, err
+	for {
+		elements = append(elements, r.value())
+		if r.skip() == ']' {
+			return elements
+		}
+	}
+}
+
+// quoted cuts off a string, with its quotes.
+func (r *treeReader) quoted() string {
+	end := 1
+	for r.rest[end] != '"' {
+		if r.rest[end] == '\\' {
+			end++
+		}
+		end++
+	}
+	text := r.rest[:end+1]
+	r.rest = r.rest[end+1:]
+	return text
 }
 
 // MarshalJSON does not escape <, > and &, like render.
 func (t *tree) MarshalJSON() ([]byte, error) {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	separator := byte('{')
-	for _, name := range t.names {
-		out.WriteByte(separator)
-		separator = ','
-		if err := encoder.Encode(name); err != nil {
-			return nil, err
-		}
-		out.WriteByte(':')
-		if err := encoder.Encode(t.values[name]); err != nil {
-			return nil, err
-		}
-	}
-	if len(t.names) == 0 {
-		out.WriteByte('{')
-	}
-	out.WriteByte('}')
-	return out.Bytes(), nil
+	var w writer
+	w.tree(t)
+	return w.text, nil
 }
 
 // text returns a field that is a string, or "" for any other.

@@ -18,16 +18,16 @@ func WithVisibility(delay func(object string) time.Duration) Option {
 	return func(s *Server) { s.visibility = delay }
 }
 
-func (c *collection[T]) visibleFrom(created int64) time.Time {
+func (c *collection[T]) visibleFrom(created int64) *time.Time {
 	if c.delay == nil {
-		return time.Time{}
+		return nil
 	}
 	if wait := c.delay(c.object); wait > 0 {
-		return time.Unix(created, 0).Add(wait)
+		return new(time.Unix(created, 0).Add(wait))
 	}
-	return time.Time{}
+	return nil
 }
 
 func (e *entry[T]) visibleAt(now time.Time) bool {
-	return !e.visible.After(now)
+	return e.visible == nil || !e.visible.After(now)
 }
