@@ -74,25 +74,25 @@ const upTo = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHE
 // A median holds 8 bytes for each row, and somewhat more than twice that while it
 // grows.
 func TestPercentilesKeepToTheMemory(t *testing.T) {
-	db := openDB(t, newServer(t), stripesql.WithMaxMemory(8<<20))
+	db := openDB(t, newServer(t), stripesql.WithMaxMemory(1<<20))
 	db.SetMaxOpenConns(1)
 	fits := func() {
 		t.Helper()
-		require.Equal(t, []string{"150000.5"}, mustRun(t, db, upTo+"SELECT median(i) FROM n", 300_000).rows)
+		require.Equal(t, []string{"15000.5"}, mustRun(t, db, upTo+"SELECT median(i) FROM n", 30_000).rows)
 	}
 	fits()
 	for _, query := range []string{
 		"SELECT median(i) FROM n",
-		"SELECT percentile(i, 50), percentile_cont(i, 0.5), percentile_disc(i, 0.5), median(i), median(-i) FROM n WHERE i < 300000",
+		"SELECT percentile(i, 50), percentile_cont(i, 0.5), percentile_disc(i, 0.5), median(i), median(-i) FROM n WHERE i < 30000",
 		"SELECT median(i) OVER () FROM n",
 	} {
-		_, err := run(t.Context(), db, upTo+query, 2_000_000)
+		_, err := run(t.Context(), db, upTo+query, 70_000)
 		require.ErrorIs(t, err, stripesql.ErrMemory, query)
 		fits()
 	}
 	// The memory of a group is given back before the next one.
-	require.Equal(t, []string{"20000"}, mustRun(t, db, upTo+`SELECT count(*) FROM
-		(SELECT median(i) AS m FROM n GROUP BY i / 5 HAVING m > 0) WHERE m < 1e9`, 100_000-1).rows)
+	require.Equal(t, []string{"3000"}, mustRun(t, db, upTo+`SELECT count(*) FROM
+		(SELECT median(i) AS m FROM n GROUP BY i / 5 HAVING m > 0) WHERE m < 1e9`, 15_000-1).rows)
 }
 
 func TestAmountDecimal(t *testing.T) {

@@ -64,15 +64,14 @@ func (b *box) serveLines(ctx context.Context, in input, interrupts <-chan os.Sig
 		case errors.Is(err, errDiscarded):
 			pending = ""
 			continue
-		case err == nil:
-			pending += line + "\n"
-		default:
-			if err != io.EOF {
-				b.fail(err)
-				failed = true
-			}
+		case err == io.EOF:
 			more = false
 			pending += ";" // the last statement may lack it
+		case err != nil: // what has begun may be a part of a statement
+			b.fail(err)
+			return true
+		default:
+			pending += line + "\n"
 		}
 		for {
 			statement, rest, ended := cut(pending)

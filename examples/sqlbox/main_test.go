@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
@@ -106,6 +109,15 @@ func TestInputThatCannotBeReadFails(t *testing.T) {
 	require.ErrorIs(t, b.serve(t.Context(), scriptOf(script), nil), errFailed)
 	require.Contains(t, out.String(), "good")
 	require.Contains(t, errs.String(), "error: bufio.Scanner: token too long")
+}
+
+// A statement whose end could not be read is not executed.
+func TestPartOfAStatementIsNotExecuted(t *testing.T) {
+	b, out, errs := newBox(t)
+	in := io.MultiReader(strings.NewReader("SELECT 'a part'\n"), iotest.ErrReader(errors.New("the disk is gone")))
+	require.ErrorIs(t, b.serve(t.Context(), newScript(in, nil), nil), errFailed)
+	require.Empty(t, out.String())
+	require.Equal(t, "error: the disk is gone\n", errs.String())
 }
 
 func TestInterruptEndsTheQueryAlone(t *testing.T) {
