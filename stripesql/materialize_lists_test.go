@@ -150,8 +150,10 @@ func TestMaterializeReadsBalanceTransactionsUntilTheyAreAvailable(t *testing.T) 
 		}
 	}
 	require.NoError(t, l.materialize(t, file, cfg))
+	l.now += day
+	require.NoError(t, l.materialize(t, file, cfg))
 	requireLast(true)
-	l.now += 6 * day
+	l.now += 5 * day
 	require.NoError(t, l.materialize(t, file, cfg))
 	requireLast(false)
 	pending["status"] = "available"
