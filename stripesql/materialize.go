@@ -226,15 +226,11 @@ func (m *materialization) refresh(ctx context.Context) error {
 		}
 		err := m.applyEvents(ctx)
 		gap, ok := errors.AsType[*stripekit.GapError](err)
-		switch {
-		case ok:
-			if err := m.file.readAgain(m.tables, gap.Key, m.now); err != nil {
-				return err
-			}
-		case err != nil:
+		if !ok {
 			return err
-		default:
-			return m.file.passed(m.now)
+		}
+		if err := m.file.readAgain(m.tables, gap.Key, m.now); err != nil {
+			return err
 		}
 	}
 }

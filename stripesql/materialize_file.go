@@ -33,7 +33,8 @@ const (
 // replicaSchema has the tables of a file beside those of the account. All times are
 // seconds of the service's clock, and 0 if they are not known.
 //
-//   - stripekit_file has one row. since is before all changes that are not in the file.
+//   - stripekit_file has one row. since is when the first reading began, or the first one
+//     after a gap. Without a checkpoint, events are applied from then on.
 //   - stripekit_tables: see reading.
 //   - stripekit_seen has the ids of the objects that the second or a later reading of a
 //     whole list has seen so far.
@@ -251,12 +252,7 @@ func (r *replica) start(now int64) error {
 	return r.transact(func() error { return r.exec("UPDATE stripekit_file SET since = ? WHERE since = 0", now) })
 }
 
-// passed records that the file has all changes before a second.
-func (r *replica) passed(now int64) error {
-	return r.transact(func() error { return r.exec("UPDATE stripekit_file SET since = ?", now) })
-}
-
-// since returns the second before which the file has all changes.
+// since returns the second from which on events are applied if there is no checkpoint.
 func (r *replica) since() (second int64, err error) {
 	err = r.read("SELECT since FROM stripekit_file", func(s *sqlite3.Stmt) error {
 		second = s.ColumnInt64(0)

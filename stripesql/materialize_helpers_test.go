@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,9 +27,10 @@ type copying struct {
 	server *stripetest.Server
 	client *stripekit.Client // of the account's owner
 	file   string
-	// onRequest is called with each request of Materialize before it is sent. If it
-	// returns an error, the request fails. If nil, it is not called.
+	// onRequest is called with each request of Materialize before it is sent, one call at a
+	// time. If it returns an error, the request fails. If nil, it is not called.
 	onRequest func(*http.Request) error
+	calling   sync.Mutex   // held while onRequest is called
 	requests  atomic.Int64 // of Materialize
 }
 
@@ -41,7 +43,10 @@ func newCopying(t *testing.T, opts ...stripetest.Option) *copying {
 func (c *copying) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.requests.Add(1)
 	if c.onRequest != nil {
-		if err := c.onRequest(r); err != nil {
+		c.calling.Lock()
+		err := c.onRequest(r)
+		c.calling.Unlock()
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -150,8 +150,10 @@ func TestMaterializeReadsBalanceTransactionsUntilTheyAreAvailable(t *testing.T) 
 		}
 	}
 	require.NoError(t, l.materialize(t, file, cfg))
+	l.now += day
+	require.NoError(t, l.materialize(t, file, cfg))
 	requireLast(true)
-	l.now += 6 * day
+	l.now += 5 * day
 	require.NoError(t, l.materialize(t, file, cfg))
 	requireLast(false)
 	pending["status"] = "available"
@@ -207,6 +209,8 @@ func TestMaterializeTakesOddObjects(t *testing.T) {
 	odd := map[string]any{"id": `cus_"'; DROP TABLE customers; --`, "object": "customer", "email": []any{1, "\x00", "é"}, "name": map[string]any{"id": "x"}, "metadata": 5, "balance": "7"}
 	l.add("/v1/customers", odd)
 	l.add("/v1/customers", map[string]any{"id": "cus_2", "object": "customer", "metadata": "a'b", "name": "a\x00b", "balance": 1e300})
+	l.tell(map[string]any{"id": "search", "object": "customer"}) // the name of another endpoint
+	l.objects["/v1/customers/search"] = nil
 	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}, Raw: true}
 	require.NoError(t, l.materialize(t, file, cfg))
 	require.NoError(t, l.materialize(t, file, cfg))

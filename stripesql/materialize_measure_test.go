@@ -140,6 +140,7 @@ func runMeasured(t *testing.T, url, file string, started chan<- *exec.Cmd) error
 			end = text
 		}
 	}
-	t.Logf("the child: %s; %s", charges, end)
-	return child.Wait()
+	err = child.Wait()
+	t.Logf("the child: %s; %s; %v of CPU", charges, end, (child.ProcessState.UserTime() + child.ProcessState.SystemTime()).Round(time.Millisecond))
+	return err
 }
