@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/stripekit/stripekit"
@@ -22,8 +23,9 @@ import (
 //
 // The accounts are those that are enabled when a query begins, read side by side. The
 // budget of a query, see WithMaxCalls, is one for each account. The error of one account
-// ends the query, and names the connection. In the order of created, a page of each account
-// is held in memory, about 400 kB.
+// ends the query, and names the connection. A query must not run while a connection is updated
+// to another account: it would have rows of both. In the order of created, a page of each
+// account is held in memory, about 400 kB.
 func OpenAll(connections *stripekit.Connections, opts ...Option) (*sql.DB, error) {
 	if connections == nil {
 		return nil, errors.New("stripesql: the connections are nil")
@@ -47,7 +49,7 @@ type account struct {
 
 // named adds the name of the connection to an error, if it has one.
 func (a *account) named(err error) error {
-	if err == nil || a.name == "" {
+	if err == nil || a.name == "" || strings.Contains(err.Error(), fmt.Sprintf("connection %q", a.name)) {
 		return err
 	}
 	return fmt.Errorf("stripesql: connection %q: %w", transport.Mask(a.name), err)

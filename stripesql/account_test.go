@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +26,8 @@ import (
 type mall struct {
 	connections *stripekit.Connections
 	servers     map[string]*stripetest.Server
+
+	underWay, most atomic.Int64 // requests
 }
 
 func newMall(t *testing.T, charges int, names ...string) *mall {
@@ -54,6 +58,11 @@ func (m *mall) connection(name string) stripekit.Connection {
 // RoundTrip sends a request to the account of its key.
 func (m *mall) RoundTrip(r *http.Request) (*http.Response, error) {
 	key, _, _ := r.BasicAuth()
+	if n := m.underWay.Add(1); n > m.most.Load() {
+		m.most.Store(n)
+	}
+	defer m.underWay.Add(-1)
+	runtime.Gosched()
 	return m.servers[strings.TrimPrefix(key, "sk_test_")].Client().Transport.RoundTrip(r)
 }
 

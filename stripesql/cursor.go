@@ -180,7 +180,7 @@ func (c *cursor) Column(ctx sqlite3.Context, column int) error {
 	}
 	at := c.query.columns[c.table.name].place[column]
 	if at < 0 {
-		return c.query.fail(fmt.Errorf("stripesql: column %s of %s is read, though SQLite had not announced it", c.table.columns[column].name, c.table.name))
+		return c.query.fail(c.unannounced(column))
 	}
 	switch value := c.values[at].(type) {
 	case int64:
@@ -195,11 +195,26 @@ func (c *cursor) Column(ctx sqlite3.Context, column int) error {
 	return nil
 }
 
-// rawColumn returns the whole object, without white space.
+// unannounced is the error for a column that SQLite reads without having announced it,
+// which it does with hidden columns.
+func (c *cursor) unannounced(column int) error {
+	return fmt.Errorf("stripesql: the column %s of %s is hidden: it can be read and compared, but not joined by USING, nor be an argument of the table",
+		c.table.columns[column].name, c.table.name)
+}
+
+// rawColumn returns the whole object, without white space, and with ids in place of
+// objects that were expanded for other columns.
 func (c *cursor) rawColumn(ctx sqlite3.Context) error {
-	raw := c.page[c.at].raw.Clone()
-	if err := raw.Compact(); err != nil {
-		return c.query.fail(fmt.Errorf("stripesql: %s of %s: %w", c.page[c.at].id, c.table.path, err))
+	o := c.page[c.at]
+	if o.raw == nil {
+		return c.query.fail(c.unannounced(len(c.table.columns) - 1))
+	}
+	raw, err := unexpanded(o.raw, c.query.expand[c.table.name])
+	if err == nil {
+		err = raw.Compact()
+	}
+	if err != nil {
+		return c.query.fail(fmt.Errorf("stripesql: %s of %s: %w", o.id, c.table.path, err))
 	}
 	ctx.ResultText(string(raw))
 	return nil

@@ -37,6 +37,7 @@ type stretch struct {
 	low, high   int64   // the first and the last second
 	objects     int     // those of the first and the last second may not be complete
 	dense       float64 // objects per second from the oldest to the newest of them
+	uneven      bool    // some of the objects are much closer to each other than the rest
 	first, last string  // the ids of the newest and the oldest object, "" if there is none
 	open        bool    // there may be more objects in the first second
 	taken       time.Time
@@ -133,7 +134,8 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 	made := stretch{low: low, high: high, open: open, taken: time.Now()}
 	if n := len(objects); n > 0 {
 		made.first, made.last = objects[0].id, objects[n-1].id
-		made.dense = float64(max(n-1, 1)) / float64(max(objects[0].created-objects[n-1].created, 1))
+		made.dense = perSecond(objects)
+		made.uneven = crowded(objects) > uneven*made.dense
 	}
 	if len(d.seen) >= maxStretches {
 		d.join()
@@ -154,7 +156,7 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 		case s.low <= made.low && made.high <= s.high:
 			return
 		case s.low <= made.low && made.low < s.high:
-			made.low = s.high
+			made.low, made.open = s.high, false
 		case made.high <= s.high && s.low < made.high:
 			made.high = s.low
 		}
@@ -168,6 +170,21 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 	d.seen = slices.Insert(d.seen, at, made)
 }
 
+// perSecond returns how many objects there are in a second, from the oldest to the newest.
+func perSecond(objects []*object) float64 {
+	n := len(objects)
+	return float64(max(n-1, 1)) / float64(max(objects[0].created-objects[n-1].created, 1))
+}
+
+// crowded returns how many there are in a second where a quarter of them is closest.
+func crowded(objects []*object) (most float64) {
+	quarter := max(len(objects)/4, 2)
+	for i := quarter; i <= len(objects); i++ {
+		most = max(most, perSecond(objects[i-quarter:i]))
+	}
+	return most
+}
+
 // join makes one of every two stretches between which there is no gap.
 func (d *density) join() {
 	joined := d.seen[:0]
@@ -176,7 +193,7 @@ func (d *density) join() {
 		if i+1 < len(d.seen) {
 			if older := d.seen[i+1]; s.objects > 0 && older.objects > 0 && older.high >= s.low-1 {
 				s.low, s.last, s.open = older.low, older.last, older.open
-				s.objects, s.dense = s.objects+older.objects, max(s.dense, older.dense)
+				s.objects, s.dense, s.uneven = s.objects+older.objects, max(s.dense, older.dense), s.uneven || older.uneven
 				i++
 			}
 		}
@@ -241,8 +258,30 @@ func product(a, b float64) float64 {
 	return a * b
 }
 
+// character is what the stretches of a list say of it together.
+type character struct {
+	bursts bool    // there are pauses between its objects
+	rate   float64 // objects per second
+}
+
+// character returns what is known of a list, but for the time before its oldest object
+// and that after its newest.
+func (d *density) character() (c character) {
+	objects, seconds, stretches, pauses := 0, int64(0), 0, 0
+	for i, s := range d.seen {
+		if s.objects == 0 && (i == 0 || i >= len(d.seen)-1 || d.seen[i+1].objects == 0) {
+			continue
+		}
+		objects, seconds, stretches = objects+s.objects, seconds+s.high-s.low+1, stretches+1
+		if s.uneven || s.dense > uneven*s.rate() {
+			pauses++
+		}
+	}
+	return character{bursts: 4*pauses > stretches, rate: float64(objects) / float64(max(seconds, 1))}
+}
+
 // guess estimates how many objects a gap has.
-func (g gap) guess() guess {
+func (g gap) guess(of character) guess {
 	length := float64(g.high - g.low + 1)
 	switch {
 	case g.newer == nil && g.older == nil:
@@ -252,10 +291,12 @@ func (g gap) guess() guess {
 		return guess{0, known.rate() * float64(known.high-known.low+1), math.Inf(1)}
 	}
 	a, b := g.newer, g.older
-	most := max(a.rate(), b.rate(), a.dense, b.dense)
-	switch least := min(a.rate(), b.rate()); {
+	least, most := min(a.rate(), b.rate()), max(a.rate(), b.rate(), a.dense, b.dense)
+	switch {
 	case a.objects*b.objects == 0:
 		return guess{0, (a.rate() + b.rate()) / 2 * length, most * length}
+	case of.bursts:
+		return guess{0, min(min(mean(a, b), of.rate)*length+a.further(length), most*length), most * length}
 	case most > uneven*least:
 		return guess{0, min(mean(a, b)*length+a.further(length), most*length), most * length}
 	default:
@@ -292,12 +333,15 @@ func (d *density) count(w window) guess {
 			above = math.Inf(1) // a second with more than a page: only reading it tells how many
 		}
 	}
-	certain := total
+	certain, of := total, d.character()
 	for _, g := range d.gaps(w) {
-		n := g.guess()
+		n := g.guess(of)
 		total += n.likely
 		below += (n.likely - n.least) * (n.likely - n.least)
 		above += (n.most - n.likely) * (n.most - n.likely)
+	}
+	if of.bursts && above > 0 {
+		return guess{certain, total, math.Inf(1)}
 	}
 	return guess{max(total-math.Sqrt(below), certain), total, total + math.Sqrt(above)}
 }
@@ -319,8 +363,9 @@ func (d *density) probe(w window) (before int64, ok bool) {
 	if d.count(w).sure() {
 		return 0, false
 	}
+	of := d.character()
 	widest := slices.MaxFunc(gaps, func(a, b gap) int {
-		x, y := a.guess(), b.guess()
+		x, y := a.guess(of), b.guess(of)
 		return cmp.Compare(x.most-x.least, y.most-y.least)
 	})
 	switch {
@@ -351,7 +396,7 @@ const probeFactor = 4
 // probeShare is the share of the time of a list in which its beginning is found.
 const probeShare = 16
 
-// maxProbes is how many pages an estimate may take.
+// maxProbes is how many pages of a table the estimates of a statement may take.
 const maxProbes = 18
 
 // estimate estimates how many objects a window of a table has in some accounts.
@@ -369,8 +414,8 @@ func (q *query) estimate(accounts []*account, t *table, w window) (sum guess, er
 // measure estimates how many objects a window of a table has in one account. It probes the
 // table unless enough is known.
 func (q *query) measure(a *account, t *table, w window) (guess, error) {
-	d := a.density
-	for range maxProbes {
+	d, key := a.density, objectKey{account: a.name, table: t.name}
+	for ; q.probes[key] < maxProbes; q.probes[key]++ {
 		d.mu.Lock()
 		before, ok := d.table(t).probe(w)
 		d.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func densities() map[string]*bareList {
 	}
 }
 
-var estimated = regexp.MustCompile(`^ESTIMATE (at least|about) (\d+) calls?(?:, (\d+) to (\d+))? \(`)
+var estimated = regexp.MustCompile(`^ESTIMATE (at least|about) (\d+) calls?(?:, (?:at least )?(\d+)(?: to (\d+))?)? \(`)
 
 // estimateOf returns the least and the most calls that EXPLAIN expects.
 func estimateOf(t *testing.T, line string) (least, most float64) {
@@ -55,6 +56,8 @@ func estimateOf(t *testing.T, line string) (least, most float64) {
 		return number(2), math.Inf(1)
 	case found[3] == "":
 		return number(2) / 1.5, number(2) * 1.5
+	case found[4] == "":
+		return number(3), math.Inf(1)
 	}
 	return number(3), number(4)
 }
@@ -103,4 +106,45 @@ func TestScansTeachExplain(t *testing.T) {
 		require.LessOrEqual(t, least, pages/2+1, "%s: %s", name, lines)
 		require.GreaterOrEqual(t, most, pages/2-1, "%s: %s", name, lines)
 	}
+}
+
+// Asked again and again, EXPLAIN learns more, and never claims to know what it does not.
+func TestRepeatedEstimatesHoldTheCalls(t *testing.T) {
+	months := new(bareList)
+	for month := range time.Duration(24) {
+		months.add(1500, month*30*24*time.Hour, 400*time.Millisecond)
+		months.add(60, month*30*24*time.Hour+12*time.Hour, 11*time.Hour)
+	}
+	for name, list := range map[string]*bareList{"nightly batches": nightlyBatches(), "the first of each month": months} {
+		db := list.open(t)
+		for n := range 8 {
+			lines, calls := explanation(t, db, countAll)
+			require.LessOrEqual(t, calls, 20)
+			last := lines[len(lines)-1]
+			t.Logf("%s, %d pages: %s", name, pages(len(list.created)), last)
+			least, most := estimateOf(t, last)
+			require.LessOrEqual(t, least, 1.1*float64(pages(len(list.created))), "%s, %d: %s", name, n, last)
+			require.GreaterOrEqual(t, most, 0.9*float64(pages(len(list.created))), "%s, %d: %s", name, n, last)
+		}
+	}
+}
+
+// A statement probes a table no more often if it reads it in several places.
+func TestProbesAreForATable(t *testing.T) {
+	db := nightlyBatches().open(t)
+	var all []string
+	for n := range 40 {
+		all = append(all, fmt.Sprintf("SELECT count(*) FROM charges WHERE created BETWEEN '2026-01-%02d' AND '2026-0%d-11' AND amount > %d", n%28+1, n%3+2, n))
+	}
+	_, calls := explanation(t, db, strings.Join(all, " UNION ALL "))
+	require.LessOrEqual(t, calls, 60, "18 probes, and for each window the newest page")
+}
+
+func TestHugeEstimate(t *testing.T) {
+	query := "SELECT count(*) FROM charges a0"
+	for n := range 16 {
+		query += fmt.Sprintf(" CROSS JOIN charges a%d ON a%[1]d.created >= a%d.created", n+1, n)
+	}
+	lines, _ := explanation(t, clockwork().open(t), query)
+	require.Regexp(t, `^ESTIMATE (about|at least) \d{10,} calls`, lines[len(lines)-1])
 }

@@ -59,7 +59,8 @@
 //   - var_pop(x), var_samp(x), stddev_pop(x) and stddev_samp(x).
 //
 // The statistics ignore NULL, and are NULL if there are no values; text that is not a
-// number is an error. They can be used with OVER.
+// number is an error. They can be used with OVER; a variance or a deviation only if its
+// frame begins with the partition.
 //
 // # Tools
 //
@@ -113,10 +114,10 @@
 // so the API returns more objects than needed. EXPLAIN QUERY PLAN shows the
 // requests that a statement would make, the conditions that are not sent, and,
 // in its last line, an estimate of the number of calls; for a function of created
-// it suggests bounds. The estimate is a range if the list is too uneven to tell more,
-// and "at least" if one second has more objects than a page. It is based on the pages
-// that statements have read within the last 10 minutes. Where these tell too little,
-// EXPLAIN QUERY PLAN reads up to about 20 pages more for each table, which count
+// it suggests bounds. The estimate is a range if the list is uneven, and has no upper end
+// if its objects come in bursts, or one second has more than a page of them. It is based
+// on the pages that statements have read within the last 10 minutes. Where these tell too
+// little, EXPLAIN QUERY PLAN reads up to about 20 pages more for each table, which count
 // towards the budget.
 //
 // # Several accounts

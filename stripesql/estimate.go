@@ -124,28 +124,32 @@ func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
 			each = each.times(e.values(by.Column))
 		}
 	}
+	accounts := exactly(float64(len(known.accounts)))
+	if slices.ContainsFunc(unknown, func(by term) bool { return by.Column == connectionColumn }) {
+		accounts = exactly(1)
+	}
 	switch {
 	case times.most == 0 || known.none:
 		return guess{}, guess{}, nil
 	case p.How == byID && len(unknown) == 0:
-		return exactly(1), exactly(1), nil
+		return accounts, accounts, nil
 	case p.How == byID && (q.expandedBy(t.name) != "" || e.listed(t)):
 		return guess{}, each, nil
 	case p.How == byID:
 		objects := rowsOf(known.accounts, t)
 		lookups := times.times(each).with(func(n float64) float64 { return min(n, objects) })
-		return lookups.with(func(n float64) float64 { return q.lookupCalls(n, objects) }), each, nil
+		return lookups.with(func(n float64) float64 { return q.lookupCalls(n, objects) }).times(accounts), each, nil
 	case p.How == byIDs:
-		return each.pages(), each, nil
+		return each.pages().times(accounts), each, nil
 	}
 	if strings.HasPrefix(e.steps[i].detail, "SEARCH") && p.Order != "" {
-		return exactly(1), exactly(1), nil // of a min() or max()
+		return accounts, exactly(1), nil // of a min() or max()
 	}
 	n, rows, err := e.list(i, known, unknown)
 	if err != nil {
 		return guess{}, guess{}, err
 	}
-	calls = n.pages()
+	calls = n.with(func(n float64) float64 { return n / accounts.likely }).pages().times(accounts)
 	if key := known.key(); len(unknown) > 0 {
 		calls, rows = calls.times(times).times(each), rows.times(each)
 		if calls.likely > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {

@@ -77,7 +77,8 @@ func (q *query) prepare(steps []step, read reads) {
 		t := q.source.tables[name]
 		q.columns[name] = t.project(func(i int) bool {
 			column := t.columns[i].name
-			return read[name][column] || need.has(i) && !t.columns[i].hidden() // a USING is in need alone
+			// A USING is in need alone, whose last bit is of all further columns.
+			return read[name][column] || need.has(i) && (i < lastColumn || !t.columns[i].hidden())
 		})
 		for i, c := range t.columns {
 			if c.expand != "" && q.columns[name].has(i) && !slices.Contains(q.expand[name], c.expand) {
@@ -191,15 +192,18 @@ const hintOfTime = "HINT the API receives bounds of created itself, such as crea
 
 // ofCalls describes a number of calls.
 func (g guess) ofCalls() string {
-	whole := func(n float64) int64 { return int64(math.Ceil(n - 0.01)) }
+	const most = 1e15 // more do not fit into an int64 at last
+	whole := func(n float64) int64 { return int64(math.Ceil(min(n, most) - 0.01)) }
 	least, likely := whole(g.least), whole(g.likely)
 	switch {
-	case math.IsInf(g.most, 1):
+	case g.most > most && least == likely:
 		return fmt.Sprintf("at least %d %s", least, calls(least))
+	case g.most > most:
+		return fmt.Sprintf("about %d %s, at least %d", likely, calls(likely), least)
 	case g.most <= 1.5*g.least || whole(g.most) <= least+1:
 		return fmt.Sprintf("about %d %s", likely, calls(likely))
 	}
-	return fmt.Sprintf("about %d calls, %d to %d", likely, least, whole(g.most))
+	return fmt.Sprintf("about %d %s, %d to %d", likely, calls(likely), least, whole(g.most))
 }
 
 func calls(n int64) string {

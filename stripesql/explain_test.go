@@ -89,7 +89,7 @@ func TestEstimateOfATableIsAboutRight(t *testing.T) {
 		db := list.open(t, opts...)
 		lines, calls := explanation(t, db, countAll)
 		require.LessOrEqual(t, calls, 20)
-		require.Regexp(t, `^ESTIMATE about (9\d|[12]\d\d|3[0-6]\d) calls(, \d+ to \d+)? \(1000 allowed\)$`, lines[len(lines)-1], "184, within a factor of 2")
+		require.Regexp(t, `^ESTIMATE about (9\d|[12]\d\d|3[0-6]\d) calls(, .*)? \(1000 allowed\)$`, lines[len(lines)-1], "184, within a factor of 2")
 	}
 }
 

@@ -263,3 +263,26 @@ func TestAddedTableExpandsAColumn(t *testing.T) {
 	mustRun(t, db, "SELECT * FROM topups")
 	require.NotContains(t, l.requests[len(l.requests)-1], "expand")
 }
+
+// raw is the object as it is without the expansions that other columns and joins need.
+func TestRawHasIDsInPlaceOfExpandedObjects(t *testing.T) {
+	server := newServer(t)
+	ann := seedCustomer(server, "ann@example.com")
+	charges := seedCharges(server, 3, "customer", ann)
+	server.Seed("/v1/refunds", stripetest.Seeding{Count: 1, First: newYear, Params: url.Values{"charge": {charges[0]}, "amount": {"10"}}})
+	db := openDB(t, server)
+	for query, want := range map[string]string{
+		"SELECT count(*) FROM charges h JOIN customers c ON c.id = h.customer WHERE h.raw->>'$.customer' = '" + ann + "'":                                     "3",
+		"SELECT count(*) FROM charges h JOIN customers c ON c.id = h.raw->>'$.customer' JOIN customers d ON d.id = h.customer":                                "3",
+		"SELECT count(*) FROM charges WHERE balance_transaction_amount > 0 AND raw->>'$.balance_transaction' = balance_transaction":                           "3",
+		"SELECT r.raw->>'$.charge' = r.charge FROM refunds r JOIN charges h ON h.id = r.charge JOIN customers c ON c.id = h.customer WHERE c.email LIKE 'a%'": "1",
+		"SELECT count(*) FROM refunds a JOIN refunds b USING (raw)":                                                                                           "1",
+	} {
+		require.Equal(t, []string{want}, mustRun(t, db, query).rows, query)
+	}
+	plain := mustRun(t, db, "SELECT raw FROM charges ORDER BY id")
+	require.Equal(t, plain.rows, mustRun(t, db, "SELECT h.raw FROM charges h JOIN customers c ON c.id = h.customer WHERE balance_transaction_fee >= 0 AND c.email <> '' ORDER BY h.id").rows)
+
+	_, err := run(t.Context(), db, "SELECT count(*) FROM charges a JOIN charges b USING (raw)")
+	require.ErrorContains(t, err, "the column raw of charges is hidden")
+}

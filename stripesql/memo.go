@@ -114,8 +114,10 @@ func (q *query) scan(s *spec) *scan {
 // knows reports whether the first objects that a spec describes were read.
 func (q *query) knows(s *spec) bool {
 	if s.how == byID {
-		_, known := q.memo.objects[objectKey{s.account().name, s.table.name, s.id}]
-		return known
+		return !slices.ContainsFunc(s.accounts, func(a *account) bool {
+			_, known := q.memo.objects[objectKey{a.name, s.table.name, s.id}]
+			return !known
+		})
 	}
 	return q.memo.scans[s.key()] != nil
 }
@@ -279,47 +281,58 @@ func (o *object) ifThere() *object {
 
 // objects returns the objects with the id of a spec, at most one of each account.
 func (q *query) objects(s *spec) (objects []*object, err error) {
-	for _, a := range s.accounts {
-		one := *s
-		one.accounts = []*account{a}
-		o, err := q.object(&one)
-		if err != nil {
+	found, unknown := make([]*object, len(s.accounts)), []int(nil)
+	for i, a := range s.accounts {
+		known, ok := q.memo.objects[objectKey{a.name, s.table.name, s.id}]
+		if found[i] = known; !ok {
+			unknown = append(unknown, i)
+		}
+	}
+	err = q.sideBySide(len(unknown), func(n int) (err error) {
+		i := unknown[n]
+		found[i], err = q.get(s.accounts[i], s)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range unknown {
+		if err := q.rememberOne(s, s.accounts[i], found[i]); err != nil {
 			return nil, err
 		}
-		if o != nil {
-			objects = append(objects, o)
-		}
 	}
-	return objects, nil
+	return slices.DeleteFunc(found, func(o *object) bool { return o == nil || o.deleted }), nil
 }
 
-// object returns the object with the id of a spec of one account, nil if there is none.
-func (q *query) object(s *spec) (*object, error) {
-	key := objectKey{s.account().name, s.table.name, s.id}
-	if known, ok := q.memo.objects[key]; ok {
-		return known, nil
-	}
+// get requests the object with the id of a spec, nil if there is none.
+func (q *query) get(a *account, s *spec) (*object, error) {
 	var raw jsontext.Value
-	r := s.request()
-	err := q.call(s.account(), r, &raw)
+	err := q.call(a, s.request(), &raw)
 	failure, responded := errors.AsType[*stripekit.Error](err)
 	switch {
 	case responded && errors.Is(failure, stripekit.ErrNotFound):
 		q.report(0, 0)
-		q.memo.put(key, nil)
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	o, err := s.table.newObject(s.account(), raw)
-	if err != nil {
-		return nil, err
+	o, err := s.table.newObject(a, raw)
+	if err == nil {
+		q.report(1, 0)
 	}
-	q.report(1, 0)
+	return o, err
+}
+
+// rememberOne adds an object that was requested by its id, or nil, to the memo.
+func (q *query) rememberOne(s *spec, a *account, o *object) error {
+	if o == nil {
+		q.memo.put(objectKey{a.name, s.table.name, s.id}, nil)
+		return nil
+	}
 	if len(s.expand) > 0 {
 		if err := q.keepWithin(s.table, o); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return o.ifThere(), q.remember(s.table, o)
+	return q.remember(s.table, o)
 }

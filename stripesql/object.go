@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -69,6 +70,7 @@ func (t *table) read(o *object, columns projection, out []any) ([]any, error) {
 type projection struct {
 	place []int // by column: its place among the values of an object, -1 if it is not chosen
 	size  int
+	moved bool // a column has several paths, so an object is read to its end
 }
 
 // project returns the projection on some columns.
@@ -79,6 +81,7 @@ func (t *table) project(chosen func(column int) bool) projection {
 		if chosen(i) {
 			p.place[i] = p.size
 			p.size++
+			p.moved = p.moved || len(moved(t.name, t.columns[i].name)) > 0
 		}
 	}
 	return p
@@ -86,7 +89,7 @@ func (t *table) project(chosen func(column int) bool) projection {
 
 // allOf returns the projection on all of so many columns.
 func allOf(columns int) projection {
-	p := projection{place: make([]int, columns), size: columns}
+	p := projection{place: make([]int, columns), size: columns, moved: true}
 	for i := range p.place {
 		p.place[i] = i
 	}
@@ -147,6 +150,9 @@ func (b *branch) read(raw jsontext.Value, out []any, columns projection) error {
 	}
 	if r.missing == 0 {
 		return nil
+	}
+	if columns.moved {
+		r.missing++ // a path with precedence may follow
 	}
 	err := b.readFrom(&r)
 	if err == errComplete {
@@ -261,6 +267,40 @@ func (k kind) value(raw jsontext.Value) (any, error) {
 		return nil, err
 	}
 	return string(compact), nil
+}
+
+// unexpanded returns an object with ids in place of the objects in the given fields. A
+// field with a dot is within one of the others.
+func unexpanded(raw jsontext.Value, fields []string) (out jsontext.Value, err error) {
+	d, copied := jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), 0
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		field := name.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if value.Kind() != '{' || !slices.Contains(fields, field) {
+			continue
+		}
+		id, err := expandedID(value)
+		if err != nil {
+			return nil, err
+		}
+		end := int(d.InputOffset())
+		out = append(out, raw[copied:end-len(value)]...)
+		if out, err = jsontext.AppendQuote(out, id.(string)); err != nil {
+			return nil, err
+		}
+		copied = end
+	}
+	return append(out, raw[copied:]...), nil
 }
 
 func flag(set bool) int64 {

@@ -25,7 +25,10 @@ type plan struct {
 // stands for all columns from 63 on.
 type columnSet uint64
 
-func (s columnSet) has(column int) bool { return s>>min(column, 63)&1 != 0 }
+// lastColumn is the place of the last bit.
+const lastColumn = 63
+
+func (s columnSet) has(column int) bool { return s>>min(column, lastColumn)&1 != 0 }
 
 // how is the kind of request that a table is read with.
 type how string

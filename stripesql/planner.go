@@ -43,7 +43,7 @@ func (t *table) bestIndex(s *source, info *sqlite3.IndexInfo) {
 	}
 	chosen.plan.Local = p.local(chosen.use)
 	if chosen.plan.How == byID {
-		info.OrderByConsumed = true // there is at most one row
+		info.OrderByConsumed = p.oneAccount(chosen.use) // there is at most one row of each
 	} else if order, ok := p.order(); ok && chosen.plan.How == byList {
 		chosen.plan.Order, info.OrderByConsumed = order, len(info.OrderBy) > 0
 	}
@@ -106,6 +106,11 @@ func (p *planner) consider(i int, c sqlite3.IndexConstraint) {
 	}
 	o.in = c.Op == sqlite3.INDEX_CONSTRAINT_EQ && p.info.In(i, -1)
 	p.options = append(p.options, o)
+}
+
+// oneAccount reports whether a plan that sends the given constraints reads one account.
+func (p *planner) oneAccount(sent []option) bool {
+	return !p.source.accounts.several() || slices.ContainsFunc(sent, func(o option) bool { return o.term.Column == connectionColumn && !o.in })
 }
 
 // addConnection adds a condition on the connection, which leaves out the other accounts.
@@ -326,6 +331,8 @@ func (p *planner) order() (order, bool) {
 			// A repeated time column does not change the order.
 		case i == 0 || name != idColumn:
 			return "", false
+		case i < len(p.info.OrderBy)-1 && p.source.accounts.several():
+			return "", false // two accounts may have an object of the same id
 		case by.Desc:
 			return newestFirstByIDDesc, true
 		default:

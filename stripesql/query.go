@@ -35,12 +35,13 @@ type query struct {
 	stats    *Stats
 	progress func(Progress)
 
-	mu    sync.Mutex
-	calls int
-	spent map[*account]int // calls
-	rows  int
-	share float64
-	err   error // the first failure; SQLite keeps only its text
+	mu     sync.Mutex
+	calls  int
+	spent  map[*account]int  // calls
+	probes map[objectKey]int // by account and table
+	rows   int
+	share  float64
+	err    error // the first failure; SQLite keeps only its text
 }
 
 // source is the state that all connections of a connector share.
@@ -54,7 +55,7 @@ type source struct {
 
 func newQuery(ctx context.Context, s *source) *query {
 	q := &query{
-		source: s, accounts: s.accounts.now(), memo: newMemo(), repeated: map[string]*lookups{}, spent: map[*account]int{},
+		source: s, accounts: s.accounts.now(), memo: newMemo(), repeated: map[string]*lookups{}, spent: map[*account]int{}, probes: map[objectKey]int{},
 		started: time.Now(),
 	}
 	q.ctx, q.cancel = context.WithCancel(ctx)
@@ -164,7 +165,9 @@ func (q *query) report(rows int, share float64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.rows += rows
-	q.share = max(q.share, share)
+	if len(q.accounts) == 1 { // else each would tell of its own
+		q.share = max(q.share, share)
+	}
 	if q.progress != nil {
 		q.progress(Progress{Calls: q.calls, MaxCalls: q.source.maxCalls * len(q.accounts), Rows: q.rows, Share: q.share})
 	}

@@ -74,3 +74,17 @@ func BenchmarkConnect(b *testing.B) {
 		require.NoError(b, c.Close())
 	}
 }
+
+func TestTableMayBeNamedLikeAKeyword(t *testing.T) {
+	var opts []stripesql.Option
+	names := []string{"order", "group", "transaction", "index", "values", "select", "table"}
+	for _, name := range names {
+		opts = append(opts, stripesql.WithTable(name, "/v1/topups"))
+	}
+	db := openDB(t, newServer(t), opts...)
+	for _, name := range names {
+		rows, err := db.Query(`SELECT id, raw FROM "` + name + `" LIMIT 0`)
+		require.NoError(t, err)
+		require.NoError(t, rows.Close())
+	}
+}

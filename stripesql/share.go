@@ -11,7 +11,7 @@ import (
 // 0 to
 // 1. It is 0 if the age of the oldest object is unknown.
 func (f *wideFeed) share(q listing.Query, p page) float64 {
-	if f.query.progress == nil || len(f.query.accounts) > 1 {
+	if f.query.progress == nil {
 		return 0
 	}
 	var unread []listing.Span

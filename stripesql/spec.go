@@ -20,6 +20,7 @@ const maxPage = listing.PageSize
 // spec describes one scan of a table: a plan with its values.
 type spec struct {
 	accounts []*account // those that are read
+	beside   int        // how many accounts are read beside, with this one; 0 if there are no others
 	table    *table
 	how      how
 	none     bool              // no object can match

@@ -11,7 +11,7 @@ import (
 	"github.com/stripekit/stripekit/stripesql"
 )
 
-var estimate = regexp.MustCompile(`^'ESTIMATE about (\d+) calls?(?:, \d+ to \d+)? \(\d+ allowed\)'$`)
+var estimate = regexp.MustCompile(`^'ESTIMATE about (\d+) calls?(?:, [^()]*)? \(\d+ allowed\)'$`)
 
 // explained returns the number of calls that EXPLAIN QUERY PLAN expects a query
 // to make, and the number that it made itself.

@@ -91,6 +91,18 @@ func TestObjectOfAnyVersion(t *testing.T) {
 	}
 }
 
+// A field under its own name counts, wherever it stands and whatever else is read.
+func TestFormerNameOfAFieldGivesWay(t *testing.T) {
+	table := newTables()["invoice_items"]
+	o, err := table.newObject(oneAccount[0], []byte(`{"id":"ii_1","pricing":{"unit_amount_decimal":"500"},"unit_amount":400,"parent":{"subscription_details":{"subscription":"sub_2"}},"subscription":"sub_1"}`))
+	require.NoError(t, err)
+	for column, want := range map[string]any{"unit_amount": int64(400), "subscription": "sub_1"} {
+		alone, err := table.read(o, table.project(func(i int) bool { return table.columns[i].name == column }), nil)
+		require.NoError(t, err)
+		require.Equal(t, []any{want}, alone)
+	}
+}
+
 func TestHeadOfAnObject(t *testing.T) {
 	table := newTables()["customers"]
 	o, err := table.newObject(oneAccount[0], []byte(`{"id":"cus_1","object":"customer","deleted":true}`))

@@ -35,7 +35,7 @@ func (q *query) newUnion(s *spec) feed {
 	}
 	for _, a := range s.accounts {
 		one := *s
-		one.accounts = []*account{a}
+		one.accounts, one.beside = []*account{a}, len(s.accounts)
 		u.open = append(u.open, &part{feed: q.newFeed(&one)})
 	}
 	return u
@@ -63,18 +63,34 @@ func (u *union) next() ([]*object, error) {
 // have ended are dropped.
 func (u *union) fill() error {
 	parts := u.open[:min(u.lanes, len(u.open))]
-	errs, lanes := make([]error, len(parts)), make(chan struct{}, u.query.source.concurrency)
-	var reading sync.WaitGroup
-	for i, p := range parts {
+	err := u.query.sideBySide(len(parts), func(i int) error { return parts[i].fill() })
+	u.open = slices.DeleteFunc(u.open, func(p *part) bool { return p.feed == nil && len(p.objects) == 0 })
+	return err
+}
+
+// sideBySide calls f with the numbers below n, as many at once as the query may make
+// calls. An error ends the query, and with it the calls under way, and is returned.
+func (q *query) sideBySide(n int, f func(i int) error) error {
+	if n == 1 {
+		return f(0)
+	}
+	lanes := make(chan struct{}, q.source.concurrency)
+	var running sync.WaitGroup
+	for i := range n {
 		lanes <- struct{}{}
-		reading.Go(func() {
-			errs[i] = p.fill()
+		if q.failure() != nil {
+			break
+		}
+		running.Go(func() {
+			if err := f(i); err != nil {
+				_ = q.fail(err) // the first one counts
+				q.cancel()
+			}
 			<-lanes
 		})
 	}
-	reading.Wait()
-	u.open = slices.DeleteFunc(u.open, func(p *part) bool { return p.feed == nil && len(p.objects) == 0 })
-	return cmp.Or(errs...)
+	running.Wait()
+	return q.failure()
 }
 
 func (p *part) fill() error {

@@ -1,6 +1,7 @@
 package stripesql
 
 import (
+	"errors"
 	"math"
 
 	"github.com/ncruces/go-sqlite3"
@@ -38,19 +39,10 @@ func (v *variance) Step(ctx sqlite3.Context, args ...sqlite3.Value) {
 	v.squares += distance * (value - v.mean)
 }
 
-// Inverse removes the value of a row that has left the window.
-func (v *variance) Inverse(_ sqlite3.Context, args ...sqlite3.Value) {
-	value, ok, _ := number(v.name, args[0])
-	switch {
-	case !ok:
-	case v.count == 1:
-		v.count, v.mean, v.squares = 0, 0, 0
-	default:
-		v.count--
-		distance := value - v.mean
-		v.mean -= distance / v.count
-		v.squares -= distance * (value - v.mean)
-	}
+// Inverse would remove the value of a row that has left the window. What a large value has
+// rounded off does not come back, so a frame whose beginning moves is an error.
+func (v *variance) Inverse(ctx sqlite3.Context, _ ...sqlite3.Value) {
+	ctx.ResultError(errors.New(v.name + ": the frame must begin with the partition"))
 }
 
 // Value returns the result. It is NULL if there are too few values.
@@ -62,7 +54,7 @@ func (v *variance) Value(ctx sqlite3.Context) {
 	if divisor <= 0 {
 		return
 	}
-	result := max(v.squares, 0) / divisor // what was removed may leave less than nothing
+	result := v.squares / divisor
 	if v.root {
 		result = math.Sqrt(result)
 	}

@@ -65,12 +65,19 @@ func (f *wideFeed) pace(pages int) (lanes, ahead int) {
 	if pages <= rampPages {
 		return 1, 0
 	}
+	most, held := f.query.source.concurrency, maxAhead
+	if n := f.spec.beside; n > 1 { // what is allowed is for all accounts
+		most, held = max(1, most/n), held/n
+		if n > f.query.source.concurrency {
+			held = 0
+		}
+	}
 	ahead = 1 + pages/aheadShare
 	if f.spec.order == "" {
-		lanes = min(ahead, f.query.source.concurrency)
-		return lanes, lanes
+		lanes = min(ahead, most)
+		return lanes, min(lanes, held)
 	}
-	return min(2+ahead/8, f.query.source.concurrency), min(ahead, maxAhead)
+	return min(2+ahead/8, most), min(ahead, held)
 }
 
 func (f *wideFeed) next() ([]*object, error) {

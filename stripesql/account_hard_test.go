@@ -1,0 +1,125 @@
+package stripesql_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripesql"
+	"github.com/stripekit/stripekit/stripetest"
+)
+
+// Several accounts may have an object of the same id, so that a lookup has several rows
+// to sort, group and count.
+func TestOneIDInSeveralAccounts(t *testing.T) {
+	m := newMall(t, 0, "a", "b", "c")
+	for name, product := range map[string]string{"a": "x", "b": "y", "c": "x"} {
+		m.servers[name].Seed("/v1/products", stripetest.Seeding{First: newYear, Params: url.Values{"id": {"same"}, "name": {product}}})
+	}
+	db := m.open(t)
+	for query, want := range map[string][]string{
+		"SELECT name, count(*) FROM products WHERE id = 'same' GROUP BY name":                                            {"x|2", "y|1"},
+		"SELECT DISTINCT name FROM products WHERE id = 'same' ORDER BY name":                                             {"x", "y"},
+		"SELECT max(name), min(connection), max(connection) FROM products WHERE id = 'same'":                             {"y|a|c"},
+		"SELECT max(name) FROM products WHERE id = 'same'":                                                               {"y"},
+		"SELECT connection FROM products WHERE id = 'same' ORDER BY connection DESC":                                     {"c", "b", "a"},
+		"SELECT connection, rank() OVER (ORDER BY name) FROM products WHERE id = 'same' ORDER BY 1":                      {"a|1", "b|3", "c|1"},
+		"SELECT connection FROM products WHERE id IN ('same') ORDER BY created DESC, id, connection DESC":                {"c", "b", "a"},
+		"SELECT connection FROM products WHERE created >= '2026-01-01' AND id = 'same' AND connection = 'b' ORDER BY id": {"b"},
+		"SELECT connection FROM products ORDER BY created DESC, id DESC, connection DESC LIMIT 3":                        {"c", "b", "a"},
+	} {
+		require.Equal(t, want, mustRun(t, db, query).rows, query)
+	}
+}
+
+// A customer that the first account has expanded is looked up in the others, at first. It
+// soon pays to list theirs.
+func TestLookupsInOtherAccountsBecomeLists(t *testing.T) {
+	m := newMall(t, 0, "large", "small")
+	for n := range 200 {
+		customer := seedCustomer(m.servers["large"], fmt.Sprintf("c%d@example.com", n))
+		m.servers["large"].Seed("/v1/charges", stripetest.Seeding{First: newYear.Add(time.Duration(n) * time.Minute), Params: url.Values{"customer": {customer}, "amount": {"100"}, "currency": {"usd"}}})
+	}
+	got := mustRun(t, m.open(t), "SELECT count(*) FROM charges h JOIN customers c ON c.id = h.customer WHERE c.email <> 'q'")
+	require.Equal(t, []string{"205"}, got.rows, "five are those that each account has")
+	require.LessOrEqual(t, m.calls()["small"], 30)
+}
+
+// What a query may have under way at once is for all accounts together.
+func TestAccountsShareTheConcurrency(t *testing.T) {
+	for _, query := range []string{"SELECT count(*) FROM charges", "SELECT id FROM charges ORDER BY created DESC", "SELECT id FROM charges WHERE id = 'ch_none'"} {
+		for _, names := range [][]string{{"a", "b"}, {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"}} {
+			m := newMall(t, 0, names...)
+			for _, name := range names {
+				m.servers[name].Seed("/v1/charges", stripetest.Seeding{Count: 3000, First: newYear, Every: time.Minute, Params: url.Values{"amount": {"100"}, "currency": {"usd"}, "source": {"tok_visa"}}})
+			}
+			mustRun(t, m.open(t, stripesql.WithConcurrency(2)), query)
+			require.LessOrEqual(t, int(m.most.Load()), 2, "%s of %d accounts", query, len(names))
+		}
+	}
+}
+
+// One account fails at once, and another one hangs.
+func TestErrorOfOneAccountEndsTheOthers(t *testing.T) {
+	for _, query := range []string{"SELECT count(*) FROM charges", "SELECT id FROM charges ORDER BY created DESC", "SELECT id FROM charges WHERE id = 'ch_1'"} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMall(t, 0, "fails", "hangs", "other")
+			m.servers["fails"].Fault("", stripetest.Every(), stripetest.Respond(403, `{"error":{"type":"invalid_request_error","message":"no"}}`))
+			m.servers["hangs"].Fault("", stripetest.Every(), stripetest.Delay(time.Hour))
+			began := time.Now()
+			_, err := run(t.Context(), m.open(t), query)
+			require.ErrorIs(t, err, stripekit.ErrPermission, query)
+			require.ErrorContains(t, err, `connection "fails"`)
+			require.Less(t, time.Since(began), time.Minute, query)
+		})
+	}
+}
+
+func TestIDIsLookedUpInAllAccountsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMall(t, 0, "a", "b", "c", "d", "e", "f", "g", "h")
+		for _, server := range m.servers {
+			server.Fault("", stripetest.Every(), stripetest.Delay(time.Second))
+		}
+		began := time.Now()
+		got := mustRun(t, m.open(t), "SELECT count(*) FROM products WHERE id = 'shirt'")
+		require.Equal(t, []string{"8"}, got.rows)
+		require.Equal(t, time.Second, time.Since(began).Truncate(time.Second))
+	})
+}
+
+func TestProgressOfSeveralAccountsHasNoShare(t *testing.T) {
+	m := newMall(t, 300, "a", "b")
+	ctx := stripesql.WithProgress(t.Context(), func(p stripesql.Progress) { require.Zero(t, p.Share) })
+	_, err := ask(ctx, m.open(t), "SELECT count(*) FROM charges WHERE transfer_group IS NULL AND customer <> ''")
+	require.NoError(t, err)
+	_, err = ask(ctx, m.open(t), "SELECT count(*) FROM charges WHERE payment_intent = 'pi_1'")
+	require.NoError(t, err)
+}
+
+func TestEstimatesCountTheAccounts(t *testing.T) {
+	names := make([]string, 30)
+	for i := range names {
+		names[i] = fmt.Sprintf("shop%02d", i)
+	}
+	m := newMall(t, 0, names...)
+	db := m.open(t)
+	for query, estimate := range map[string]int{
+		"SELECT count(*) FROM charges":                             30,
+		"SELECT amount FROM charges WHERE id = 'ch_1'":             30,
+		"SELECT count(*) FROM products WHERE id IN ('a', 'b')":     30,
+		"SELECT count(*) FROM charges WHERE customer = 'cus_1'":    30,
+		"SELECT id FROM charges ORDER BY created DESC LIMIT 2":     30,
+		"SELECT max(created) FROM charges":                         30,
+		"SELECT count(*) FROM charges WHERE connection = 'shop05'": 1,
+	} {
+		lines, _ := explanation(t, db, query)
+		require.True(t, strings.HasPrefix(lines[len(lines)-1], fmt.Sprintf("ESTIMATE about %d call", estimate)), "%s: %s", query, lines)
+	}
+}
