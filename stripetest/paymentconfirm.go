@@ -292,7 +292,9 @@ func newIntentCharge(c *call, p *paymentIntent, m *paymentMethod, decline *decli
 	ch.Source, ch.token = nil, m.token
 	ch.StatementDescriptor = p.StatementDescriptor
 	ch.StatementDescriptorSuffix = p.StatementDescriptorSuffix
-	ch.TransferData = p.TransferData
+	if p.TransferData != nil {
+		ch.TransferData = new(transferData(*p.TransferData))
+	}
 	ch.TransferGroup = p.TransferGroup
 	return ch
 }

@@ -72,10 +72,16 @@ type paymentIntent struct {
 	StatementDescriptor               *string           `json:"statement_descriptor"`
 	StatementDescriptorSuffix         *string           `json:"statement_descriptor_suffix"`
 	Status                            string            `json:"status"`
-	TransferData                      *transferData     `json:"transfer_data"`
+	TransferData                      *intentTransfer   `json:"transfer_data"`
 	TransferGroup                     *string           `json:"transfer_group"`
 
 	authenticated string // the payment method that the customer has authenticated, with manual confirmation
+}
+
+// intentTransfer is transferData without an amount that is null.
+type intentTransfer struct {
+	Amount      *int64 `json:"amount,omitempty"`
+	Destination string `json:"destination"`
 }
 
 type amountDetails struct {
@@ -195,9 +201,16 @@ func intentEvents(before, after *paymentIntent) []string {
 	return nil
 }
 
-// chargesOf returns the charges of a payment intent, the newest first.
+// chargesOf returns the charges of a payment intent, the newest first. The versions
+// that include them include the refunds of each, too.
 func (a *account) chargesOf(intent string) *listObject {
 	list := newest(a.charges, "payment_intent", intent, "/v1/charges?payment_intent="+intent)
+	list.Data = newTree(list.Data)
+	eachObject(list.Data, func(object *tree) {
+		if object.text("object") == "charge" {
+			object.set("refunds", newTree(a.refundsOf(object.text("id"))))
+		}
+	})
 	return &list
 }
 
@@ -312,7 +325,9 @@ func newIntent(c *call) *paymentIntent {
 		PaymentMethodOptions: methodOptions{cardOptions{RequestThreeDSecure: "automatic"}},
 		PaymentMethodTypes:   []string{"card"},
 		Status:               needsMethod,
-		TransferData:         newTransferData(c.params.hash("transfer_data")),
+	}
+	if sent := newTransferData(c.params.hash("transfer_data")); sent != nil {
+		created.TransferData = new(intentTransfer(*sent))
 	}
 	if c.version.before(asyncCapture) {
 		created.CaptureMethod = "automatic"
@@ -394,7 +409,7 @@ func updateIntent(c *call) (any, *apiError) {
 	changed.set(c.params)
 	changed.LastPaymentError = nil // as Stripe's description of the field says
 	if part := c.params.hash("transfer_data"); part != nil {
-		changed.TransferData = &transferData{part.optionalInteger("amount"), old.TransferData.Destination}
+		changed.TransferData = &intentTransfer{part.optionalInteger("amount"), old.TransferData.Destination}
 	}
 	method, failure := c.account.chosenMethod(c, &changed, false)
 	if failure != nil {
