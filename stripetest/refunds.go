@@ -80,7 +80,11 @@ func createRefund(c *call) (any, *apiError) {
 	created.InstructionsEmail = c.params.optional("instructions_email")
 	created.Metadata = newMetadata(c.params)
 	created.Reason = c.params.optional("reason")
-	shown := c.account.settleRefund(ch, created, ch.behaviour().refund)
+	status := ch.behaviour().refund
+	if !ch.Captured {
+		status = "" // no money moves
+	}
+	shown := c.account.settleRefund(ch, created, status)
 	c.account.releaseIntent(ch, created.Created, "")
 	return shown, nil
 }
