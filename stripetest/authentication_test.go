@@ -92,7 +92,9 @@ func TestConfirmingAgainDoesNotReplaceTheAuthentication(t *testing.T) {
 			require.Equal(t, "succeeded", a.statusOf(id))
 			continue
 		}
+		first := a.get(intentsPath + "/" + id)["payment_method"].(string)
 		require.Equal(t, "requires_action", a.post(intentsPath+"/"+id+"/confirm", "payment_method=pm_card_threeDSecureRequired")["status"], "that is of another card")
+		require.Equal(t, "requires_action", a.post(intentsPath+"/"+id+"/confirm", "payment_method="+first)["status"], "and is forgotten then")
 		require.NoError(t, a.server.Authenticate(id, true))
 		require.Equal(t, "succeeded", a.post(intentsPath+"/"+id+"/confirm", "")["status"])
 	}

@@ -283,7 +283,6 @@ func newIntentCharge(c *call, p *paymentIntent, m *paymentMethod, decline *decli
 	ch.OnBehalfOf = p.OnBehalfOf
 	ch.Outcome = newOutcome(test)
 	ch.PaymentIntent = &p.ID
-	ch.PaymentMethodDetails.Card.AmountAuthorized = nil
 	if decline == nil {
 		ch.PaymentMethodDetails.Card.AmountAuthorized = &ch.Amount
 	}

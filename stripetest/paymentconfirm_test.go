@@ -36,7 +36,8 @@ func TestConfirmedPaymentIntentIsCharged(t *testing.T) {
 		require.Equal(t, want, charge[field], field)
 	}
 	require.Regexp(t, "^txn_", charge["balance_transaction"])
-	require.Equal(t, "mastercard", charge["payment_method_details"].(map[string]any)["card"].(map[string]any)["brand"])
+	card := charge["payment_method_details"].(map[string]any)["card"].(map[string]any)
+	require.Equal(t, []any{"mastercard", 2000.0}, []any{card["brand"], card["amount_authorized"]})
 	for _, filter := range []url.Values{{"payment_intent": {intent}}, {"customer": {customer}}, {"transfer_group": {"g"}}} {
 		ids, _ := a.page("/v1/charges", filter)
 		require.Equal(t, []string{charge["id"].(string)}, ids)
@@ -127,6 +128,9 @@ func TestRefusedConfirmationChangesNothing(t *testing.T) {
 			want.refuse(t, a, "")
 			if shown != nil {
 				require.Equal(t, shown, a.get(want.path[:len(want.path)-len("/confirm")]))
+				if inError := a.do("POST", want.path, want.form).failure()["payment_intent"]; inError != nil {
+					require.Equal(t, shown, inError)
+				}
 			}
 			after, _ := a.page("/v1/payment_methods", url.Values{})
 			require.Equal(t, before, after)

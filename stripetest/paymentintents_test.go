@@ -138,6 +138,10 @@ func TestUpdatedPaymentIntentMustBeConfirmedAgain(t *testing.T) {
 	got = a.post(intentsPath+"/"+waiting, "amount=2100")
 	require.Equal(t, []any{"requires_confirmation", nil}, []any{got["status"], got["next_action"]})
 
+	declined := a.do("POST", intentsPath, cardIntent+"&confirm=true&payment_method=pm_card_chargeDeclined").failure()["payment_intent"].(map[string]any)
+	got = a.post(intentsPath+"/"+declined["id"].(string), "description=d")
+	require.Equal(t, []any{"requires_payment_method", nil, declined["latest_charge"]}, []any{got["status"], got["last_payment_error"], got["latest_charge"]})
+
 	paid := a.intentID("confirm=true&payment_method=pm_card_visa")
 	require.Equal(t, "succeeded", a.post(intentsPath+"/"+paid, "metadata[a]=b&description=later")["status"])
 	for param, value := range map[string]string{"amount": "9999", "currency": "eur", "payment_method": "pm_card_visa", "capture_method": "manual"} {
