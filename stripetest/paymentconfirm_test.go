@@ -64,6 +64,10 @@ func TestPaymentMethodOfAPaymentIntentCanBeAnyOfThem(t *testing.T) {
 			require.Equal(t, got["payment_method"], charge["payment_method"])
 		})
 	}
+	require.Equal(t, "succeeded", a.intent("confirm=true&customer=" + customer)["status"], "a card of a customer can be used again")
+	methods, _ := a.page("/v1/payment_methods", url.Values{})
+	require.Len(t, methods, 4)
+	require.NotContains(t, methods, card, "and is a source alone")
 }
 
 func TestDeclinedPaymentKeepsTheFailedCharge(t *testing.T) {

@@ -75,12 +75,15 @@ func TestPaymentIntentHasTheDefaultsOfItsVersion(t *testing.T) {
 func TestPaymentIntentsHaveTheirChargesInOldVersions(t *testing.T) {
 	a := memory(t)
 	intent := a.intentID("confirm=true&payment_method=pm_card_visa")
+	a.post("/v1/refunds", "amount=5&payment_intent="+intent)
 	for version, old := range map[string]bool{"2020-08-27": true, "2022-08-01": true, "2022-11-15": false, "2026-08-26.dahlia": false} {
 		got := a.with("Stripe-Version", version).get(intentsPath + "/" + intent)
 		list, has := got["charges"].(map[string]any)
 		require.Equal(t, old, has, version)
 		if old {
-			require.Equal(t, got["latest_charge"], list["data"].([]any)[0].(map[string]any)["id"])
+			charge := list["data"].([]any)[0].(map[string]any)
+			require.Equal(t, got["latest_charge"], charge["id"])
+			require.Len(t, charge["refunds"].(map[string]any)["data"], 1)
 			require.Equal(t, "/v1/charges?payment_intent="+intent, list["url"])
 		}
 	}
@@ -117,7 +120,10 @@ func TestPaymentIntentIsRefused(t *testing.T) {
 		"no account":          {"POST", intentsPath, cardIntent + "&transfer_data[amount]=5", 400, "parameter_missing", "transfer_data[destination]", "Missing required param"},
 		"unknown":             {"GET", intentsPath + "/pi_x", "", 404, "resource_missing", "intent", "No such payment_intent: 'pi_x'"},
 	} {
-		t.Run(name, func(t *testing.T) { want.refuse(t, a, "") })
+		t.Run(name, func(t *testing.T) {
+			want.refuse(t, a, "")
+			require.NotContains(t, a.do(want.method, want.path, want.form).failure(), "payment_intent", "there is none")
+		})
 	}
 	ids, _ := a.page(intentsPath, url.Values{})
 	require.Empty(t, ids, "a refused request stores nothing")
