@@ -39,7 +39,7 @@ type charge struct {
 	Paid                          bool              `json:"paid"`
 	PaymentIntent                 *string           `json:"payment_intent"`
 	PaymentMethod                 string            `json:"payment_method"`
-	PaymentMethodDetails          *paymentMethod    `json:"payment_method_details"`
+	PaymentMethodDetails          *paymentDetails   `json:"payment_method_details"`
 	RadarOptions                  *radarOptions     `json:"radar_options,omitempty"`
 	ReceiptEmail                  *string           `json:"receipt_email"`
 	ReceiptNumber                 null              `json:"receipt_number"`
@@ -55,7 +55,8 @@ type charge struct {
 	TransferData                  *transferData     `json:"transfer_data"`
 	TransferGroup                 *string           `json:"transfer_group"`
 
-	expired bool // it was not captured within authorizationLife
+	expired bool   // it was not captured within authorizationLife
+	token   string // of its test card, if it has no source
 }
 
 type fraudDetails struct {
@@ -64,10 +65,10 @@ type fraudDetails struct {
 
 type billingDetails struct {
 	Address address `json:"address"`
-	Email   null    `json:"email"`
-	Name    null    `json:"name"`
-	Phone   null    `json:"phone"`
-	TaxID   null    `json:"tax_id"`
+	Email   *string `json:"email"`
+	Name    *string `json:"name"`
+	Phone   *string `json:"phone"`
+	TaxID   *string `json:"tax_id"`
 }
 
 type radarOptions struct {
@@ -188,7 +189,7 @@ func createCharge(c *call) (any, *apiError) {
 // or a review that follows the response is in the stored charge, but not in the
 // response.
 func (a *account) addCharge(ch *charge, capture bool) *apiError {
-	test := ch.Source.behaviour()
+	test := ch.behaviour()
 	if test.decline != nil {
 		ch.fail(test.decline)
 		a.charges.add(ch.ID, ch.Created, ch)
@@ -196,8 +197,24 @@ func (a *account) addCharge(ch *charge, capture bool) *apiError {
 	}
 	ch.succeed(capture)
 	a.charges.add(ch.ID, ch.Created, ch)
+	a.disputeOrReview(ch)
+	return nil
+}
+
+// behaviour returns what becomes of the charge and of its refunds.
+func (ch *charge) behaviour() testCard {
+	if ch.Source != nil {
+		return ch.Source.behaviour()
+	}
+	return testCards[ch.token]
+}
+
+// disputeOrReview stores the dispute or the review that a charge gets soon after it
+// has succeeded.
+func (a *account) disputeOrReview(ch *charge) {
+	test := ch.behaviour()
 	if !test.disputed && !test.reviewed {
-		return nil
+		return
 	}
 	stored := *ch
 	stored.Disputed = test.disputed
@@ -205,7 +222,6 @@ func (a *account) addCharge(ch *charge, capture bool) *apiError {
 		stored.Review = new(newID("prv_1", 23))
 	}
 	a.charges.replace(ch.ID, &stored)
-	return nil
 }
 
 func checkCharge(params *value) *apiError {
@@ -298,7 +314,7 @@ func blankCharge(c *call, card *card, amount int64, currency string) *charge {
 		Metadata:             map[string]string{},
 		Outcome:              newOutcome(card.behaviour()),
 		PaymentMethod:        card.ID,
-		PaymentMethodDetails: newPaymentMethod(card, amount),
+		PaymentMethodDetails: newPaymentDetails(card, amount),
 		Source:               card,
 	}
 }
@@ -375,6 +391,12 @@ func captureCharge(c *call) (any, *apiError) {
 	if failure := ch.checkCapture(amount, c.params); failure != nil {
 		return nil, failure
 	}
+	return c.account.captureAmount(c, ch, amount), nil
+}
+
+// captureAmount captures an amount, changes what the parameters change, and
+// refunds the rest.
+func (a *account) captureAmount(c *call, ch *charge, amount int64) *charge {
 	changed := *ch
 	changed.capture(amount)
 	if fee := c.params.optionalInteger("application_fee_amount"); fee != nil {
@@ -388,15 +410,17 @@ func captureCharge(c *call) (any, *apiError) {
 	c.params.setText(&changed.CalculatedStatementDescriptor, "statement_descriptor")
 	c.params.setText(&changed.StatementDescriptorSuffix, "statement_descriptor_suffix")
 	c.params.setText(&changed.TransferGroup, "transfer_group")
-	c.account.charges.replace(ch.ID, &changed)
+	a.charges.replace(ch.ID, &changed)
 	if rest := ch.Amount - amount; rest > 0 {
-		return c.account.addRefund(&changed, newRefund(&changed, rest, c.time.Unix())), nil
+		return a.addRefund(&changed, newRefund(&changed, rest, c.time.Unix()))
 	}
-	return &changed, nil
+	return &changed
 }
 
 func (ch *charge) checkCapture(amount int64, params *value) *apiError {
 	switch {
+	case ch.PaymentIntent != nil: // as Stripe's description of the API asks for; the text is assumed
+		return invalidRequest("", "", fmt.Sprintf("Charge %s was created by PaymentIntent %s. Capture the PaymentIntent instead.", ch.ID, *ch.PaymentIntent))
 	case ch.expired:
 		return invalidRequest("charge_expired_for_capture", "", fmt.Sprintf("Charge %s has expired and can no longer be captured.", ch.ID))
 	case ch.Captured:
@@ -439,6 +463,7 @@ func (a *account) refundExpired(now time.Time) {
 		r := newRefund(&expired, ch.unrefunded(), ch.Created+int64(authorizationLife/time.Second))
 		r.Reason = new("expired_uncaptured_charge")
 		a.addRefund(&expired, r)
+		a.releaseIntent(&expired, r.Created, "automatic")
 	}
 }
 

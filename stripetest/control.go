@@ -29,8 +29,8 @@ const (
 
 // WithControl adds a control plane for programs in other languages, under
 // /_stripetest/ beside the API. It does what the methods of Server do: seed,
-// faults, clock, recorded requests, default version, accounts, dump and load, and
-// reset. The document docs/fakestripe.md describes it.
+// faults, clock, recorded requests, default version, accounts, authentications, dump
+// and load, and reset. The document docs/fakestripe.md describes it.
 //
 // Only programs on this machine are served: requests of another address, of a
 // proxy, or for a host other than localhost get status 403. Requests of web pages
@@ -165,6 +165,7 @@ func (s *Server) newControlMux() *http.ServeMux {
 		"POST version":       s.controlSetVersion,
 		"GET accounts":       s.controlAccounts,
 		"GET webhooks":       s.controlWebhooks,
+		"POST authenticate":  s.controlAuthenticate,
 		"POST state":         s.controlLoad,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")

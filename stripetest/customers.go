@@ -150,7 +150,17 @@ func createCustomer(c *call) (any, *apiError) {
 			return nil, failure
 		}
 	}
+	var method *paymentMethod
+	if id := c.params.string("payment_method"); id != "" {
+		var failure *apiError
+		if method, failure = c.account.attachable(c, id); failure != nil {
+			return nil, failure
+		}
+	}
 	c.account.customers.add(created.ID, created.Created, created)
+	if method != nil {
+		c.account.attachMethod(method, created.ID)
+	}
 	return created, nil
 }
 

@@ -30,7 +30,7 @@ func TestCustomerReturnsItsParameters(t *testing.T) {
 		"description": {""}, "email": {"a@b.c"}, "individual_name": {"I"}, "invoice_prefix": {"PRE"},
 		"invoice_settings[footer]": {"F"}, "invoice_settings[custom_fields][0][name]": {"n"}, "invoice_settings[custom_fields][0][value]": {"v"},
 		"invoice_settings[rendering_options][template]": {"t"},
-		"metadata": {""}, "name": {"N"}, "next_invoice_sequence": {"9"}, "payment_method": {"pm_1"}, "phone": {"1"},
+		"metadata": {""}, "name": {"N"}, "next_invoice_sequence": {"9"}, "payment_method": {"pm_card_visa"}, "phone": {"1"},
 		"preferred_locales[10]": {"fr"}, "preferred_locales[9]": {"en"}, "shipping[name]": {"S"}, "shipping[address][line1]": {"1 Rd"},
 		"tax[ip_address]": {"::1"}, "tax_exempt": {"reverse"}, "tax_id_data[0][type]": {"eu_vat"}, "tax_id_data[0][value]": {"DE1"},
 		"test_clock": {"clock_1"}, "expand[]": {"sources"},

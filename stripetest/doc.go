@@ -17,9 +17,9 @@
 //
 // # The API
 //
-// The server implements charges, customers with their sources, products, prices,
-// refunds, invoice items, tokens, the legacy orders, order returns and SKUs, and
-// GET /v1/account. They have the lists, filters, searches, updates and deletes of
+// The server implements charges, payment intents and payment methods, customers with
+// their sources, products, prices, refunds, invoice items, tokens, the legacy orders,
+// order returns and SKUs, and GET /v1/account. They have the lists, filters, searches, updates and deletes of
 // the real service. Invoices can be created, retrieved and finalized, so that
 // invoice items have one. Requests with an unknown path, or with unknown, missing,
 // malformed or too long parameters, are refused with the errors of the real
@@ -33,6 +33,13 @@
 // test card numbers. A charge of a customer uses the customer's default source
 // unless it names another one.
 //
+// A payment intent is confirmed, captured, canceled and refunded as by the real
+// service, and its charges are among the others. It is paid by a payment method of a
+// test number or token, by a name such as pm_card_visa or pm_card_chargeDeclined, or
+// by a card of its customer. A test card with 3D Secure leaves it with the status
+// requires_action, until [Server.Authenticate] does what the customer would. Payment
+// methods are cards, and each card is charged at once.
+//
 // Any well-formed key is accepted unless [WithKeys] lists the accepted ones, and
 // any well-formed Stripe-Account header unless [WithConnectedAccounts] does. A
 // publishable key can only create tokens. [WithPermissions] limits what a
@@ -42,9 +49,11 @@
 //
 // Responses follow the Stripe-Version header. Before 2018-02-05 a product has its
 // SKUs, before 2019-10-17 a customer has an account_balance, before 2020-08-27 its
-// sources, subscriptions and tax ids, before 2022-11-15 a charge has its refunds,
-// and before 2025-03-31.basil a charge has an invoice and an invoice item has a
-// price. Orders and SKUs exist up to 2020-08-27. Expand works up to four levels
+// sources, subscriptions and tax ids, before 2022-11-15 a charge has its refunds and
+// a payment intent its charges, and before 2025-03-31.basil both have an invoice and
+// an invoice item has a price. A payment intent that is created with a version before
+// 2023-08-16 has no automatic payment methods, and before 2024-04-10 its charge is
+// captured at once. Orders and SKUs exist up to 2020-08-27. Expand works up to four levels
 // deep, for objects that this server stores; total_count can be expanded in lists
 // and searches. A response is replayed for its idempotency key for 24 hours of the
 // server's clock; see [WithStoredBadRequests] for the exception.
@@ -87,9 +96,11 @@
 //
 // # Not covered
 //
-// The server has no other resources (payment intents, subscriptions), no fees, no
+// The server has no other resources (setup intents, subscriptions), no fees, no
 // events of invoices and disputes, and no webhook endpoints for the events of
-// connected accounts. A card number can be sent to /v1/tokens only. A price has
+// connected accounts. A card number can be sent to /v1/tokens and for a payment
+// method only. A payment intent has no confirmation tokens and mandates, is captured
+// once, and is read with a secret key only, not with its client_secret. A price has
 // no tiers and no other currencies. An item of an order may name a SKU that does
 // not exist, which then costs what the item says, or 15.00. It limits the rate of
 // requests only where a [Fault] does. It implements no version differences other

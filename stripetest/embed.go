@@ -12,6 +12,7 @@ type embeddedList struct {
 // default". An object has its lists at its end, in this order.
 var embeddedLists = []embeddedList{
 	{"charge", "refunds", "2022-11-15", (*account).refundsOf},
+	{"payment_intent", "charges", "2022-11-15", (*account).chargesOf},
 	{"product", "skus", "2018-02-05", (*account).skusOf}, // gone between the descriptions of 2017-08-15 and 2018-05-21; the day is assumed
 	{"customer", "sources", "2020-08-27", (*account).sourcesOf},
 	{"customer", "subscriptions", "2020-08-27", (*account).subscriptionsOf},

@@ -23,6 +23,7 @@ const (
 type apiError struct {
 	status  int
 	missing missingObject // the object that does not exist; zero if the error is another one
+	kept    bool          // what the request has changed is kept: a declined payment
 
 	Charge        string `json:"charge,omitempty"`
 	Code          string `json:"code,omitempty"`
@@ -30,6 +31,8 @@ type apiError struct {
 	DocURL        string `json:"doc_url,omitempty"`
 	Message       string `json:"message"`
 	Param         string `json:"param,omitempty"`
+	PaymentIntent any    `json:"payment_intent,omitempty"`
+	PaymentMethod any    `json:"payment_method,omitempty"`
 	RequestLogURL string `json:"request_log_url,omitempty"`
 	Type          string `json:"type"`
 }
@@ -42,7 +45,7 @@ type errorBody struct {
 // API key has no log URL.
 func (e apiError) envelope(c *call) errorBody {
 	if e.Code != "" {
-		e.DocURL = "https://stripe.com/docs/error-codes/" + strings.ReplaceAll(e.Code, "_", "-")
+		e.DocURL = docURL(e.Code)
 	}
 	if c.account != nil {
 		mode := "test/"
@@ -52,6 +55,11 @@ func (e apiError) envelope(c *call) errorBody {
 		e.RequestLogURL = fmt.Sprintf("https://dashboard.stripe.com/%slogs/%s?t=%d", mode, c.requestID, c.time.Unix())
 	}
 	return errorBody{Error: e}
+}
+
+// docURL returns the page of Stripe's documentation that describes an error code.
+func docURL(code string) string {
+	return "https://stripe.com/docs/error-codes/" + strings.ReplaceAll(code, "_", "-")
 }
 
 func invalidRequest(code, param, message string) *apiError {

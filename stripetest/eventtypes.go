@@ -6,6 +6,8 @@ import "slices"
 // a change before it is made.
 func (a *account) watch() {
 	watched(a, a.charges, chargeEvents)
+	watched(a, a.paymentIntents, intentEvents)
+	watched(a, a.paymentMethods, paymentMethodEvents)
 	watched(a, a.products, plainEvents[product]("product", "created", "updated", "deleted"))
 	watched(a, a.prices, plainEvents[price]("price", "created", "updated", "deleted"))
 	watched(a, a.skus, plainEvents[sku]("sku", "created", "updated", "deleted"))

@@ -24,19 +24,26 @@ func expandable(kind string) map[string]string {
 		return map[string]string{
 			"application": "", "application_fee": "", "balance_transaction": "balance_transaction", "customer": "customer",
 			"dispute": "", "failure_balance_transaction": "", "invoice": "", "on_behalf_of": "", "order": "order",
-			"payment_intent": "", "refunds": "[]refund", "review": "", "source_transfer": "", "transfer": "",
+			"payment_intent": "payment_intent", "refunds": "[]refund", "review": "", "source_transfer": "", "transfer": "",
 			"transfer_data": "transfer_data",
 		}
 	case "customer":
 		return map[string]string{
 			"cash_balance": "", "default_source": "card", "sources": "[]card", "subscriptions": "", "tax": "", "tax_ids": "", "test_clock": "",
 		}
+	case "payment_intent":
+		return map[string]string{
+			"application": "", "charges": "[]charge", "customer": "customer", "latest_charge": "charge", "on_behalf_of": "",
+			"payment_method": "payment_method", "review": "", "transfer_data": "transfer_data",
+		}
+	case "payment_method":
+		return map[string]string{"customer": "customer"}
 	case "product":
 		return map[string]string{"default_price": "price", "tax_code": ""}
 	case "refund":
 		return map[string]string{
 			"balance_transaction": "balance_transaction", "charge": "charge", "failure_balance_transaction": "",
-			"payment_intent": "", "source_transfer_reversal": "", "transfer_reversal": "",
+			"payment_intent": "payment_intent", "source_transfer_reversal": "", "transfer_reversal": "",
 		}
 	case "invoiceitem":
 		return map[string]string{"customer": "customer", "discounts": "", "invoice": "invoice", "subscription": "", "test_clock": ""}
@@ -72,6 +79,8 @@ func respondedKind(r route) string {
 			kind = "order_return"
 		case "sources":
 			kind = "card"
+		case "payment_methods":
+			kind = "payment_method"
 		}
 	}
 	last := parts[len(parts)-1]
@@ -140,6 +149,10 @@ func (a *account) lookup(kind, id string, parent *tree) any {
 		return stored(a.charges, id)
 	case "customer":
 		return stored(a.customers, id)
+	case "payment_intent":
+		return stored(a.paymentIntents, id)
+	case "payment_method", methodName:
+		return stored(a.paymentMethods, id)
 	case "order":
 		return stored(a.orders, id)
 	case "product":

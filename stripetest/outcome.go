@@ -37,8 +37,8 @@ func newOutcome(test testCard) *outcome {
 	return o
 }
 
-// paymentMethod is the payment_method_details of a charge.
-type paymentMethod struct {
+// paymentDetails is the payment_method_details of a charge.
+type paymentDetails struct {
 	Card cardDetails `json:"card"`
 	Type string      `json:"type"`
 }
@@ -88,7 +88,7 @@ type overcapture struct {
 	Status                  string `json:"status"`
 }
 
-func newPaymentMethod(card *card, amount int64) *paymentMethod {
+func newPaymentDetails(card *card, amount int64) *paymentDetails {
 	network := cmp.Or(card.behaviour().network, "visa")
 	details := cardDetails{
 		Brand:                    network,
@@ -109,5 +109,5 @@ func newPaymentMethod(card *card, amount int64) *paymentMethod {
 	if card.behaviour().decline == nil {
 		details.AmountAuthorized = &amount
 	}
-	return &paymentMethod{Card: details, Type: "card"}
+	return &paymentDetails{Card: details, Type: "card"}
 }

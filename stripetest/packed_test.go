@@ -19,6 +19,7 @@ import (
 var storedTypes = []reflect.Type{
 	reflect.TypeFor[charge](), reflect.TypeFor[customer](), reflect.TypeFor[product](), reflect.TypeFor[price](), reflect.TypeFor[sku](),
 	reflect.TypeFor[refund](), reflect.TypeFor[invoiceItem](), reflect.TypeFor[order](), reflect.TypeFor[orderReturn](), reflect.TypeFor[card](),
+	reflect.TypeFor[paymentIntent](), reflect.TypeFor[paymentMethod](),
 }
 
 // eachFilled calls check with pointers to objects that have random values in all
@@ -102,16 +103,18 @@ func TestRenderWritesWhatEncodingJSONWrites(t *testing.T) {
 func TestPackedObjectsAreThoseThatWerePacked(t *testing.T) {
 	shapes, codec := newShapes(), newStateCodec()
 	unpacked := map[reflect.Type]func(packed) any{
-		reflect.TypeFor[charge]():      func(p packed) any { return unpack[charge](p) },
-		reflect.TypeFor[customer]():    func(p packed) any { return unpack[customer](p) },
-		reflect.TypeFor[product]():     func(p packed) any { return unpack[product](p) },
-		reflect.TypeFor[price]():       func(p packed) any { return unpack[price](p) },
-		reflect.TypeFor[sku]():         func(p packed) any { return unpack[sku](p) },
-		reflect.TypeFor[refund]():      func(p packed) any { return unpack[refund](p) },
-		reflect.TypeFor[invoiceItem](): func(p packed) any { return unpack[invoiceItem](p) },
-		reflect.TypeFor[order]():       func(p packed) any { return unpack[order](p) },
-		reflect.TypeFor[orderReturn](): func(p packed) any { return unpack[orderReturn](p) },
-		reflect.TypeFor[card]():        func(p packed) any { return unpack[card](p) },
+		reflect.TypeFor[charge]():        func(p packed) any { return unpack[charge](p) },
+		reflect.TypeFor[customer]():      func(p packed) any { return unpack[customer](p) },
+		reflect.TypeFor[product]():       func(p packed) any { return unpack[product](p) },
+		reflect.TypeFor[price]():         func(p packed) any { return unpack[price](p) },
+		reflect.TypeFor[sku]():           func(p packed) any { return unpack[sku](p) },
+		reflect.TypeFor[refund]():        func(p packed) any { return unpack[refund](p) },
+		reflect.TypeFor[invoiceItem]():   func(p packed) any { return unpack[invoiceItem](p) },
+		reflect.TypeFor[order]():         func(p packed) any { return unpack[order](p) },
+		reflect.TypeFor[orderReturn]():   func(p packed) any { return unpack[orderReturn](p) },
+		reflect.TypeFor[paymentIntent](): func(p packed) any { return unpack[paymentIntent](p) },
+		reflect.TypeFor[paymentMethod](): func(p packed) any { return unpack[paymentMethod](p) },
+		reflect.TypeFor[card]():          func(p packed) any { return unpack[card](p) },
 	}
 	eachFilled(t, func(t *testing.T, object any) {
 		p := shapes.pack(object)

@@ -13,8 +13,8 @@ import (
 // restricted key may do everything. With [WithKeys], that option must list the
 // key too.
 //
-// The resources are account, charge (which includes refunds), customer (which
-// includes sources), token, product, price, invoiceitem, invoice, order (which
+// The resources are account, charge (which includes refunds), payment_intent,
+// payment_method, customer (which includes sources and lists of payment methods), token, product, price, invoiceitem, invoice, order (which
 // includes returns), sku, event and webhook (for webhook endpoints).
 func WithPermissions(key string, permissions ...string) Option {
 	return func(s *Server) {

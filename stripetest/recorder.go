@@ -47,7 +47,7 @@ func (c *call) recording(handle handler) (any, *apiError) {
 	j.recorder = c.account.newRecorder(c.requestID, key)
 	defer func() { j.recorder = nil }()
 	result, failure := handle(c)
-	if failure == nil || failure.Charge != "" {
+	if failure == nil || failure.kept {
 		j.recorder.commit(c.time)
 	}
 	return result, failure
@@ -178,6 +178,10 @@ func kindOf(object any) (kind, id string) {
 	case packed:
 		return object.string("object"), object.string("id")
 	case *charge:
+		return object.Object, object.ID
+	case *paymentIntent:
+		return object.Object, object.ID
+	case *paymentMethod:
 		return object.Object, object.ID
 	case *customer:
 		return object.Object, object.ID

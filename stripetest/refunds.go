@@ -80,7 +80,13 @@ func createRefund(c *call) (any, *apiError) {
 	created.InstructionsEmail = c.params.optional("instructions_email")
 	created.Metadata = newMetadata(c.params)
 	created.Reason = c.params.optional("reason")
-	return c.account.settleRefund(ch, created, ch.Source.behaviour().refund), nil
+	status := ch.behaviour().refund
+	if !ch.Captured {
+		status = "" // no money moves
+	}
+	shown := c.account.settleRefund(ch, created, status)
+	c.account.releaseIntent(ch, created.Created, "")
+	return shown, nil
 }
 
 // settleRefund stores a refund of a charge and returns what the response shows.
@@ -105,7 +111,8 @@ func (a *account) settleRefund(ch *charge, r *refund, status string) *refund {
 }
 
 // refundedCharge returns the charge to refund: the one in the path, the one
-// with the id in the parameters, or the newest one of the payment intent.
+// with the id in the parameters, or the one of the payment intent that has
+// succeeded.
 func refundedCharge(c *call) (*charge, *apiError) {
 	if c.id != "" {
 		return c.account.charges.find(c.id)
@@ -124,8 +131,11 @@ func refundedCharge(c *call) (*charge, *apiError) {
 		}
 		return ch, nil
 	}
-	for e := range c.account.charges.grouped("payment_intent", intent).descend(everything) {
-		return e.read(), nil
+	if ch := c.account.paidCharge(intent); ch != nil {
+		return ch, nil
+	}
+	if _, ok := c.account.paymentIntents.get(intent); ok {
+		return nil, invalidRequest("", "", fmt.Sprintf("This PaymentIntent (%s) does not have a successful charge to refund.", intent))
 	}
 	return nil, noSuch("payment_intent", intent, "payment_intent")
 }

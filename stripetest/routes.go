@@ -23,7 +23,7 @@ type route struct {
 // routes returns the table of operations. If two patterns match a path, the
 // first one is used.
 func routes() []route {
-	return slices.Concat(chargeRoutes(), customerRoutes(), productRoutes(), billRoutes(), eventRoutes())
+	return slices.Concat(chargeRoutes(), intentRoutes(), customerRoutes(), productRoutes(), billRoutes(), eventRoutes())
 }
 
 func chargeRoutes() []route {
@@ -50,6 +50,28 @@ func chargeRoutes() []route {
 	}
 }
 
+func intentRoutes() []route {
+	const get, post = http.MethodGet, http.MethodPost
+	expandable := fields{"expand": list(text)}
+	return []route{
+		{post, "/v1/payment_intents", intentFields(), createIntent, false},
+		{get, "/v1/payment_intents", listFields(intentFilters()), listing(paymentIntents), false},
+		{get, "/v1/payment_intents/search", searchParams(), searching(paymentIntents), false},
+		{get, "/v1/payment_intents/{id}", expandable, retrieval(paymentIntents), false},
+		{post, "/v1/payment_intents/{id}", intentUpdateFields(), updateIntent, false},
+		{post, "/v1/payment_intents/{id}/confirm", intentConfirmFields(), confirmIntent, false},
+		{post, "/v1/payment_intents/{id}/capture", intentCaptureFields(), captureIntent, false},
+		{post, "/v1/payment_intents/{id}/cancel", intentCancelFields(), cancelIntent, false},
+
+		{post, "/v1/payment_methods", paymentMethodFields(), createPaymentMethod, false},
+		{get, "/v1/payment_methods", paymentMethodListFields(), listing(paymentMethods), false},
+		{get, "/v1/payment_methods/{id}", expandable, retrievePaymentMethod, false},
+		{post, "/v1/payment_methods/{id}", paymentMethodUpdateFields(), updatePaymentMethod, false},
+		{post, "/v1/payment_methods/{id}/attach", fields{"customer": nonEmpty, "expand": list(text)}, attachPaymentMethod, false},
+		{post, "/v1/payment_methods/{id}/detach", expandable, detachPaymentMethod, false},
+	}
+}
+
 func customerRoutes() []route {
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	expandable := fields{"expand": list(text)}
@@ -65,6 +87,9 @@ func customerRoutes() []route {
 		{get, "/v1/customers/{id}/sources/{source}", expandable, retrieveSource, false},
 		{post, "/v1/customers/{id}/sources/{source}", sourceUpdateFields(), updateSource, false},
 		{del, "/v1/customers/{id}/sources/{source}", nil, deleteSource, false},
+
+		{get, "/v1/customers/{id}/payment_methods", paymentMethodListFields().without("customer", "customer_account"), listCustomerPaymentMethods, false},
+		{get, "/v1/customers/{id}/payment_methods/{payment_method}", expandable, retrieveCustomerPaymentMethod, false},
 
 		{post, "/v1/tokens", tokenFields(), createToken, false},
 		{get, "/v1/tokens/{id}", expandable, retrieval(tokens), false},
@@ -147,49 +172,54 @@ type account struct {
 	journal *journal
 	shapes  *shapes // of its objects
 
-	mu           sync.RWMutex // guards the fields below
-	charges      *collection[charge]
-	customers    *collection[customer]
-	tokens       *collection[token]
-	products     *collection[product]
-	refunds      *collection[refund]
-	invoiceItems *collection[invoiceItem]
-	orders       *collection[order]
-	orderReturns *collection[orderReturn]
-	prices       *collection[price]
-	skus         *collection[sku]
-	invoices     *collection[invoice]
-	undated      map[string]bool // ids of objects that were seeded as undated
-	events       *collection[event]
-	endpoints    *collection[endpoint]
-	deliveries   *collection[webhook] // pending ones, by the time of the next attempt
-	delivered    []webhook            // the newest others, oldest first
+	mu             sync.RWMutex // guards the fields below
+	charges        *collection[charge]
+	paymentIntents *collection[paymentIntent]
+	paymentMethods *collection[paymentMethod]
+	customers      *collection[customer]
+	tokens         *collection[token]
+	products       *collection[product]
+	refunds        *collection[refund]
+	invoiceItems   *collection[invoiceItem]
+	orders         *collection[order]
+	orderReturns   *collection[orderReturn]
+	prices         *collection[price]
+	skus           *collection[sku]
+	invoices       *collection[invoice]
+	undated        map[string]bool // ids of objects that were seeded as undated
+	events         *collection[event]
+	endpoints      *collection[endpoint]
+	deliveries     *collection[webhook] // pending ones, by the time of the next attempt
+	delivered      []webhook            // the newest others, oldest first
 }
 
 func (s *Server) newAccount(profile *accountObject, live bool) *account {
 	delay := s.visibility
 	a := &account{
-		live:         live,
-		profile:      profile,
-		charges:      newCharges(delay),
-		customers:    newCustomers(delay),
-		tokens:       newTokens(),
-		products:     newProducts(delay),
-		refunds:      newRefunds(delay),
-		invoiceItems: newInvoiceItems(delay),
-		orders:       newOrders(delay),
-		orderReturns: newOrderReturns(delay),
-		prices:       newPrices(delay),
-		skus:         newSKUs(delay),
-		invoices:     newInvoices(),
-		events:       newEvents(delay),
-		endpoints:    newEndpoints(),
-		deliveries:   newDeliveries(),
-		journal:      &journal{version: s.versionWithoutHeader, notify: s.wakeWebhooks, webhooks: s.webhooks != nil},
+		live:           live,
+		profile:        profile,
+		charges:        newCharges(delay),
+		paymentIntents: newIntents(delay),
+		paymentMethods: newPaymentMethods(delay),
+		customers:      newCustomers(delay),
+		tokens:         newTokens(),
+		products:       newProducts(delay),
+		refunds:        newRefunds(delay),
+		invoiceItems:   newInvoiceItems(delay),
+		orders:         newOrders(delay),
+		orderReturns:   newOrderReturns(delay),
+		prices:         newPrices(delay),
+		skus:           newSKUs(delay),
+		invoices:       newInvoices(),
+		events:         newEvents(delay),
+		endpoints:      newEndpoints(),
+		deliveries:     newDeliveries(),
+		journal:        &journal{version: s.versionWithoutHeader, notify: s.wakeWebhooks, webhooks: s.webhooks != nil},
 	}
 	a.watch()
 	a.pack(s.shapes)
 	a.charges.search, a.customers.search, a.products.search = chargeSearch, customerSearch, productSearch
+	a.paymentIntents.search = intentSearch
 	a.events.forDump = a.packEvent
 	return a
 }
@@ -200,19 +230,22 @@ func (a *account) pack(shapes *shapes) {
 	a.charges.shapes, a.customers.shapes, a.products.shapes = shapes, shapes, shapes
 	a.refunds.shapes, a.invoiceItems.shapes, a.orders.shapes = shapes, shapes, shapes
 	a.orderReturns.shapes, a.prices.shapes, a.skus.shapes = shapes, shapes, shapes
+	a.paymentIntents.shapes, a.paymentMethods.shapes = shapes, shapes
 }
 
-func charges(a *account) *collection[charge]           { return a.charges }
-func customers(a *account) *collection[customer]       { return a.customers }
-func tokens(a *account) *collection[token]             { return a.tokens }
-func products(a *account) *collection[product]         { return a.products }
-func prices(a *account) *collection[price]             { return a.prices }
-func skus(a *account) *collection[sku]                 { return a.skus }
-func refunds(a *account) *collection[refund]           { return a.refunds }
-func invoiceItems(a *account) *collection[invoiceItem] { return a.invoiceItems }
-func orders(a *account) *collection[order]             { return a.orders }
-func endpoints(a *account) *collection[endpoint]       { return a.endpoints }
-func orderReturns(a *account) *collection[orderReturn] { return a.orderReturns }
+func charges(a *account) *collection[charge]               { return a.charges }
+func paymentIntents(a *account) *collection[paymentIntent] { return a.paymentIntents }
+func paymentMethods(a *account) *collection[paymentMethod] { return a.paymentMethods }
+func customers(a *account) *collection[customer]           { return a.customers }
+func tokens(a *account) *collection[token]                 { return a.tokens }
+func products(a *account) *collection[product]             { return a.products }
+func prices(a *account) *collection[price]                 { return a.prices }
+func skus(a *account) *collection[sku]                     { return a.skus }
+func refunds(a *account) *collection[refund]               { return a.refunds }
+func invoiceItems(a *account) *collection[invoiceItem]     { return a.invoiceItems }
+func orders(a *account) *collection[order]                 { return a.orders }
+func endpoints(a *account) *collection[endpoint]           { return a.endpoints }
+func orderReturns(a *account) *collection[orderReturn]     { return a.orderReturns }
 
 // retrieval returns a handler that responds with the object that the path
 // names.

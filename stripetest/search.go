@@ -53,6 +53,15 @@ var chargeSearch = map[string]fieldType{
 	"payment_method_details.card.last4":       tokenField,
 }
 
+var intentSearch = map[string]fieldType{
+	"amount":   numberField,
+	"created":  numberField,
+	"currency": tokenField,
+	"customer": tokenField,
+	"metadata": tokenField,
+	"status":   tokenField,
+}
+
 var customerSearch = map[string]fieldType{
 	"created": numberField, "email": textField, "metadata": tokenField, "name": textField, "phone": textField,
 }

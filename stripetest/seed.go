@@ -48,19 +48,21 @@ type Seeding struct {
 
 // Seed stores objects without requests, with any created timestamps, and
 // returns their ids in the order of creation. The path is that of the resource:
-// /v1/charges, /v1/customers, /v1/products, /v1/refunds, /v1/invoiceitems or
-// /v1/orders.
+// /v1/charges, /v1/payment_intents, /v1/payment_methods, /v1/customers, /v1/products,
+// /v1/refunds, /v1/invoiceitems or /v1/orders.
 //
 //	server.Seed("/v1/charges", stripetest.Seeding{Count: 1_000_000, First: start, Every: time.Second})
 //
 // The first object is created as if by a request at that time. The others are
 // copies of it with their own id and time. A copy has no effect on other
 // objects: the amount_refunded of a charge has only the first of its seeded
-// refunds. A copy of a charge takes some 230 bytes, and a million take some
-// seconds. Charges that are seeded one by one, with cards and metadata of their
-// own, take some 490 bytes each. Seed does not record or count anything, and
-// seeded objects make no events. It panics if the API would refuse the request,
-// or if an id of the Seeding is in use.
+// refunds. But each copy of a payment intent has a copy of its latest charge.
+//
+// A copy of a charge takes some 230 bytes, and a million take some seconds.
+// Charges that are seeded one by one, with cards and metadata of their own, take
+// some 490 bytes each. Seed does not record or count anything, and seeded objects
+// make no events. It panics if the API would refuse the request, or if an id of
+// the Seeding is in use.
 func (s *Server) Seed(path string, seeding Seeding) []string {
 	ids, err := s.seed(path, seeding)
 	if err != nil {
@@ -102,7 +104,7 @@ func (s *Server) seed(path string, seeding Seeding) ([]string, error) {
 		return nil, seedRefused(path, failure)
 	}
 	first, failure := route.handle(c)
-	if failure != nil && failure.Charge == "" {
+	if failure != nil && !failure.kept {
 		return nil, seedRefused(path, failure)
 	}
 	ids := store(seededID(first, failure), seeding)
@@ -163,6 +165,10 @@ func (seeding Seeding) fill(params *value, path string) error {
 		switch path {
 		case "/v1/charges":
 			form = "amount=1000&currency=usd&source=tok_visa"
+		case "/v1/payment_intents":
+			form = "amount=1000&currency=usd&payment_method=pm_card_visa&payment_method_types[]=card&confirm=true"
+		case "/v1/payment_methods":
+			form = "type=card&card[token]=tok_visa"
 		case "/v1/products":
 			form = "name=Seeded"
 		case "/v1/invoiceitems":
@@ -178,11 +184,14 @@ func (seeding Seeding) fill(params *value, path string) error {
 	return err
 }
 
-// seededID returns the id of the created object, or of the failed charge if the
-// card was declined.
+// seededID returns the id of the created object. If the card was declined, that is
+// the payment intent, or the failed charge.
 func seededID(object any, failure *apiError) string {
-	if failure != nil {
+	if failure != nil && failure.PaymentIntent == nil {
 		return failure.Charge
+	}
+	if failure != nil {
+		object = failure.PaymentIntent
 	}
 	return newTree(object).(*tree).text("id")
 }
@@ -197,6 +206,12 @@ func (a *account) copier(path string) copier {
 	case "/v1/charges":
 		return copying(a.charges, func(ch *charge, id string, second int64) {
 			ch.ID, ch.Created = id, second
+		})
+	case "/v1/payment_intents":
+		return a.copyIntents
+	case "/v1/payment_methods":
+		return copying(a.paymentMethods, func(m *paymentMethod, id string, second int64) {
+			m.ID, m.Created = id, second
 		})
 	case "/v1/customers":
 		return copying(a.customers, copyCustomer)

@@ -166,7 +166,7 @@ func (s *Server) run(c *call) (any, *apiError) {
 	}
 	result, failure := handle(c)
 	if failure != nil {
-		return nil, failure
+		return nil, failure.shape(c)
 	}
 	return c.shape(result), nil
 }

@@ -9,6 +9,9 @@ func (a *account) check() error {
 	if a.profile == nil {
 		return errors.New("profile: it is null")
 	}
+	if err := a.checkIntents(); err != nil {
+		return err
+	}
 	return a.unpackEvents()
 }
 

@@ -253,5 +253,6 @@ func (d *decline) refusal(charge string) *apiError {
 		Message:     d.message,
 		Param:       d.param,
 		Charge:      charge,
+		kept:        charge != "",
 	}
 }

@@ -15,7 +15,7 @@ const (
 
 	customerBalance version = "2019-10-17" // account_balance was renamed to balance
 	lastOrders      version = "2020-08-27" // the last version with orders
-	basil           version = "2025-03-31" // charge.invoice was removed, invoice items changed
+	basil           version = "2025-03-31" // the invoice of charges and payment intents was removed, invoice items changed
 )
 
 // version is a date with an optional name: 2020-08-27, 2025-03-31.basil.
@@ -111,6 +111,8 @@ func (v version) rewrite(prices func(id string) (*price, bool), response any) {
 			if v.before(customerBalance) {
 				object.rename("balance", "account_balance")
 			}
+		case "payment_intent":
+			object.add("invoice", nil)
 		case "invoiceitem":
 			v.rewriteInvoiceItem(prices, object)
 		}

@@ -4,9 +4,10 @@ import "time"
 
 // WithVisibility delays when lists and searches show new objects, which can
 // happen with the real service. It calls delay once for each new object, with
-// the object's type: "charge", "customer", "product", "price", "refund",
-// "invoiceitem", "order", "order_return", "sku" or "event". The result is counted from the
-// object's created second; zero or less means no delay. With different delays,
+// the object's type: "charge", "payment_intent", "payment_method", "customer",
+// "product", "price", "refund", "invoiceitem", "order", "order_return", "sku" or
+// "event". The result is counted from the object's created second; zero or less means
+// no delay. With different delays,
 // objects can appear in another order than they were created in.
 //
 // An object that lists do not show yet can still be retrieved, updated, charged

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/stripetest"
 )
 
@@ -24,7 +25,7 @@ func TestResponsesFitTheDescriptionOfEachVersion(t *testing.T) {
 		client := &plainClient{url: server.URL, client: server.Client(), version: d.version}
 		ids := shapeWorld(t, client)
 		compared := 0
-		for _, r := range slices.Concat(shapeRequests(), legacyFits(), fits()) {
+		for _, r := range slices.Concat(shapeRequests(), legacyFits(), paymentFits(d.version), fits()) {
 			r.path, r.params = ids.Replace(r.path), ids.Replace(r.params)
 			if !d.has(r) {
 				continue
@@ -78,6 +79,38 @@ func fits() []shapeRequest {
 		{"webhook endpoint", post, "/v1/webhook_endpoints", "url=https://example.com&enabled_events[]=*"},
 		{"webhook endpoints", get, "/v1/webhook_endpoints", ""},
 	}
+}
+
+// paymentFits are the requests of payment intents and methods, for which the client
+// has no services.
+func paymentFits(version string) []shapeRequest {
+	const get, post = http.MethodGet, http.MethodPost
+	const intents, paid = "/v1/payment_intents", "amount=2000&currency=usd&confirm=true&payment_method_types[]=card&payment_method="
+	requests := []shapeRequest{
+		{"intent", post, intents, "amount=2000&currency=usd"},
+		{"intent, with everything", post, intents, "amount=2000&currency=usd&customer={customer}&payment_method={method}&metadata[a]=b&description=d" +
+			"&setup_future_usage=off_session&receipt_email=jenny@example.com&shipping[name]=Jenny&shipping[address][line1]=Weg+1&transfer_group=g" +
+			"&transfer_data[destination]=acct_123&application_fee_amount=5&statement_descriptor_suffix=S&payment_method_options[card][request_three_d_secure]=any"},
+		{"intent, paid", post, intents, paid + "pm_card_visa&expand[]=latest_charge&expand[]=payment_method"},
+		{"intent, redirecting", post, intents, paid + "pm_card_threeDSecure2Required&return_url=https://example.com"},
+		{"intent, updated", post, intents + "/{intent}", "description=d"},
+		{"intent, captured", post, intents + "/{held intent}/capture", "amount_to_capture=500"},
+		{"intent, canceled", post, intents + "/{waiting intent}/cancel", "cancellation_reason=abandoned"},
+		{"intent, confirmed", post, intents + "/{intent}/confirm", "payment_method={method}&return_url=https://example.com"},
+		{"intents", get, intents, "limit=100&expand[]=data.customer"},
+		{"intents, searched", get, intents + "/search", "query=amount%3E999"},
+		{"refund of an intent", post, "/v1/refunds", "payment_intent={paid intent}&amount=100"},
+		{"method", post, "/v1/payment_methods", "type=card&card[token]=tok_visa&billing_details[name]=Jenny&metadata[a]=b"},
+		{"method, updated", post, "/v1/payment_methods/{method}", "metadata[a]=b&billing_details[address][line1]=Weg+1"},
+		{"methods", get, "/v1/payment_methods", "type=card&customer={customer}&limit=3"},
+		{"methods of a customer", get, "/v1/customers/{customer}/payment_methods", "type=card"},
+		{"method of a customer", get, "/v1/customers/{customer}/payment_methods/{method}", ""},
+		{"method, detached", post, "/v1/payment_methods/{method}/detach", "expand[]=customer"},
+	}
+	if version >= stripekit.OrdersAPIVersion { // shapeWorld has it from then on
+		requests = append(requests, shapeRequest{"intent, declined", get, intents + "/{declined intent}", ""})
+	}
+	return requests
 }
 
 func legacyFits() []shapeRequest {

@@ -22,6 +22,7 @@ import (
 var lengthPaths = []string{
 	"/v1/charges", "/v1/charges/x", "/v1/charges/x/capture", "/v1/charges/x/refunds", "/v1/customers", "/v1/customers/x", "/v1/customers/x/sources/x",
 	"/v1/products", "/v1/products/x", "/v1/prices", "/v1/prices/x", "/v1/refunds", "/v1/refunds/x", "/v1/invoiceitems", "/v1/invoiceitems/x",
+	"/v1/payment_intents", "/v1/payment_intents/x", "/v1/payment_intents/x/confirm", "/v1/payment_intents/x/capture", "/v1/payment_methods", "/v1/payment_methods/x",
 	"/v1/tokens", "/v1/orders", "/v1/orders/x", "/v1/orders/x/pay", "/v1/orders/x/returns", "/v1/skus", "/v1/skus/x",
 }
 

@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/conformance/mock"
 )
 
 // shapeWorld creates in stripetest the objects that the requests need, and
@@ -30,6 +33,15 @@ func shapeWorld(t *testing.T, c *plainClient) *strings.Replacer {
 	create("spare product", "/v1/products", "name=spare")
 	create("item", "/v1/invoiceitems", "customer={customer}&price_data[product]={product}&price_data[currency]=usd&price_data[unit_amount]=500&subscription=sub_123")
 	create("spare item", "/v1/invoiceitems", "customer={customer}&currency=usd&amount=100")
+	create("intent", "/v1/payment_intents", "amount=2000&currency=usd&customer={customer}")
+	create("held intent", "/v1/payment_intents", paymentShape+"pm_card_visa&capture_method=manual")
+	create("waiting intent", "/v1/payment_intents", paymentShape+"pm_card_threeDSecure2Required")
+	create("paid intent", "/v1/payment_intents", paymentShape+"pm_card_visa")
+	if c.version >= stripekit.OrdersAPIVersion { // a former description gives failed charges a receipt_url
+		create("declined intent", "/v1/payment_intents", "amount=2000&currency=usd&payment_method=pm_card_chargeDeclined&payment_method_types[]=card")
+		c.decline(t, "/v1/payment_intents/"+ids[len(ids)-1]+"/confirm")
+	}
+	create("method", "/v1/payment_methods/pm_card_visa/attach", "customer={customer}")
 	if c.version <= stripekit.OrdersAPIVersion {
 		create("order", "/v1/orders", orderShape)
 		create("paid order", "/v1/orders", orderShape)
@@ -39,8 +51,22 @@ func shapeWorld(t *testing.T, c *plainClient) *strings.Replacer {
 	return strings.NewReplacer(ids...)
 }
 
+// decline sends a POST without parameters that a card must decline.
+func (c *plainClient) decline(t *testing.T, path string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+path, nil)
+	require.NoError(t, err)
+	req.SetBasicAuth(mock.Key, "")
+	req.Header.Set("Stripe-Version", c.version)
+	resp, err := c.client.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusPaymentRequired, resp.StatusCode)
+}
+
 // The parameters of objects with all fields.
 const (
+	paymentShape  = "amount=2000&currency=usd&confirm=true&payment_method_types[]=card&payment_method="
 	chargeShape   = "description=d&metadata[a]=b&receipt_email=jenny@example.com&shipping[name]=Jenny&shipping[phone]=1&shipping[address][line1]=Weg+1&transfer_group=g&transfer_data[destination]=acct_123&radar_options[session]=rse_123"
 	customerShape = "name=Jenny&email=jenny@example.com&phone=1&description=d&metadata[a]=b&address[line1]=Weg+1&shipping[name]=Jenny&shipping[address][line1]=Weg+1" +
 		"&invoice_settings[footer]=f&invoice_settings[custom_fields][0][name]=n&invoice_settings[custom_fields][0][value]=v&invoice_settings[rendering_options][template]=t" +

@@ -329,6 +329,44 @@ check('pages: an unknown cursor', async () => {
   assert.equal((await refused(stripe.charges.list({starting_after: 'ch_missing'}))).param, 'starting_after');
 });
 
+// Payment intents
+const byCard = {amount: 2000, currency: 'usd', payment_method_types: ['card']};
+check('payment intents: create, confirm, capture, refund', async () => {
+  const c = await stripe.customers.create();
+  const m = await stripe.paymentMethods.attach('pm_card_visa', {customer: c.id});
+  const p = await stripe.paymentIntents.create({...byCard, customer: c.id, payment_method: m.id, capture_method: 'manual'});
+  assert.equal(p.status, 'requires_confirmation');
+  assert.equal((await stripe.paymentIntents.confirm(p.id)).status, 'requires_capture');
+  const captured = await stripe.paymentIntents.capture(p.id, {amount_to_capture: 1500});
+  assert.deepEqual([captured.status, captured.amount_received], ['succeeded', 1500]);
+  assert.equal(captured.charges ? captured.charges.data[0].id : captured.latest_charge, captured.latest_charge);
+  const r = await stripe.refunds.create({payment_intent: p.id});
+  assert.deepEqual([r.amount, r.charge, r.payment_intent], [1500, captured.latest_charge, p.id]);
+  assert.deepEqual(await all(stripe.paymentIntents.list({customer: c.id})), [p.id]);
+  assert.deepEqual(await all(stripe.paymentMethods.list({customer: c.id, type: 'card'})), [m.id]);
+});
+check('payment intents: a decline', async () => {
+  const err = await refused(stripe.paymentIntents.create({...byCard, payment_method: 'pm_card_chargeDeclined', confirm: true}));
+  assert.deepEqual([err.type, err.code, err.decline_code], ['StripeCardError', 'card_declined', 'generic_decline']);
+  assert.deepEqual([err.payment_intent.status, err.payment_intent.last_payment_error.code], ['requires_payment_method', 'card_declined']);
+  assert.equal((await stripe.charges.retrieve(err.raw.charge)).payment_intent, err.payment_intent.id);
+});
+check('payment intents: 3D Secure', async () => {
+  for (const fails of [false, true]) {
+    const p = await stripe.paymentIntents.create({...byCard, payment_method: 'pm_card_threeDSecure2Required', confirm: true});
+    assert.deepEqual([p.status, p.next_action.type], ['requires_action', 'use_stripe_sdk']);
+    const {status} = await control('POST', 'authenticate', {payment_intent: p.id, fails});
+    assert.equal(status, fails ? 'requires_payment_method' : 'succeeded');
+    assert.equal((await stripe.paymentIntents.retrieve(p.id)).status, status);
+  }
+});
+check('payment intents: cancel and its refusal', async () => {
+  const p = await stripe.paymentIntents.create(byCard);
+  assert.equal((await stripe.paymentIntents.cancel(p.id, {cancellation_reason: 'abandoned'})).cancellation_reason, 'abandoned');
+  const err = await refused(stripe.paymentIntents.cancel(p.id));
+  assert.deepEqual([err.code, err.payment_intent.id], ['payment_intent_unexpected_state', p.id]);
+});
+
 (async () => {
   for (const [name, run] of checks) {
     try {
