@@ -18,7 +18,7 @@ func TestSchemaListsTheTables(t *testing.T) {
 		want = append(want, "table|"+table+"|"+table)
 	}
 	require.ElementsMatch(t, want, mustRun(t, db, "SELECT type, name, tbl_name FROM sqlite_schema").rows)
-	require.Equal(t, []string{`CREATE VIRTUAL TABLE topups USING stripe("id" TEXT NOT NULL, "created" TIMESTAMP TEXT COLLATE timestamp, ` +
+	require.Equal(t, []string{`CREATE VIRTUAL TABLE "topups" USING stripe("id" TEXT NOT NULL, "created" TIMESTAMP TEXT COLLATE timestamp, ` +
 		`"created_unix" INTEGER, "amount" INTEGER, "raw" TEXT HIDDEN)`},
 		mustRun(t, db, "SELECT sql FROM sqlite_master WHERE name = 'topups'").rows)
 	listed := mustRun(t, db, "SELECT schema, name, type, ncol FROM pragma_table_list WHERE name = 'topups'")

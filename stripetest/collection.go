@@ -26,7 +26,7 @@ type collection[T any] struct {
 	groups  map[group]*timeline[T]
 	deleted map[string]bool // ids of deleted objects
 	added   uint64
-	terms   []*terms // of the objects, for searches
+	terms   map[int64]*terms // of each termObjects objects, for searches
 }
 
 // entry is an object and its position in every list.
@@ -79,6 +79,7 @@ func newCollection[T any](object string, delay func(string) time.Duration, index
 		byID:    make(map[string]*entry[T]),
 		groups:  make(map[group]*timeline[T]),
 		deleted: make(map[string]bool),
+		terms:   make(map[int64]*terms),
 	}
 }
 

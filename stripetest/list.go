@@ -4,6 +4,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -211,14 +212,24 @@ func (c *collection[T]) matches(e *entry[T], q query) bool {
 			return false
 		}
 	}
-	if len(q.among) == 0 && len(q.within) == 0 {
-		return true
-	}
-	object := e.read()
+	var object *T
 	for name, values := range q.among {
+		// A filter by several values has the plural of its index as its name.
+		if index := strings.TrimSuffix(name, "s"); c.indexes[index] != nil {
+			if !slices.ContainsFunc(values, func(value string) bool { return c.grouped(index, value).has(e.key) }) {
+				return false
+			}
+			continue
+		}
+		if object == nil {
+			object = e.read()
+		}
 		if !slices.Contains(values, c.sets[name](object)) {
 			return false
 		}
+	}
+	if object == nil && len(q.within) > 0 {
+		object = e.read()
 	}
 	for name, bounds := range q.within {
 		second := c.ranges[name](object)

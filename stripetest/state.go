@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -179,6 +180,9 @@ func readState(r io.Reader) (d state, err error) {
 	decoder := json.NewDecoder(r)
 	var raw json.RawMessage
 	if err := decoder.Decode(&raw); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return d, fmt.Errorf("sending it took longer than %v", bodyTimeout)
+		}
 		return d, fmt.Errorf("this is not JSON: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {

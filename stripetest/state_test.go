@@ -193,6 +193,22 @@ func TestLoadRefusesWithAReason(t *testing.T) {
 	}
 }
 
+// The numbers of objects may have gaps of any size, which take no memory.
+func TestLoadOfHugeNumbers(t *testing.T) {
+	a := memory(t)
+	id := a.charge("source=tok_visa&description=far")
+	changed := dumped(t, a.server)
+	for _, number := range []string{`"number":1`, `"added":1`} {
+		require.Contains(t, changed, number)
+		changed = strings.ReplaceAll(changed, number, number+"0000000000000")
+	}
+	b := memory(t)
+	require.NoError(t, b.server.Load(strings.NewReader(changed)))
+	found := b.get("/v1/charges/search?query=" + url.QueryEscape("status:'succeeded'"))["data"].([]any)
+	require.Len(t, found, 1)
+	require.Equal(t, id, found[0].(map[string]any)["id"])
+}
+
 func TestDumpEndsWithItsWriter(t *testing.T) {
 	require.ErrorIs(t, filled(t).server.Dump(brokenWriter{}), io.ErrClosedPipe)
 }

@@ -74,10 +74,7 @@ func (c *collection[T]) note(e *entry[T]) {
 	if c.search == nil {
 		return
 	}
-	i := int(e.seq / termObjects)
-	for len(c.terms) <= i {
-		c.terms = append(c.terms, nil)
-	}
+	i := int64(e.seq / termObjects) // a dump may have any number
 	if c.terms[i] == nil {
 		c.terms[i] = new(terms)
 	}
@@ -105,9 +102,9 @@ func (c clause) term() (wanted term, ok bool) {
 // preselect returns a function that is false for many of the entries that do not
 // match the query.
 func (c *collection[T]) preselect(query searchQuery) func(*entry[T]) bool {
-	known, selected := -1, false // the last set, and whether a match can be there
+	known, selected := int64(-1), false // the last set, and whether a match can be there
 	return func(e *entry[T]) bool {
-		if i := int(e.seq / termObjects); i != known {
+		if i := int64(e.seq / termObjects); i != known {
 			known, selected = i, query.mayMatch(c.terms[i])
 		}
 		return selected

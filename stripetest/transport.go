@@ -36,10 +36,17 @@ var (
 // it still works after Close. It panics with [http.ErrAbortHandler] if the
 // client is gone, or if a [Fault] breaks a connection that cannot be hijacked. It
 // closes the connection of a client that needs more than a minute to send the body
-// or to read the response, if w supports deadlines, as that of [http.Server] does.
+// or to read the response, unless the [http.Server] has a ReadTimeout or a WriteTimeout
+// of its own.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w = deadlineWriter{w}
-	if r.ContentLength != 0 { // without a body it would limit the time of a delayed response
+	own, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		own = new(http.Server)
+	}
+	if own.WriteTimeout == 0 {
+		w = deadlineWriter{w}
+	}
+	if r.ContentLength != 0 && own.ReadTimeout == 0 { // without a body it would limit the time of a delayed response
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
 	if s.controls(r) {
