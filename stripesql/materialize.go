@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -60,11 +61,16 @@ type MaterializeProgress struct {
 // exist is created with mode 0600. Beside it there are files with the suffixes -wal, -shm
 // and -lock.
 //
-// If requests fail temporarily for five minutes, Materialize returns the error.
+// If requests fail temporarily for five minutes, Materialize returns the error. It takes the
+// time from the Date of responses: one that is more than ten minutes ahead can hide changes.
+// An object whose id has a slash or a backslash has the values of the first reading.
 func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg MaterializeConfig) (err error) {
 	m, err := newMaterialization(client, cfg)
 	if err != nil {
 		return err
+	}
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target // one file has one lock
 	}
 	if m.file, err = openReplica(file); err != nil {
 		return err

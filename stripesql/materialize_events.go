@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/ncruces/go-sqlite3"
@@ -182,7 +185,7 @@ func (m *materialization) targets(batch []stripekit.Event[notice]) (targets []ta
 	add := func(e stripekit.Event[notice], objectType, id string) error {
 		for _, c := range m.tables {
 			t := target{c, id}
-			if c.objectType() != objectType || !c.hasEvents() || !validID(id) || known[t] {
+			if c.objectType() != objectType || !c.hasEvents() || !requestable(id) || known[t] {
 				continue
 			}
 			read, err := m.file.hasRead(t, e.Created)
@@ -215,6 +218,13 @@ func (m *materialization) targets(batch []stripekit.Event[notice]) (targets []ta
 		}
 	}
 	return targets, nil
+}
+
+// requestable reports whether an id can be the last segment of a path, with escapes. Users
+// choose the ids of products and coupons. "search" would be another endpoint.
+func requestable(id string) bool {
+	return id != "" && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
+		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || r == '/' || r == '\\' })
 }
 
 // hasRead reports whether the last reading of the list has added the row of an object and

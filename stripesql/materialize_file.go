@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ func openPrivate(name string) (*sqlite3.Conn, error) {
 
 // fileURI returns the name of a file for SQLite, with a parameter.
 func fileURI(name, param, value string) string {
-	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(name), RawQuery: param + "=" + url.PathEscape(value)}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(name), RawQuery: param + "=" + strings.ReplaceAll(url.QueryEscape(value), "+", "%20")}
 	return u.String()
 }
 

@@ -3,6 +3,7 @@ package stripesql
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"net/url"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 const (
@@ -20,8 +22,31 @@ const (
 	fillBuffered = 4000
 )
 
-// fill continues the reading of a list, or begins and completes the next one.
+// maxGivenUp is how many readings may be given up in a row.
+const maxGivenUp = 3
+
+// fill completes a reading of a list that has begun now. An earlier one is continued, and
+// given up if the objects that it would continue from are gone. If it is completed, the
+// events tell of what has changed since it began, and a list without events is read again.
 func (m *materialization) fill(ctx context.Context, c *copied) error {
+	for givenUp := 0; ; {
+		continued := c.began != 0 && c.began != m.now
+		err := m.readList(ctx, c)
+		switch {
+		case errors.Is(err, listing.ErrLost) && givenUp < maxGivenUp:
+			givenUp++
+			err = m.file.transact(func() error { return m.file.giveUp(c) })
+		case err == nil && (!continued || c.hasEvents()):
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readList continues the reading of a list, or begins one, and completes it.
+func (m *materialization) readList(ctx context.Context, c *copied) error {
 	from, err := m.file.beginReading(c, m.now)
 	if err != nil {
 		return err
@@ -154,8 +179,9 @@ func (f *filler) flush(then func() error) error {
 }
 
 // again reports whether the current reading is of a whole list that was read before, so
-// that rows may have to be removed.
-func (r reading) again() bool { return r.whole && r.complete > 0 }
+// that rows may have to be removed. Objects without events do not vanish from the account,
+// and those of the events table are kept.
+func (c *copied) again() bool { return c.whole && c.complete > 0 && c.hasEvents() }
 
 // see records the ids of objects in the current transaction.
 func (r *replica) see(c *copied, rows []row) error {

@@ -2,6 +2,7 @@ package stripesql_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -99,10 +100,14 @@ func page(objects []map[string]any, query url.Values) map[string]any {
 
 // materialize copies tables into a file.
 func (l *madeUp) materialize(t *testing.T, file string, cfg stripesql.MaterializeConfig) error {
-	client, err := stripekit.New("sk_test_1", stripekit.WithHTTPClient(&http.Client{Transport: l}),
+	return materializeBy(t.Context(), t, l, file, cfg)
+}
+
+func materializeBy(ctx context.Context, t *testing.T, transport http.RoundTripper, file string, cfg stripesql.MaterializeConfig) error {
+	client, err := stripekit.New("sk_test_1", stripekit.WithHTTPClient(&http.Client{Transport: transport}),
 		stripekit.WithRateLimit(stripekit.RateLimit{}), stripekit.WithMaxRetries(0))
 	require.NoError(t, err)
-	return stripesql.Materialize(t.Context(), client, file, cfg)
+	return stripesql.Materialize(ctx, client, file, cfg)
 }
 
 // query returns the rows of a query on a file.

@@ -167,7 +167,13 @@ func (r *replica) addColumns(c *copied, have map[string]string) error {
 
 // restart makes the next reading one of the whole list, from its beginning.
 func (r *replica) restart(c *copied) error {
-	c.began, c.whole = 0, true
+	c.whole = true
+	return r.giveUp(c)
+}
+
+// giveUp makes the next reading begin anew.
+func (r *replica) giveUp(c *copied) error {
+	c.began = 0
 	if err := r.forget(c); err != nil {
 		return err
 	}
