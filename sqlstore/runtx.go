@@ -254,7 +254,7 @@ func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T], inqui
 			return revision, nil
 		}
 		_ = tx.Rollback() // it fails after a Commit, or on a broken connection
-		broken := conn.PingContext(ctx) != nil
+		broken := !alive(ctx, conn)
 		o.failure, o.unknown = err, broken && committing
 		o.passing = broken || r.store.dialect.disturbed(err) || r.store.dialect.interrupted(err)
 		return 0, errFailed
@@ -262,9 +262,23 @@ func (r *txRun[T]) commit(ctx context.Context, batch []stripekit.Event[T], inqui
 	return o, err
 }
 
+// alive reports whether a connection can be used. When ctx ends, database/sql may close the
+// connection at the same time, and then panics.
+func alive(ctx context.Context, conn *sql.Conn) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	return conn.PingContext(ctx) == nil
+}
+
 // commit commits a transaction that has saved a revision. It reports whether it came
 // to the commit itself.
 func (s *Store) commit(ctx context.Context, tx *sql.Tx, key string, revision uint64) (committing bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err // the context of tx, which is made from it, ends a moment later
+	}
 	if s.dialect == MySQL {
 		// After a deadlock MySQL rolls the transaction back and goes on without one. If
 		// handle has ignored that error, a commit would succeed without the checkpoint.
