@@ -96,11 +96,13 @@ func TestIDIsLookedUpInAllAccountsAtOnce(t *testing.T) {
 
 func TestProgressOfSeveralAccountsHasNoShare(t *testing.T) {
 	m := newMall(t, 300, "a", "b")
-	ctx := stripesql.WithProgress(t.Context(), func(p stripesql.Progress) { require.Zero(t, p.Share) })
+	share := 0.0
+	ctx := stripesql.WithProgress(t.Context(), func(p stripesql.Progress) { share = max(share, p.Share) })
 	_, err := ask(ctx, m.open(t), "SELECT count(*) FROM charges WHERE transfer_group IS NULL AND customer <> ''")
 	require.NoError(t, err)
 	_, err = ask(ctx, m.open(t), "SELECT count(*) FROM charges WHERE payment_intent = 'pi_1'")
 	require.NoError(t, err)
+	require.Zero(t, share)
 }
 
 func TestEstimatesCountTheAccounts(t *testing.T) {

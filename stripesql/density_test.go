@@ -125,6 +125,9 @@ func TestRepeatedEstimatesHoldTheCalls(t *testing.T) {
 			least, most := estimateOf(t, last)
 			require.LessOrEqual(t, least, 1.1*float64(pages(len(list.created))), "%s, %d: %s", name, n, last)
 			require.GreaterOrEqual(t, most, 0.9*float64(pages(len(list.created))), "%s, %d: %s", name, n, last)
+			likely, err := strconv.ParseFloat(estimated.FindStringSubmatch(last)[2], 64)
+			require.NoError(t, err)
+			require.Less(t, likely, 3*float64(pages(len(list.created))), "what is seen of the bursts does not fill the pauses")
 		}
 	}
 }

@@ -99,7 +99,7 @@ func newPrices(delay func(string) time.Duration) *collection[price] {
 		"product":    func(p *price) string { return p.Product },
 		"type":       func(p *price) string { return p.Type },
 	})
-	prices.sets = map[string]func(*price) string{"lookup_keys": func(p *price) string { return deref(p.LookupKey) }}
+	prices.sets = map[string]func(*price) string{"lookup_keys": nil} // by the index lookup_key
 	return prices
 }
 
