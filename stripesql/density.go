@@ -226,38 +226,6 @@ func (d *density) gaps(w window) []gap {
 	return gaps
 }
 
-// guess is an estimated number of objects, or of calls.
-type guess struct{ least, likely, most float64 }
-
-// exactly is a guess that is known.
-func exactly(n float64) guess { return guess{n, n, n} }
-
-// with returns the guess of f, which must not fall where its argument rises.
-func (g guess) with(f func(float64) float64) guess {
-	return guess{f(g.least), f(g.likely), f(g.most)}
-}
-
-// pages returns how many pages that many objects take, at least one.
-func (g guess) pages() guess {
-	return g.with(func(n float64) float64 { return max(1, math.Ceil(n/maxPage)) })
-}
-
-func (g guess) plus(other guess) guess {
-	return guess{g.least + other.least, g.likely + other.likely, g.most + other.most}
-}
-
-func (g guess) times(other guess) guess {
-	return guess{product(g.least, other.least), product(g.likely, other.likely), product(g.most, other.most)}
-}
-
-// product returns 0 for nothing times what is unknown.
-func product(a, b float64) float64 {
-	if a == 0 || b == 0 {
-		return 0
-	}
-	return a * b
-}
-
 // character is what the stretches of a list say of it together.
 type character struct {
 	bursts bool    // there are pauses between its objects
@@ -345,9 +313,6 @@ func (d *density) count(w window) guess {
 	}
 	return guess{max(total-math.Sqrt(below), certain), total, total + math.Sqrt(above)}
 }
-
-// sure reports whether a guess is good enough to be given as one number of objects.
-func (g guess) sure() bool { return g.most <= 1.5*g.least || g.most <= g.least+maxPage }
 
 // probe returns the second before which the next page would tell most of a window,
 // false if enough is known.

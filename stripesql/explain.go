@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -189,29 +188,6 @@ func (c *conn) explain(ctx context.Context, text string) (driver.Rows, error) {
 var computesTime = regexp.MustCompile(`(?i)\b(date|datetime|time|strftime|julianday|unixepoch|substr)\s*\([^()]*\bcreated(_unix)?\b[^()]*\)\s*(=|<|>|!=|(NOT\s+)?(IN|LIKE|GLOB|BETWEEN)\b)`)
 
 const hintOfTime = "HINT the API receives bounds of created itself, such as created >= '2026-01-31' AND created < '2026-02-01', but not of a function of it"
-
-// ofCalls describes a number of calls.
-func (g guess) ofCalls() string {
-	const most = 1e15 // more do not fit into an int64 at last
-	whole := func(n float64) int64 { return int64(math.Ceil(min(n, most) - 0.01)) }
-	least, likely := whole(g.least), whole(g.likely)
-	switch {
-	case g.most > most && least == likely:
-		return fmt.Sprintf("at least %d %s", least, calls(least))
-	case g.most > most:
-		return fmt.Sprintf("about %d %s, at least %d", likely, calls(likely), least)
-	case g.most <= 1.5*g.least || whole(g.most) <= least+1:
-		return fmt.Sprintf("about %d %s", likely, calls(likely))
-	}
-	return fmt.Sprintf("about %d %s, %d to %d", likely, calls(likely), least, whole(g.most))
-}
-
-func calls(n int64) string {
-	if n == 1 {
-		return "call"
-	}
-	return "calls"
-}
 
 // Columns returns the names that SQLite uses for EXPLAIN QUERY PLAN.
 func (e *explanation) Columns() []string { return []string{"id", "parent", "notused", "detail"} }
