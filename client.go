@@ -93,7 +93,7 @@ func New(apiKey string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stripe: %w", err)
 	}
-	config := o.config(apiKey, mode, o.client())
+	config := o.config(apiKey, mode, o.pool())
 	current := new(atomic.Pointer[snapshot])
 	current.Store(&snapshot{
 		transport: transport.New(config), config: config,

@@ -119,7 +119,7 @@ func (c Connection) Open(opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(&newEntry(p).current), nil
+	return newClient(&newEntry(p, p.options.pool()).current), nil
 }
 
 // resolved is a valid connection, with its mode and its options.

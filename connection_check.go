@@ -94,7 +94,7 @@ func (c *Client) check(ctx context.Context, current *snapshot) (*CheckResult, er
 		transport: current.transport.Renew(config), config: config,
 		identity: current.identity, version: current.version,
 	}
-	trace := newDialTrace(config.HTTP, config.BaseURL)
+	trace := newDialTrace(config.Pool.HTTP, config.BaseURL)
 	result := &CheckResult{Account: new(Account), Mode: trial.identity.mode}
 	var resp Response
 	start := time.Now()

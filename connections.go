@@ -1,9 +1,10 @@
 package stripekit
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,15 +12,28 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Connections keeps connections by name. All clients of one connection share a
-// pool of network connections and the rate limits. A key that was added is not
-// shown again. Connections is safe for concurrent use. The zero value is empty and
+// Connections keeps connections by name. All clients of one connection share its
+// rate limits. Connections with the same BaseURL and Proxy share a pool of network
+// connections. A key that was added is not shown again. Connections is safe for concurrent use. The zero value is empty and
 // has no options.
 type Connections struct {
 	opts []Option
 
 	mu     sync.RWMutex
 	byName map[string]*entry
+	pools  map[route]*pool
+}
+
+// route identifies the way to a service: its base URL and the proxy. It is a hash with
+// a secret salt, so that a printed Connections does not show the password of a proxy.
+type route [sha256.Size]byte
+
+var routeSalt = rand.Text()
+
+// pool is the pool of a route that connections use.
+type pool struct {
+	*transport.Pool
+	users int
 }
 
 // NewConnections returns an empty set of connections. The options apply to every
@@ -32,30 +46,26 @@ func NewConnections(opts ...Option) *Connections {
 // entry is a connection that is in use.
 type entry struct {
 	resolved *resolved
-	http     *http.Client
 	current  atomic.Pointer[snapshot] // shared with its clients
 }
 
-func newEntry(p *resolved) *entry {
+func newEntry(p *resolved, pool *transport.Pool) *entry {
 	e := new(entry)
-	e.apply(p)
+	e.apply(p, pool)
 	return e
 }
 
-// apply makes p the settings of new calls. It keeps what p does not change: the
-// pool if base URL and proxy are the same, the rate limits if base URL and mode
-// are the same, and the identity if the key is the same too.
-func (e *entry) apply(p *resolved) {
-	old, before, retired := e.resolved, e.current.Load(), e.http
+// apply makes p the settings of new calls. It keeps what p does not change: the rate
+// limits if base URL and mode are the same, and the identity if the key is the same
+// too.
+func (e *entry) apply(p *resolved, pool *transport.Pool) {
+	old, before := e.resolved, e.current.Load()
 	next := &snapshot{version: p.options.version, connection: p.conn.Name, access: p.conn.Access}
 	if p.conn.Disabled {
 		next.closed = ErrDisabled
 	}
-	if old == nil || !p.sameRoute(old) {
-		e.http = p.options.client()
-	}
 	e.resolved = p
-	next.config = e.config()
+	next.config = p.options.config(p.key(), p.mode, pool)
 	if old != nil && p.sameService(old) {
 		next.transport = before.transport.Renew(next.config)
 	} else {
@@ -67,21 +77,10 @@ func (e *entry) apply(p *resolved) {
 		next.identity = &keyIdentity{mode: p.mode}
 	}
 	e.current.Store(next)
-	if retired != nil && retired != e.http {
-		retired.CloseIdleConnections()
-	}
-}
-
-func (e *entry) config() transport.Config {
-	return e.resolved.options.config(e.resolved.key(), e.resolved.mode, e.http)
 }
 
 func (p *resolved) sameService(old *resolved) bool {
 	return p.mode == old.mode && p.options.baseURL == old.options.baseURL
-}
-
-func (p *resolved) sameRoute(old *resolved) bool {
-	return p.options.baseURL == old.options.baseURL && p.proxy() == old.proxy()
 }
 
 // key returns the key of the connection. It was read before, so no error is
@@ -91,13 +90,39 @@ func (p *resolved) key() string {
 	return key
 }
 
-// proxy returns the proxy of the connection or of the options; empty if there is
-// none.
-func (p *resolved) proxy() string {
-	if p.options.proxy == nil {
-		return ""
+func (p *resolved) route() route {
+	way := routeSalt + p.options.baseURL
+	if p.options.proxy != nil {
+		way += " " + p.options.proxy.String()
 	}
-	return p.options.proxy.String()
+	return sha256.Sum256([]byte(way))
+}
+
+// use returns the pool of a connection's route. The caller holds mu.
+func (cs *Connections) use(p *resolved) *transport.Pool {
+	r := p.route()
+	if cs.pools[r] == nil {
+		if cs.pools == nil {
+			cs.pools = map[route]*pool{}
+		}
+		cs.pools[r] = &pool{Pool: p.options.pool()}
+	}
+	cs.pools[r].users++
+	return cs.pools[r].Pool
+}
+
+// leave ends the use of a pool. The last that leaves it closes its idle network
+// connections, unless they belong to the HTTP client of the caller. The caller holds
+// mu.
+func (cs *Connections) leave(p *resolved) {
+	pool := cs.pools[p.route()]
+	if pool.users--; pool.users > 0 {
+		return
+	}
+	delete(cs.pools, p.route())
+	if p.options.httpClient == nil {
+		pool.HTTP.CloseIdleConnections()
+	}
 }
 
 // Add adds a connection. It makes no request. It returns ErrConnectionExists if
@@ -116,13 +141,12 @@ func (cs *Connections) Add(c Connection) error {
 	if cs.byName == nil {
 		cs.byName = map[string]*entry{}
 	}
-	cs.byName[c.Name] = newEntry(p)
+	cs.byName[c.Name] = newEntry(p, cs.use(p))
 	return nil
 }
 
 // Update replaces the connection named c.Name with c. It takes effect for the
 // next call of every open client. A call in flight ends with its old settings.
-// The network connections are kept if BaseURL and Proxy stay the same.
 //
 // If APIKey is empty, the connection keeps its key. If Proxy is as Get and JSON
 // show it, the connection keeps the user and password of the proxy. The key must
@@ -140,7 +164,9 @@ func (cs *Connections) Update(c Connection) error {
 	if err != nil {
 		return err
 	}
-	e.apply(p)
+	old := e.resolved
+	e.apply(p, cs.use(p))
+	cs.leave(old)
 	return nil
 }
 
@@ -158,9 +184,7 @@ func (cs *Connections) Remove(name string) error {
 	gone := *e.current.Load()
 	gone.closed = fmt.Errorf("removed: %w", ErrNoConnection)
 	e.current.Store(&gone)
-	if e.resolved.options.httpClient == nil { // otherwise the caller owns it
-		e.http.CloseIdleConnections()
-	}
+	cs.leave(e.resolved)
 	return nil
 }
 
@@ -183,8 +207,8 @@ func (cs *Connections) Names() []string {
 	return slices.Sorted(maps.Keys(cs.byName))
 }
 
-// Open makes a client of a named connection. All clients of a connection share
-// its pool of network connections and its rate limits. An Update, even to a key
+// Open makes a client of a named connection. All clients of a connection share its
+// rate limits. An Update, even to a key
 // of the other mode, and a Remove take effect for the next call of each client. A
 // disabled connection can be opened, and its calls fail with ErrDisabled.
 func (cs *Connections) Open(name string) (*Client, error) {

@@ -143,6 +143,63 @@ func TestClientsOfOneConnectionShareItsPool(t *testing.T) {
 	more.waitForEnd(t)
 }
 
+func TestConnectionsToOneServiceShareAPool(t *testing.T) {
+	url, d := counting(t)
+	cs := stripekit.NewConnections()
+	for i := range 10 {
+		c := connection(fmt.Sprint("shop ", i))
+		c.BaseURL = url
+		_, err := opened(t, cs, c).Check(t.Context())
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, d.count())
+	for i := range 9 {
+		require.NoError(t, cs.Remove(fmt.Sprint("shop ", i)))
+	}
+	_, err := cs.Check(t.Context(), "shop 9")
+	require.NoError(t, err)
+	require.Equal(t, 1, d.count(), "those that are removed take nothing from the last")
+	require.NoError(t, cs.Remove("shop 9"))
+	d.waitForEnd(t)
+}
+
+// TestConnectionsOfAHangingServiceWaitForOneAnother has a poller on each of many
+// connections.
+func TestConnectionsOfAHangingServiceWaitForOneAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hanging atomic.Int64
+		cs := stripekit.NewConnections(stripekit.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/v1/account" {
+				return reply(200, `{"id":"acct_1"}`), nil
+			}
+			hanging.Add(1)
+			defer hanging.Add(-1)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})}))
+		ctx, cancel := context.WithCancel(t.Context())
+		var all []*stripekit.Poller[stripekit.Charge]
+		for i := range 300 {
+			p, err := stripekit.NewPoller(opened(t, cs, connection(fmt.Sprint("shop ", i))).Charges, stripekit.PollConfig{})
+			require.NoError(t, err)
+			_, err = p.Start(ctx)
+			require.NoError(t, err)
+			all = append(all, p)
+		}
+		pass(20 * time.Second)
+		require.EqualValues(t, 256, hanging.Load())
+		waiting := 0
+		for _, p := range all {
+			if w := p.Status().Waiting; w > 0 {
+				require.Greater(t, w, 10*time.Second)
+				waiting++
+			}
+		}
+		require.Equal(t, 300-256, waiting)
+		cancel()
+	})
+}
+
 func TestPoolOfTheCallersClientIsLeftAlone(t *testing.T) {
 	n := &closable{network: replies(200, "{}")}
 	cs := connectionsOver(n)

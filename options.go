@@ -59,8 +59,8 @@ func applied(opts []Option) (*options, error) {
 
 // WithHTTPClient sets the HTTP client that makes the requests. Its Transport and
 // Jar are used. Redirects are never followed, and its Timeout is ignored: see
-// WithTimeout. The default client keeps up to 64 idle connections, and takes the
-// proxy from the environment (HTTPS_PROXY, NO_PROXY).
+// WithTimeout. The default client keeps connections for 90 s after their last use, up
+// to 1,024 of them, and takes the proxy from the environment (HTTPS_PROXY, NO_PROXY).
 func WithHTTPClient(client *http.Client) Option {
 	return func(o *options) error {
 		if client == nil {
@@ -218,8 +218,9 @@ func WithObserver(observe func(context.Context, Attempt)) Option {
 	}
 }
 
-// maxIdle is the number of connections that are kept open between calls.
-const maxIdle = 64
+// maxIdle is the most connections that are kept open between calls. It is as many as
+// polls may be under way.
+const maxIdle = 1024
 
 // checkProxy returns an error if the proxy contradicts another option.
 func (o *options) checkProxy() error {
@@ -234,10 +235,10 @@ func (o *options) checkProxy() error {
 	return nil
 }
 
-// client returns the HTTP client for the options.
-func (o *options) client() *http.Client {
+// pool returns a pool over the HTTP client of the options.
+func (o *options) pool() *transport.Pool {
 	if o.httpClient != nil {
-		return o.httpClient
+		return transport.NewPool(o.httpClient)
 	}
 	proxy := http.ProxyFromEnvironment
 	if o.proxy != nil {
@@ -245,17 +246,17 @@ func (o *options) client() *http.Client {
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	return &http.Client{Transport: &http.Transport{
+	return transport.NewPool(&http.Client{Transport: &http.Transport{
 		Proxy:                  proxy,
 		OnProxyConnectResponse: proxyResponded,
 		Protocols:              &protocols,
-		// With net/http's default of two idle connections per host, 64 concurrent
-		// callers would open and close a connection for nearly every call.
+		// With net/http's default of two idle connections per host, concurrent callers
+		// would open and close a connection for nearly every call.
 		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle,
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-	}}
+	}})
 }
 
 // proxyResponded returns an error if a proxy refuses a tunnel, to distinguish its
@@ -269,9 +270,9 @@ func proxyResponded(_ context.Context, _ *url.URL, _ *http.Request, resp *http.R
 }
 
 // config returns the settings of a transport to the service.
-func (o *options) config(key string, mode Mode, httpClient *http.Client) transport.Config {
+func (o *options) config(key string, mode Mode, pool *transport.Pool) transport.Config {
 	return transport.Config{
-		HTTP:        httpClient,
+		Pool:        pool,
 		BaseURL:     o.baseURL,
 		Key:         key,
 		UserAgent:   "stripekit/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go"),

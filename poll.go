@@ -215,7 +215,7 @@ type PollStatus struct {
 	Late          uint64        // events found after newer ones
 	GivenUp       uint64        // events that ended by Term or MaxAttempts
 	Unacked       int           // events found and not acknowledged, delivered or not
-	Waiting       time.Duration // how long a request has waited for the rate limits of the client; 0 if none waits
+	Waiting       time.Duration // how long a request has waited for the rate limits of the client, or for other Pollers; 0 if none waits
 
 	Failures   int   // consecutive requests that failed
 	LastError  error // of the last poll; nil if it succeeded

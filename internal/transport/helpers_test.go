@@ -59,7 +59,7 @@ func reply(status int, body string, header ...string) *http.Response {
 // chain returns a Transport over a network, with three retries and no jitter.
 func chain(network http.RoundTripper, changes ...func(*Config)) *Transport {
 	cfg := Config{
-		HTTP: &http.Client{Transport: network}, BaseURL: "https://api.stripe.test", Key: testKey, UserAgent: "test",
+		Pool: NewPool(&http.Client{Transport: network}), BaseURL: "https://api.stripe.test", Key: testKey, UserAgent: "test",
 		MaxRetries: 3, MaxBody: 1 << 20, Logger: slog.New(slog.DiscardHandler),
 		RandomFloat: func() float64 { return 0 },
 	}

@@ -26,11 +26,6 @@ type Limits struct {
 // the time.
 const firstPause = 50 * time.Millisecond
 
-// maxPolls is how many pollers may send requests to one endpoint at a time. It
-// is the number of connections that are kept open. If the service hangs, ten
-// thousand pollers are then ten thousand timers, and not as many connections.
-const maxPolls = 64
-
 // limiter keeps all callers below the limits. After a 429 it pauses every
 // caller of the endpoint, not only the one that received it.
 type limiter struct {
@@ -44,7 +39,7 @@ type limiter struct {
 
 type endpoint struct {
 	gate  *gate
-	polls chan struct{} // holds one value for each poller with a request under way
+	polls *accounts
 
 	mu      sync.Mutex
 	until   time.Time // end of the pause
@@ -58,30 +53,45 @@ func newLimiter(l Limits) *limiter {
 	}
 }
 
-func (l *limiter) around(next step) step {
-	return func(ctx context.Context, req *Request) (*Response, error) {
+// around lets a poll wait for the other polls of its account, then for the rate,
+// and then for all polls of the pool. In this order, a client whose rate is used up
+// holds up no other client.
+func (l *limiter) around(pool *Pool, next step) step {
+	return func(ctx context.Context, req *Request) (resp *Response, err error) {
 		e := l.endpoint(req.Path)
 		if req.Poll {
-			select {
-			case e.polls <- struct{}{}:
-				defer func() { <-e.polls }()
-			case <-ctx.Done():
-				return nil, &Error{Err: ctx.Err()}
+			if err := e.polls.enter(ctx, req.Account); err != nil {
+				return nil, &Error{Err: err}
 			}
+			defer e.polls.leave(req.Account)
 		}
 		if err := l.wait(ctx, e, req.Path); err != nil {
 			return nil, &Error{Err: err}
 		}
-		if req.Passed != nil {
-			req.Passed()
+		if !req.Poll {
+			return e.send(ctx, req, next)
+		}
+		line := pool.line(endpointOf(req.Path))
+		if err := line.enter(ctx); err != nil {
+			return nil, &Error{Err: err}
 		}
 		sent := time.Now()
-		resp, err := next(ctx, req)
-		if err == nil {
-			e.observe(resp, sent)
-		}
-		return resp, err
+		defer func() { line.leave(sent, outcomeOf(ctx, err)) }()
+		return e.send(ctx, req, next)
 	}
+}
+
+// send makes a request that has passed the limits.
+func (e *endpoint) send(ctx context.Context, req *Request, next step) (*Response, error) {
+	if req.Passed != nil {
+		req.Passed()
+	}
+	sent := time.Now()
+	resp, err := next(ctx, req)
+	if err == nil {
+		e.observe(resp, sent)
+	}
+	return resp, err
 }
 
 func (l *limiter) endpoint(path string) *endpoint {
@@ -90,7 +100,7 @@ func (l *limiter) endpoint(path string) *endpoint {
 	defer l.mu.Unlock()
 	e := l.endpoints[name]
 	if e == nil {
-		e = &endpoint{gate: newGate(l.limits.Endpoint), polls: make(chan struct{}, maxPolls)}
+		e = &endpoint{gate: newGate(l.limits.Endpoint), polls: newAccounts()}
 		l.endpoints[strings.Clone(name)] = e
 	}
 	return e

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,35 +145,6 @@ func TestBusyEndpointHoldsUpNoOther(t *testing.T) {
 		require.LessOrEqual(t, time.Since(start), 20*time.Millisecond)
 		cancel()
 		callers.Wait()
-	})
-}
-
-func TestPollersOfAnEndpointFetchFewAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var active atomic.Int64
-		tr := chain(roundTrip(func(r *http.Request) (*http.Response, error) {
-			if r.URL.Path != "/v1/charges" {
-				return reply(200, "{}"), nil
-			}
-			active.Add(1)
-			defer active.Add(-1)
-			return silent(r)
-		}))
-		poll := func(path string) *Request { return &Request{Method: "GET", Path: path, Version: "v", Poll: true} }
-		ctx, cancel := context.WithCancel(t.Context())
-		var pollers sync.WaitGroup
-		for range 200 {
-			pollers.Go(func() { _, _ = tr.Do(ctx, poll("/v1/charges")) })
-		}
-		synctest.Wait()
-		require.EqualValues(t, maxPolls, active.Load())
-		_, err := tr.Do(t.Context(), poll("/v1/customers"))
-		require.NoError(t, err, "those of another endpoint")
-		pollers.Go(func() { _, _ = tr.Do(ctx, get("/v1/charges")) })
-		synctest.Wait()
-		require.EqualValues(t, maxPolls+1, active.Load(), "what is no poll goes")
-		cancel()
-		pollers.Wait()
 	})
 }
 

@@ -26,7 +26,7 @@ type sender struct {
 }
 
 func newSender(cfg Config) *sender {
-	client := *cfg.HTTP
+	client := *cfg.Pool.HTTP
 	// A redirect is returned as the response and never followed, because the
 	// request carries the key. Stripe does not redirect.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

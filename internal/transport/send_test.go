@@ -109,7 +109,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 			}))
 			// The caller's own client would follow redirects.
 			client := &http.Client{Transport: new(http.Transport), CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
-			tr := chain(nil, func(cfg *Config) { cfg.HTTP, cfg.BaseURL = client, server.URL })
+			tr := chain(nil, func(cfg *Config) { cfg.Pool, cfg.BaseURL = NewPool(client), server.URL })
 			resp, err := tr.Do(t.Context(), &Request{Method: method, Path: "/v1/charges"})
 			require.NoError(t, err)
 			require.Equal(t, status, resp.Status)

@@ -2,7 +2,7 @@
 // returns the response, through a chain of small steps, one file each:
 //
 //	retry  retries failures that may pass, and honours Retry-After
-//	limit  keeps below the rate limits, and bounds the concurrent polls
+//	limit  keeps below the rate limits, and bounds the concurrent polls (polls.go)
 //	send   writes the HTTP request and reads the whole response, up to a limit
 //
 // It handles HTTP and Stripe's headers, but no resources and no JSON.
@@ -24,7 +24,7 @@ type Request struct {
 	Account        string // Stripe-Account; if empty, the account of the key
 	Version        string // Stripe-Version
 	IdempotencyKey string // POST only
-	Poll           bool   // made by a poller; maxPolls bounds such requests
+	Poll           bool   // made by a poller; such requests are bounded
 	Passed         func() // called when an attempt has passed the limits; if nil, it is not called
 
 	attempt int // the number of the attempt under way, from 1
@@ -93,7 +93,7 @@ type Attempt struct {
 // Config holds the settings of a chain. Every field is required unless it says
 // otherwise.
 type Config struct {
-	HTTP        *http.Client
+	Pool        *Pool
 	BaseURL     string // without a trailing slash
 	Key         string
 	UserAgent   string
@@ -125,7 +125,7 @@ func (t *Transport) Renew(cfg Config) *Transport { return link(cfg, t.limiter) }
 func link(cfg Config, l *limiter) *Transport {
 	s := newSender(cfg)
 	r := &retrier{max: cfg.MaxRetries, random: cfg.RandomFloat, logger: cfg.Logger}
-	return &Transport{first: r.around(l.around(s.send)), limiter: l}
+	return &Transport{first: r.around(l.around(cfg.Pool, s.send)), limiter: l}
 }
 
 // Rate returns how many requests per second the limits allow for one list; 0 is
