@@ -121,7 +121,7 @@ func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing
 	if err != nil {
 		return err
 	}
-	req, co, err := s.client.request(current, http.MethodGet, s.path, joined(q.Append(nil), s.query), s.opts)
+	req, co, err := s.client.request(current, http.MethodGet, s.path, joined(q.Append(make([]byte, 0, 64)), s.query), s.opts)
 	if err != nil {
 		return err
 	}
@@ -145,8 +145,11 @@ type lastPage struct {
 	seed maphash.Seed
 	sum  uint64
 	size int
-	page *listing.Page // without Raw; nil if it had no objects
+	page *listing.Page // without Raw; nil before the first page
 }
+
+// emptyPage is shared by all Pollers whose last page had no objects.
+var emptyPage listing.Page
 
 func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }
 
@@ -171,8 +174,8 @@ func (l *lastPage) read(body []byte, timeField string) (*listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.sum, l.size, l.page = sum, len(body), nil
-	if len(page.Heads) > 0 {
+	l.sum, l.size, l.page = sum, len(body), &emptyPage
+	if len(page.Heads) > 0 || page.HasMore {
 		l.page = new(*page)
 		l.page.Raw = nil
 	}

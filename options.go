@@ -34,6 +34,9 @@ type options struct {
 	observe    func(context.Context, transport.Attempt)
 }
 
+// discard is the logger of those who have none.
+var discard = slog.New(slog.DiscardHandler)
+
 const stripeURL = "https://api.stripe.com"
 
 func defaultOptions() *options {
@@ -42,7 +45,7 @@ func defaultOptions() *options {
 		timeout:    80 * time.Second,
 		maxRetries: 3,
 		maxBody:    64 << 20,
-		logger:     slog.New(slog.DiscardHandler),
+		logger:     discard,
 	}
 }
 

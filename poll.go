@@ -93,7 +93,7 @@ func (c PollConfig) withDefaults() (PollConfig, error) {
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 1000)
 	c.Workers = cmp.Or(c.Workers, 1)
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = discard
 	}
 	return c, nil
 }
@@ -114,7 +114,7 @@ type Poller[T any] struct {
 	claim     string   // random; marks the checkpoints of this Poller
 	seed      [16]byte // of the hashes in the checkpoint; from Start
 	log       *slog.Logger
-	events    chan Event[T]
+	events    chan Event[T] // made by Start
 
 	ctx     context.Context // from Start
 	cancel  context.CancelFunc
@@ -247,7 +247,6 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 		key:       s.checkpointKey(cfg.Name),
 		claim:     rand.Text(),
 		log:       cfg.Logger.With("resource", s.resource(), "name", cfg.Name),
-		events:    make(chan Event[T]),
 		last:      newLastPage(),
 		queue:     delivery.New[*incoming[T]](cfg.MaxUnacked),
 	}, nil
@@ -295,7 +294,9 @@ func (p *Poller[T]) start(ctx context.Context, h *handler[T]) (<-chan Event[T], 
 		p.mu.Unlock()
 		return nil, err
 	}
-	p.handler = h
+	if p.handler = h; h == nil {
+		p.events = make(chan Event[T])
+	}
 	p.begin(ctx, began, state)
 	p.mu.Unlock()
 	p.log.Info("stripe poller started", "every", p.cfg.Every, "resumed", state.Floor > 0)

@@ -32,7 +32,6 @@ func TestPollerGoals(t *testing.T) {
 	measureBusyLists(t, &table)
 	measureFaults(t, &table)
 	measureLongOverlap(t, &table)
-	measureCommonStart(t, &table)
 }
 
 // goalTable is a table in Markdown.
@@ -84,19 +83,6 @@ func measureLongOverlap(t *testing.T, table *goalTable) {
 	ratio := float64(day.requests) / float64(minutes.requests)
 	table.add(t, ratio <= 1.3, "5/min: requests with Overlap 24 h ≤ 1.3 × those with 10 min",
 		"%.2f × (%.2f and %.2f a poll)", ratio, day.requestsAPoll(), minutes.requestsAPoll())
-}
-
-func measureCommonStart(t *testing.T, table *goalTable) {
-	const pollers = 10_000
-	seconds := startTogether(t, pollers)
-	polls := 0
-	for _, n := range seconds {
-		polls += n
-	}
-	mean, most := float64(polls)/float64(len(seconds)), slices.Max(seconds)
-	require.InDelta(t, pollers, polls, pollers/20, "each polls once in the second interval")
-	table.add(t, float64(most) <= 3*mean, "10,000 Pollers started together: most polls in a second of the second interval ≤ 3 × the mean",
-		"%.2f × (%d and %.0f)", float64(most)/mean, most, mean)
 }
 
 // goalArrivals is how objects are spread over time.
@@ -288,41 +274,4 @@ func (f goalFlow) supply(n *goalNet, warm time.Time, m *goalFigures) map[string]
 	after, _ := n.count()
 	m.requests, m.polls = after-before, float64(f.measured)/float64(goalEvery)
 	return visible
-}
-
-// startTogether starts Pollers with FromNow at the same time, and returns how many
-// polls they make in each second of the second interval.
-func startTogether(t *testing.T, pollers int) []int {
-	t.Helper()
-	seconds := make([]int, int(goalEvery/time.Second))
-	synctest.Test(t, func(t *testing.T) {
-		server := stripetest.New(stripetest.InMemory(), stripetest.WithRequestLog(0))
-		defer server.Close()
-		second := time.Now().Add(goalEvery)
-		n := &goalNet{server: server, seen: func(*http.Request) {
-			if since := time.Since(second); since >= 0 && since < goalEvery {
-				seconds[int(since/time.Second)]++
-			}
-		}}
-		var client *stripekit.Client
-		ctx, cancel := context.WithCancel(t.Context())
-		channels := make([]<-chan stripekit.Event[stripekit.Customer], pollers)
-		for i := range channels {
-			if i%50 == 0 { // a client makes 64 polls at a time
-				client = n.client(t)
-			}
-			poller, err := stripekit.NewPoller(client.Customers, stripekit.PollConfig{})
-			require.NoError(t, err)
-			channels[i], err = poller.Start(ctx)
-			require.NoError(t, err)
-		}
-		pass(2*goalEvery + time.Second)
-		cancel()
-		for _, events := range channels {
-			for range events {
-				t.Error("an event of an empty list")
-			}
-		}
-	})
-	return seconds
 }

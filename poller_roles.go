@@ -36,8 +36,9 @@ func (p *Poller[T]) begin(ctx context.Context, began time.Time, state *checkpoin
 	}
 	p.spread = !p.tail.Started()
 	p.pollAt, p.observedAt = began.Add(first), began
-	p.timer = time.AfterFunc(time.Hour, p.tick)
-	context.AfterFunc(p.ctx, p.tick)
+	tick := p.tick
+	p.timer = time.AfterFunc(time.Hour, tick)
+	context.AfterFunc(p.ctx, tick)
 	p.kick()
 }
 
@@ -164,7 +165,9 @@ func (p *Poller[T]) end() {
 	p.phase = hasEnded
 	p.saveAt, p.timerAt = time.Time{}, time.Time{} // a later acknowledgement is saved at once
 	p.mu.Unlock()
-	close(p.events)
+	if p.handler == nil {
+		close(p.events)
+	}
 	if err != nil {
 		p.log.Error("stripe poller ended", "error", err)
 	} else {

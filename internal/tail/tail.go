@@ -120,16 +120,15 @@ type Config struct {
 // Tail reads one list. It is not safe for concurrent use.
 type Tail struct {
 	seed    [16]byte
-	buf     []byte
 	overlap int64   // the last age, in seconds: the overlap plus the tolerance
 	marks   []int64 // descending; the last is the floor
 	low     int64   // the floor of a checkpoint
-	started bool    // the marks are set
 	start   time.Time
 	guess   int64 // the second estimated for start, while the marks are still there; else 0
 
 	clock   clock
 	seen    seen
+	started bool // the marks are set
 	undated bool // an object without a created second was seen
 	plain   bool // the list cannot be drained
 	reused  bool
@@ -556,8 +555,7 @@ func (t *Tail) Snapshot(also ...Key) Snapshot {
 // created again under the same id has another created second, so it is another
 // object.
 func (t *Tail) hash(object listing.Head) uint64 {
-	t.buf = append(append(t.buf[:0], t.seed[:]...), object.ID...)
-	t.buf = binary.LittleEndian.AppendUint64(t.buf, uint64(object.Created))
-	sum := sha256.Sum256(t.buf)
+	input := append(append(make([]byte, 0, 128), t.seed[:]...), object.ID...)
+	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(input, uint64(object.Created)))
 	return binary.LittleEndian.Uint64(sum[:8])
 }

@@ -121,15 +121,21 @@ func endpointOf(path string) string {
 }
 
 func (l *limiter) wait(ctx context.Context, e *endpoint, path string) error {
-	gates := [3]*gate{e.gate, nil, l.total}
+	var search *gate
 	if strings.HasSuffix(path, "/search") {
-		gates[1] = l.search
+		search = l.search
+	}
+	gates := make([]*gate, 0, 3)
+	for _, g := range []*gate{e.gate, search, l.total} {
+		if g != nil {
+			gates = append(gates, g)
+		}
 	}
 	for {
 		if err := sleep(ctx, e.pause()); err != nil {
 			return fmt.Errorf("%w while the endpoint rests after a 429", err)
 		}
-		passed, err := pass(ctx, gates[:], e)
+		passed, err := pass(ctx, gates, e)
 		if err != nil {
 			return fmt.Errorf("%w while waiting for the rate limit", err)
 		}
@@ -144,23 +150,24 @@ func (l *limiter) wait(ctx context.Context, e *endpoint, path string) error {
 // If a 429 was received during the wait, pass returns false and no gate counts
 // it.
 func pass(ctx context.Context, gates []*gate, e *endpoint) (passed bool, err error) {
-	for _, g := range gates {
-		if g == nil {
-			continue
+	held := 0
+	defer func() {
+		for _, g := range gates[:held] {
+			g.leave()
 		}
+	}()
+	for _, g := range gates {
 		if err := g.enter(ctx); err != nil {
 			return false, err
 		}
-		defer g.leave()
+		held++
 	}
 	if e.pause() > 0 {
 		return false, nil
 	}
 	now := time.Now()
 	for _, g := range gates {
-		if g != nil {
-			g.rate.AllowN(now, 1)
-		}
+		g.rate.AllowN(now, 1)
 	}
 	return true, nil
 }

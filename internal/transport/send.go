@@ -93,7 +93,7 @@ func (s *sender) httpRequest(ctx context.Context, req *Request) (*http.Request, 
 	if req.Method == http.MethodPost {
 		body = bytes.NewReader(req.Params)
 	} else if len(req.Params) > 0 {
-		target += "?" + string(req.Params)
+		target = s.base + req.Path + "?" + string(req.Params)
 	}
 	hreq, err := http.NewRequestWithContext(ctx, req.Method, target, body)
 	if err != nil {
