@@ -145,6 +145,7 @@ func (t *Tail) DrainFound() (d *Drained, found []Found, ok bool) {
 		return nil, nil, false
 	}
 	d = run.Value.(*Drained)
+	found = make([]Found, 0, len(d.keys))
 	for i, key := range d.keys {
 		found = append(found, Found{Ref: i, Key: key})
 		t.newest = max(t.newest, key.Second)
