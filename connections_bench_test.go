@@ -27,11 +27,15 @@ func BenchmarkConnectionsAtRest(b *testing.B) {
 	if os.Getenv(server) != "" {
 		serveQuiet()
 	}
-	child := exec.CommandContext(b.Context(), os.Args[0], "-test.run", "^$", "-test.bench", "^BenchmarkConnectionsAtRest$")
+	child := exec.Command(os.Args[0], "-test.run", "^$", "-test.bench", "^BenchmarkConnectionsAtRest$")
 	child.Env = append(os.Environ(), server+"=1")
 	out, err := child.StdoutPipe()
 	require.NoError(b, err)
 	require.NoError(b, child.Start())
+	b.Cleanup(func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	})
 	line := make([]byte, 100)
 	n, err := out.Read(line)
 	require.NoError(b, err)
