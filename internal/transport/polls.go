@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -39,7 +40,7 @@ func (p *Pool) line(endpoint string) *line {
 	l := p.lines[endpoint]
 	if l == nil {
 		l = &line{bound: minPolls}
-		p.lines[endpoint] = l
+		p.lines[strings.Clone(endpoint)] = l
 	}
 	return l
 }
