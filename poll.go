@@ -153,7 +153,7 @@ type Poller[T any] struct {
 	beganBefore time.Time // when the previous poll was due; zero before the second poll
 	failedAt    time.Time // when the last request failed; zero if it succeeded
 	refused     time.Time // since when the key of a connection has been refused; zero if it is accepted
-	spread      bool      // the next poll is due at a random time, since the first one was not
+	spread      bool      // the next poll that is due after Every is due at a random time before that
 
 	wantObserved bool      // Observe must be called
 	observedAt   time.Time // when wantObserved was set last

@@ -111,11 +111,11 @@ func (p *Poller[T]) polled(now time.Time) {
 	p.pollAt = p.began.Add(interval)
 	missed := now.Sub(p.pollAt)
 	switch {
-	case p.spread:
+	case p.spread && interval == p.cfg.Every:
 		p.spread = false
 		p.pollAt = now.Add(rand.N(p.cfg.Every))
 	case missed > 0 && interval < p.cfg.Every:
-		p.pollAt = now
+		p.pollAt, p.spread = now, true // others may catch up at the same time
 	case missed > 0:
 		p.pollAt = p.pollAt.Add(missed.Truncate(interval) + interval)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripetest"
 )
 
 // pollTimes records when list requests were made.
@@ -140,4 +141,50 @@ func pollTogether(t *testing.T, from stripekit.Start, list roundTrip) (end func(
 		cancel()
 		running.Wait()
 	}
+}
+
+// TestPollersOfBusyListsDoNotPollInStep has Pollers that stand still together, and find
+// many pages of new objects afterwards.
+func TestPollersOfBusyListsDoNotPollInStep(t *testing.T) {
+	const pollers, objects = 100, 500
+	synctest.Test(t, func(t *testing.T) {
+		server := stripetest.New(stripetest.InMemory(), stripetest.WithRequestLog(0))
+		defer server.Close()
+		start := time.Now()
+		stopped, restored := start.Add(30*time.Second), start.Add(90*time.Second)
+		var polls pollTimes
+		client, err := stripekit.New("sk_test_shop", stripekit.WithRateLimit(stripekit.RateLimit{}),
+			stripekit.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.Method == http.MethodGet && r.URL.Path == "/v1/customers" {
+					polls.record()
+					if now := time.Now(); !now.Before(stopped) && now.Before(restored) {
+						pass(restored.Sub(now))
+					}
+				}
+				return server.RoundTrip(r)
+			})}))
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		for range pollers {
+			p, err := stripekit.NewPoller(client.Customers, stripekit.PollConfig{Every: togetherEvery})
+			require.NoError(t, err)
+			running.Add(1)
+			ignore := func(context.Context, stripekit.Event[stripekit.Customer]) error { return nil }
+			require.NoError(t, p.Handle(ctx, ignore, func(error) { running.Done() }))
+		}
+		pass(60 * time.Second)
+		for range objects {
+			_, err := client.Customers.Create(t.Context(), stripekit.CustomerCreateParams{})
+			require.NoError(t, err)
+		}
+		pass(3 * time.Minute)
+		from := time.Now()
+		pass(togetherEvery)
+		all, second := polls.busiest(from, from.Add(togetherEvery))
+		cancel()
+		running.Wait()
+		require.InDelta(t, pollers, all, pollers/20)
+		require.LessOrEqual(t, float64(second), 4*float64(all)/togetherEvery.Seconds())
+	})
 }
