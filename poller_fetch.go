@@ -139,9 +139,8 @@ func (p *Poller[T]) request(query listing.Query) error {
 				return err
 			}
 		}
-		p.setWaiting(time.Now())
-		err := p.source.request(p.ctx, p.identity, query, func() { p.setWaiting(time.Time{}) }, &p.last, p.read)
-		p.setWaiting(time.Time{})
+		err := p.source.request(p.ctx, p.identity, query, p.setWaiting, &p.last, p.read)
+		p.setWaiting(false)
 		if !errors.Is(err, errKeyChanged) {
 			return err
 		}
@@ -149,10 +148,13 @@ func (p *Poller[T]) request(query listing.Query) error {
 	}
 }
 
-func (p *Poller[T]) setWaiting(since time.Time) {
+func (p *Poller[T]) setWaiting(waits bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waitingSince = since
+	p.waitingSince = time.Time{}
+	if waits {
+		p.waitingSince = time.Now()
+	}
 }
 
 // identify learns which account the key belongs to, and returns an error for the

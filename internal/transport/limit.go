@@ -62,6 +62,9 @@ func newLimiter(l Limits) *limiter {
 func (l *limiter) around(pool *Pool, next step) step {
 	return func(ctx context.Context, req *Request) (resp *Response, err error) {
 		e := l.endpoint(req.Path)
+		if req.Waits != nil {
+			req.Waits(true)
+		}
 		if !req.Poll {
 			if err := l.wait(ctx, e, req.Path); err != nil {
 				return nil, &Error{Err: err}
@@ -112,8 +115,8 @@ func (l *limiter) admit(ctx context.Context, e *endpoint, line *line, path strin
 
 // send makes a request that has passed the limits.
 func (e *endpoint) send(ctx context.Context, req *Request, next step) (*Response, error) {
-	if req.Passed != nil {
-		req.Passed()
+	if req.Waits != nil {
+		req.Waits(false)
 	}
 	sent := time.Now()
 	resp, err := next(ctx, req)
