@@ -108,7 +108,7 @@ func (p *Poller[T]) polled(now time.Time) {
 	p.status.LastPoll, p.status.LastError = now, nil
 	p.readAll()
 	interval := p.interval()
-	p.pollAt = p.began.Add(interval)
+	p.pollAt = p.began.Add(p.early).Add(interval)
 	missed := now.Sub(p.pollAt)
 	switch {
 	case p.spread && interval == p.cfg.Every:
@@ -119,8 +119,10 @@ func (p *Poller[T]) polled(now time.Time) {
 	case missed > 0:
 		p.pollAt = p.pollAt.Add(missed.Truncate(interval) + interval)
 	}
+	p.early = 0
 	if interval >= 100*tick {
-		p.pollAt = p.pollAt.Add(-sinceTick(now, p.pollAt))
+		p.early = sinceTick(now, p.pollAt)
+		p.pollAt = p.pollAt.Add(-p.early)
 	}
 	p.wantObserve(now)
 }

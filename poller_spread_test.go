@@ -111,6 +111,32 @@ func TestPollersDoNotPollInStep(t *testing.T) {
 	}
 }
 
+// TestPollsDoNotDriftByTheirRounding has Pollers that keep a time that is no multiple
+// of 10 ms.
+func TestPollsDoNotDriftByTheirRounding(t *testing.T) {
+	for _, every := range []time.Duration{999 * time.Millisecond, 1003 * time.Millisecond, 1_009_999 * time.Microsecond, 15_004 * time.Millisecond} {
+		t.Run(every.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t)
+				_, stop := s.watch(s.poller(stripekit.PollConfig{Every: every}))
+				var polls pollTimes
+				pass(2 * every) // the second poll is due at a random time
+				s.interfere(func(*http.Request) (*http.Response, error) {
+					polls.record()
+					return nil, nil
+				})
+				pass(1_000*every + every/2)
+				stop()
+				require.InDelta(t, 1_000, len(polls.times), 1)
+				for i, at := range polls.times {
+					exact := polls.times[0].Add(time.Duration(i) * every)
+					require.InDelta(t, 0, at.Sub(exact), float64(10*time.Millisecond), "poll %d", i)
+				}
+			})
+		})
+	}
+}
+
 const (
 	together      = 10_000
 	togetherEvery = 15 * time.Second
