@@ -42,6 +42,28 @@ func TestPollsStayWithinTheLimitsAfterAHang(t *testing.T) {
 	}
 }
 
+// TestRateDoesNotLimitPollsFurther has polls of many accounts on a client with a high
+// rate, and a service that needs more of them under way than a line begins with.
+func TestRateDoesNotLimitPollsFurther(t *testing.T) {
+	for name, limits := range map[string]Limits{"endpoint": {Endpoint: 1000}, "total": {Total: 1000}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start, s := time.Now(), &service{latency: 500 * time.Millisecond}
+				tr := chain(s, func(cfg *Config) { cfg.Limits = limits })
+				var callers sync.WaitGroup
+				for i := range 8_000 {
+					callers.Go(func() {
+						_, err := tr.Do(t.Context(), poll("/v1/charges", fmt.Sprint("acct_", i)))
+						require.NoError(t, err)
+					})
+				}
+				callers.Wait()
+				require.Less(t, time.Since(start), 9*time.Second, "8 s by the rate")
+			})
+		})
+	}
+}
+
 // TestPollsThatWaitForOthersHonourAPause has a service that responds with a 429 to all
 // polls under way, while others wait for them.
 func TestPollsThatWaitForOthersHonourAPause(t *testing.T) {
