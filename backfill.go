@@ -311,7 +311,10 @@ func (b *backfill[T]) request(ctx context.Context, q listing.Query) (response li
 		return response, err
 	}
 	var sent time.Time
-	req.Passed = func() {
+	req.Waits = func(waits bool) {
+		if waits {
+			return
+		}
 		sent = time.Now()
 		b.mu.Lock()
 		defer b.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 
 // Connections keeps connections by name. All clients of one connection share its
 // rate limits. Connections with the same BaseURL and Proxy share a pool of network
-// connections. A key that was added is not shown again. Connections is safe for concurrent use. The zero value is empty and
-// has no options.
+// connections. A key that was added is not shown again. Connections is safe for
+// concurrent use. The zero value is empty and has no options.
 type Connections struct {
 	opts []Option
 
@@ -208,9 +208,9 @@ func (cs *Connections) Names() []string {
 }
 
 // Open makes a client of a named connection. All clients of a connection share its
-// rate limits. An Update, even to a key
-// of the other mode, and a Remove take effect for the next call of each client. A
-// disabled connection can be opened, and its calls fail with ErrDisabled.
+// rate limits. An Update, even to a key of the other mode, and a Remove take effect
+// for the next call of each client. A disabled connection can be opened, and its calls
+// fail with ErrDisabled.
 func (cs *Connections) Open(name string) (*Client, error) {
 	cs.mu.RLock()
 	defer cs.mu.RUnlock()

@@ -114,9 +114,8 @@ func (p *listed) objects(timeField string) ([][]byte, error) {
 
 // request fetches the page of a query and calls read with it. An error of read
 // makes the request fail. If the key of the client has another identity, it returns
-// errKeyChanged without a request. passed is called when the rate limits of the
-// client let the request pass. If passed is nil, it is not called.
-func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing.Query, passed func(), last *lastPage, read func(*listed) error) error {
+// errKeyChanged without a request. waits is called as transport.Request.Waits.
+func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing.Query, waits func(bool), last *lastPage, read func(*listed) error) error {
 	current, err := s.client.withKey(identity)
 	if err != nil {
 		return err
@@ -125,7 +124,7 @@ func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing
 	if err != nil {
 		return err
 	}
-	req.Poll, req.Passed = true, passed
+	req.Poll, req.Waits = true, waits
 	return current.do(ctx, req, co, func(resp *transport.Response) error {
 		page, err := last.read(resp.Body, s.timeField)
 		if err != nil {

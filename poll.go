@@ -33,9 +33,9 @@ func FromTime(t time.Time) Start { return Start(max(t.Unix(), int64(FromBeginnin
 
 // PollConfig configures a Poller. The zero value is valid.
 type PollConfig struct {
-	// Every is the time between two polls; 0 is 15 s. A list that gets more than
-	// four pages of new objects in that time is polled more often, which costs no
-	// additional requests.
+	// Every is the time between two polls, to 10 ms; 0 is 15 s. A list that gets more
+	// than four pages of new objects in that time is polled more often, which costs
+	// no additional requests.
 	Every time.Duration
 	// From is where to begin if there is no checkpoint; 0 is FromNow.
 	From Start
@@ -146,14 +146,15 @@ type Poller[T any] struct {
 	tail        *tail.Tail
 	drainer     *drainer // nil while no backlog is drained
 	queue       *delivery.Queue[*incoming[T]]
-	polling     bool      // a poll is in progress, or has failed and continues at pollAt
-	paused      bool      // the poll has waited for the reader: it sweeps, although the next poll is due
-	pollAt      time.Time // when the next poll, or the rest of a failed one, is due
-	began       time.Time // when the current poll was due
-	beganBefore time.Time // when the previous poll was due; zero before the second poll
-	failedAt    time.Time // when the last request failed; zero if it succeeded
-	refused     time.Time // since when the key of a connection has been refused; zero if it is accepted
-	spread      bool      // the next poll is due at a random time, since the first one was not
+	polling     bool          // a poll is in progress, or has failed and continues at pollAt
+	paused      bool          // the poll has waited for the reader: it sweeps, although the next poll is due
+	pollAt      time.Time     // when the next poll, or the rest of a failed one, is due
+	began       time.Time     // when the current poll was due
+	beganBefore time.Time     // when the previous poll was due; zero before the second poll
+	early       time.Duration // how much the time of the current poll, or of the next one, was rounded down
+	failedAt    time.Time     // when the last request failed; zero if it succeeded
+	refused     time.Time     // since when the key of a connection has been refused; zero if it is accepted
+	spread      bool          // the next poll that is due after Every is due at a random time before that
 
 	wantObserved bool      // Observe must be called
 	observedAt   time.Time // when wantObserved was set last

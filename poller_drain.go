@@ -127,8 +127,6 @@ func (p *Poller[T]) nextDrain(d *drainer) (request *listing.Request, idle bool) 
 	if free {
 		if r, ok := p.tail.DrainNext(); ok {
 			d.inFlight++
-			d.waiting[r] = time.Now()
-			p.waitingSince = d.longestWait()
 			return r, false
 		}
 	}
@@ -169,11 +167,11 @@ func (p *Poller[T]) takeDrained() (added bool) {
 // drainRequest makes a request of a drain.
 func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyIdentity) {
 	var sent time.Time
-	err := p.source.request(p.ctx, identity, r.Query, func() {
+	err := p.source.request(p.ctx, identity, r.Query, func(waits bool) {
 		sent = time.Now()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.passed(d, r)
+		p.drainWaits(d, r, waits)
 	}, nil, func(page *listed) error { return p.readDrained(d, r, page) })
 	if err == nil {
 		p.mu.Lock()
@@ -186,7 +184,7 @@ func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyId
 		}
 	}
 	p.mu.Lock()
-	p.passed(d, r) // in case it never did
+	p.drainWaits(d, r, false)
 	failed := false
 	switch {
 	case err == nil:
@@ -210,10 +208,13 @@ func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyId
 	}
 }
 
-// passed records that a request has stopped waiting for the rate limits of the
-// client. The caller holds mu.
-func (p *Poller[T]) passed(d *drainer, r *listing.Request) {
+// drainWaits records whether a request waits for the rate limits of the client. The
+// caller holds mu.
+func (p *Poller[T]) drainWaits(d *drainer, r *listing.Request, waits bool) {
 	delete(d.waiting, r)
+	if waits {
+		d.waiting[r] = time.Now()
+	}
 	p.waitingSince = d.longestWait()
 }
 

@@ -108,19 +108,21 @@ func (p *Poller[T]) polled(now time.Time) {
 	p.status.LastPoll, p.status.LastError = now, nil
 	p.readAll()
 	interval := p.interval()
-	p.pollAt = p.began.Add(interval)
+	p.pollAt = p.began.Add(p.early).Add(interval)
 	missed := now.Sub(p.pollAt)
 	switch {
-	case p.spread:
+	case p.spread && interval == p.cfg.Every:
 		p.spread = false
 		p.pollAt = now.Add(rand.N(p.cfg.Every))
 	case missed > 0 && interval < p.cfg.Every:
-		p.pollAt = now
+		p.pollAt, p.spread = now, true // others may catch up at the same time
 	case missed > 0:
 		p.pollAt = p.pollAt.Add(missed.Truncate(interval) + interval)
 	}
+	p.early = 0
 	if interval >= 100*tick {
-		p.pollAt = p.pollAt.Add(-sinceTick(now, p.pollAt))
+		p.early = sinceTick(now, p.pollAt)
+		p.pollAt = p.pollAt.Add(-p.early)
 	}
 	p.wantObserve(now)
 }
@@ -139,9 +141,8 @@ func (p *Poller[T]) request(query listing.Query) error {
 				return err
 			}
 		}
-		p.setWaiting(time.Now())
-		err := p.source.request(p.ctx, p.identity, query, func() { p.setWaiting(time.Time{}) }, &p.last, p.read)
-		p.setWaiting(time.Time{})
+		err := p.source.request(p.ctx, p.identity, query, p.setWaiting, &p.last, p.read)
+		p.setWaiting(false)
 		if !errors.Is(err, errKeyChanged) {
 			return err
 		}
@@ -149,10 +150,13 @@ func (p *Poller[T]) request(query listing.Query) error {
 	}
 }
 
-func (p *Poller[T]) setWaiting(since time.Time) {
+func (p *Poller[T]) setWaiting(waits bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waitingSince = since
+	p.waitingSince = time.Time{}
+	if waits {
+		p.waitingSince = time.Now()
+	}
 }
 
 // identify learns which account the key belongs to, and returns an error for the

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripetest"
 )
 
 // pollTimes records when list requests were made.
@@ -110,6 +111,32 @@ func TestPollersDoNotPollInStep(t *testing.T) {
 	}
 }
 
+// TestPollsDoNotDriftByTheirRounding has Pollers that keep a time that is no multiple
+// of 10 ms.
+func TestPollsDoNotDriftByTheirRounding(t *testing.T) {
+	for _, every := range []time.Duration{999 * time.Millisecond, 1003 * time.Millisecond, 1_009_999 * time.Microsecond, 15_004 * time.Millisecond} {
+		t.Run(every.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t)
+				_, stop := s.watch(s.poller(stripekit.PollConfig{Every: every}))
+				var polls pollTimes
+				pass(2 * every) // the second poll is due at a random time
+				s.interfere(func(*http.Request) (*http.Response, error) {
+					polls.record()
+					return nil, nil
+				})
+				pass(1_000*every + every/2)
+				stop()
+				require.InDelta(t, 1_000, len(polls.times), 1)
+				for i, at := range polls.times {
+					exact := polls.times[0].Add(time.Duration(i) * every)
+					require.InDelta(t, 0, at.Sub(exact), float64(10*time.Millisecond), "poll %d", i)
+				}
+			})
+		})
+	}
+}
+
 const (
 	together      = 10_000
 	togetherEvery = 15 * time.Second
@@ -140,4 +167,50 @@ func pollTogether(t *testing.T, from stripekit.Start, list roundTrip) (end func(
 		cancel()
 		running.Wait()
 	}
+}
+
+// TestPollersOfBusyListsDoNotPollInStep has Pollers that stand still together, and find
+// many pages of new objects afterwards.
+func TestPollersOfBusyListsDoNotPollInStep(t *testing.T) {
+	const pollers, objects = 100, 500
+	synctest.Test(t, func(t *testing.T) {
+		server := stripetest.New(stripetest.InMemory(), stripetest.WithRequestLog(0))
+		defer server.Close()
+		start := time.Now()
+		stopped, restored := start.Add(30*time.Second), start.Add(90*time.Second)
+		var polls pollTimes
+		client, err := stripekit.New("sk_test_shop", stripekit.WithRateLimit(stripekit.RateLimit{}),
+			stripekit.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.Method == http.MethodGet && r.URL.Path == "/v1/customers" {
+					polls.record()
+					if now := time.Now(); !now.Before(stopped) && now.Before(restored) {
+						pass(restored.Sub(now))
+					}
+				}
+				return server.RoundTrip(r)
+			})}))
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		for range pollers {
+			p, err := stripekit.NewPoller(client.Customers, stripekit.PollConfig{Every: togetherEvery})
+			require.NoError(t, err)
+			running.Add(1)
+			ignore := func(context.Context, stripekit.Event[stripekit.Customer]) error { return nil }
+			require.NoError(t, p.Handle(ctx, ignore, func(error) { running.Done() }))
+		}
+		pass(60 * time.Second)
+		for range objects {
+			_, err := client.Customers.Create(t.Context(), stripekit.CustomerCreateParams{})
+			require.NoError(t, err)
+		}
+		pass(3 * time.Minute)
+		from := time.Now()
+		pass(togetherEvery)
+		all, second := polls.busiest(from, from.Add(togetherEvery))
+		cancel()
+		running.Wait()
+		require.InDelta(t, pollers, all, pollers/20)
+		require.LessOrEqual(t, float64(second), 4*float64(all)/togetherEvery.Seconds())
+	})
 }

@@ -324,6 +324,29 @@ func TestPollerStatusTellsOfItsWaitForTheRateLimit(t *testing.T) {
 	})
 }
 
+func TestPollerStatusTellsOfTheWaitOfARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		client, err := stripekit.New("sk_test_shop", stripekit.WithBaseURL(s.server.URL), stripekit.WithMaxRetries(1),
+			stripekit.WithHTTPClient(&http.Client{Transport: s}), stripekit.WithRateLimit(stripekit.RateLimit{Total: 1.0 / 60}))
+		require.NoError(t, err)
+		p, err := stripekit.NewPoller(client.Customers, stripekit.PollConfig{})
+		require.NoError(t, err)
+		_, stop := s.watch(p)
+		defer stop()
+		s.interfere(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/account") {
+				return nil, nil
+			}
+			return unavailable(r, ""), nil
+		})
+		pass(60*time.Second + time.Millisecond) // the request, after that for the account
+		require.Zero(t, p.Status().Waiting, "between two attempts")
+		pass(30 * time.Second)
+		require.InDelta(t, 30*time.Second, p.Status().Waiting, float64(time.Second))
+	})
+}
+
 func TestPollerThatWaitsForAResponseDoesNotCallItAWaitForTheRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)

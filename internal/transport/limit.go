@@ -40,6 +40,9 @@ type limiter struct {
 type endpoint struct {
 	gate  *gate
 	polls *accounts
+	// admitting holds one value while a poll waits for the rate and then for the
+	// polls of the pool; nil if there is no rate.
+	admitting chan struct{}
 
 	mu      sync.Mutex
 	until   time.Time // end of the pause
@@ -53,26 +56,27 @@ func newLimiter(l Limits) *limiter {
 	}
 }
 
-// around lets a poll wait for the other polls of its account, then for the rate,
-// and then for all polls of the pool. In this order, a client whose rate is used up
-// holds up no other client.
+// around lets a request wait for the rate. A poll waits first for the other polls of
+// its account, and last for all polls of the pool. In this order, a client whose rate
+// is used up holds up no other client.
 func (l *limiter) around(pool *Pool, next step) step {
 	return func(ctx context.Context, req *Request) (resp *Response, err error) {
 		e := l.endpoint(req.Path)
-		if req.Poll {
-			if err := e.polls.enter(ctx, req.Account); err != nil {
-				return nil, &Error{Err: err}
-			}
-			defer e.polls.leave(req.Account)
-		}
-		if err := l.wait(ctx, e, req.Path); err != nil {
-			return nil, &Error{Err: err}
+		if req.Waits != nil {
+			req.Waits(true)
 		}
 		if !req.Poll {
+			if err := l.wait(ctx, e, req.Path); err != nil {
+				return nil, &Error{Err: err}
+			}
 			return e.send(ctx, req, next)
 		}
+		if err := e.polls.enter(ctx, req.Account); err != nil {
+			return nil, &Error{Err: err}
+		}
+		defer e.polls.leave(req.Account)
 		line := pool.line(endpointOf(req.Path))
-		if err := line.enter(ctx); err != nil {
+		if err := l.admit(ctx, e, line, req.Path); err != nil {
 			return nil, &Error{Err: err}
 		}
 		sent := time.Now()
@@ -81,10 +85,38 @@ func (l *limiter) around(pool *Pool, next step) step {
 	}
 }
 
+// admit lets a poll wait for the rate and then in the line. With a rate, it admits
+// one poll of the endpoint at a time. Otherwise polls that pass at the rate while a
+// service hangs would all be sent in the moment that it recovers. So in a second
+// after a wait in the line, an endpoint gets at most one poll more than its limit.
+// A poll that meets a pause after its wait in the line waits again.
+func (l *limiter) admit(ctx context.Context, e *endpoint, line *line, path string) error {
+	if e.admitting != nil {
+		select {
+		case e.admitting <- struct{}{}:
+			defer func() { <-e.admitting }()
+		case <-ctx.Done():
+			return fmt.Errorf("%w while waiting for the rate limit", ctx.Err())
+		}
+	}
+	for {
+		if err := l.wait(ctx, e, path); err != nil {
+			return err
+		}
+		if err := line.enter(ctx); err != nil {
+			return err
+		}
+		if e.pause() <= 0 {
+			return nil
+		}
+		line.leave(time.Now(), cancelled)
+	}
+}
+
 // send makes a request that has passed the limits.
 func (e *endpoint) send(ctx context.Context, req *Request, next step) (*Response, error) {
-	if req.Passed != nil {
-		req.Passed()
+	if req.Waits != nil {
+		req.Waits(false)
 	}
 	sent := time.Now()
 	resp, err := next(ctx, req)
@@ -101,6 +133,9 @@ func (l *limiter) endpoint(path string) *endpoint {
 	e := l.endpoints[name]
 	if e == nil {
 		e = &endpoint{gate: newGate(l.limits.Endpoint), polls: newAccounts()}
+		if e.gate != nil || l.total != nil {
+			e.admitting = make(chan struct{}, 1)
+		}
 		l.endpoints[strings.Clone(name)] = e
 	}
 	return e

@@ -48,13 +48,15 @@ func (p *Pool) line(endpoint string) *line {
 // line bounds how many polls are under way. The others wait, first come, first
 // served. The bound follows the latency: while polls wait, each response lets one
 // more poll be under way, so that slow responses do not limit how many polls a second
-// are made. A poll without a response halves the bound, once for all that were under
+// are made. So does the response to each poll that was under way when another had to
+// wait, since a client with a rate has one poll wait in its place for all. A poll without a response halves the bound, once for all that were under
 // way together. So a service that recovers gets more polls step by step.
 type line struct {
 	mu       sync.Mutex
 	bound    int
 	underWay int
 	waiting  list.List // of chan struct{}, which is closed to let a poll go
+	full     time.Time // when a poll had to wait last
 	halved   time.Time // when the bound was halved last
 }
 
@@ -68,6 +70,7 @@ func (l *line) enter(ctx context.Context) error {
 	}
 	turn := make(chan struct{})
 	place := l.waiting.PushBack(turn)
+	l.full = time.Now()
 	l.mu.Unlock()
 	select {
 	case <-turn:
@@ -92,7 +95,7 @@ func (l *line) leave(sent time.Time, result outcome) {
 	defer l.mu.Unlock()
 	l.underWay--
 	switch {
-	case result == responded && l.waiting.Len() > 0:
+	case result == responded && (l.waiting.Len() > 0 || !sent.After(l.full)):
 		l.bound = min(l.bound+1, maxPolls)
 	case result == failed && sent.After(l.halved):
 		l.bound, l.halved = max(l.bound/2, minPolls), time.Now()

@@ -139,7 +139,7 @@ func TestPollPassesWhenItIsSent(t *testing.T) {
 		var passed atomic.Bool
 		_, stop := polls(t, tr, 1, func(int) *Request {
 			req := poll("/v1/charges", "another")
-			req.Passed = func() { passed.Store(true) }
+			req.Waits = func(waits bool) { passed.Store(!waits) }
 			return req
 		})
 		require.False(t, passed.Load())

@@ -25,7 +25,10 @@ type Request struct {
 	Version        string // Stripe-Version
 	IdempotencyKey string // POST only
 	Poll           bool   // made by a poller; such requests are bounded
-	Passed         func() // called when an attempt has passed the limits; if nil, it is not called
+
+	// Waits is called with true when an attempt begins to wait for the limits, and
+	// with false when it has passed them. If nil, it is not called.
+	Waits func(bool)
 
 	attempt int // the number of the attempt under way, from 1
 }
