@@ -3,8 +3,7 @@ package stripekit
 import (
 	"time"
 
-	"github.com/go-json-experiment/json"
-
+	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
