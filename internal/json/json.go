@@ -16,6 +16,7 @@ type (
 	Options        = json.Options
 	SemanticError  = json.SemanticError
 	SyntacticError = jsontext.SyntacticError
+	Unmarshalers   = json.Unmarshalers
 	Value          = jsontext.Value
 )
 
@@ -28,6 +29,12 @@ func UnmarshalDecode(in *Decoder, out any, opts ...Options) error {
 	return json.UnmarshalDecode(in, out, opts...)
 }
 
+func UnmarshalFromFunc[T any](fn func(*Decoder, T) error) *Unmarshalers {
+	return json.UnmarshalFromFunc(fn)
+}
+
+func JoinUnmarshalers(us ...*Unmarshalers) *Unmarshalers { return json.JoinUnmarshalers(us...) }
+
 func NewDecoder(r io.Reader, opts ...Options) *Decoder { return jsontext.NewDecoder(r, opts...) }
 
 func AppendQuote[Bytes ~[]byte | ~string](dst []byte, src Bytes) ([]byte, error) {
@@ -38,9 +45,10 @@ func AppendUnquote[Bytes ~[]byte | ~string](dst []byte, src Bytes) ([]byte, erro
 	return jsontext.AppendUnquote(dst, src)
 }
 
-func AllowDuplicateNames(v bool) Options  { return jsontext.AllowDuplicateNames(v) }
-func AllowInvalidUTF8(v bool) Options     { return jsontext.AllowInvalidUTF8(v) }
-func FormatNilMapAsNull(v bool) Options   { return json.FormatNilMapAsNull(v) }
-func FormatNilSliceAsNull(v bool) Options { return json.FormatNilSliceAsNull(v) }
-func JoinOptions(opts ...Options) Options { return json.JoinOptions(opts...) }
-func RejectUnknownMembers(v bool) Options { return json.RejectUnknownMembers(v) }
+func AllowDuplicateNames(v bool) Options       { return jsontext.AllowDuplicateNames(v) }
+func AllowInvalidUTF8(v bool) Options          { return jsontext.AllowInvalidUTF8(v) }
+func FormatNilMapAsNull(v bool) Options        { return json.FormatNilMapAsNull(v) }
+func FormatNilSliceAsNull(v bool) Options      { return json.FormatNilSliceAsNull(v) }
+func JoinOptions(opts ...Options) Options      { return json.JoinOptions(opts...) }
+func RejectUnknownMembers(v bool) Options      { return json.RejectUnknownMembers(v) }
+func WithUnmarshalers(v *Unmarshalers) Options { return json.WithUnmarshalers(v) }
