@@ -40,6 +40,7 @@ type scanner struct {
 type reader struct {
 	json.Decoder
 	bytes bytes.Buffer // a Decoder reads a bytes.Buffer without copying it
+	last  string       // of id: a variable would be allocated for each object
 }
 
 func (r *reader) reset(b []byte) {
@@ -171,7 +172,7 @@ func scanHead(r *reader, timeField string) (head Head, at int64, err error) {
 		switch {
 		case string(name) == "id":
 			left--
-			err = json.UnmarshalDecode(&r.Decoder, &head.ID)
+			head.ID, err = r.id()
 		case string(name) == "created":
 			left--
 			head.Created, err = r.second()
@@ -191,6 +192,13 @@ func scanHead(r *reader, timeField string) (head Head, at int64, err error) {
 		}
 	}
 	return head, at, nil
+}
+
+// id reads a string, or null as "". Any other value is an error.
+func (r *reader) id() (string, error) {
+	r.last = ""
+	err := json.UnmarshalDecode(&r.Decoder, &r.last)
+	return r.last, err
 }
 
 // second reads a number of Unix seconds. It returns 0 for any other value.
