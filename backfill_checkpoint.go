@@ -10,8 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
+	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
 )
 

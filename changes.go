@@ -45,15 +45,18 @@ const (
 	Deleted ChangeType = "deleted" // only customers, products and invoice items can be
 )
 
+// changeEvent has the fields of an AccountEvent that a Change is made from.
+type changeEvent struct {
+	ID         string           `json:"id"`
+	APIVersion string           `json:"api_version"`
+	Created    UnixTime         `json:"created"`
+	Data       AccountEventData `json:"data"`
+	Type       string           `json:"type"`
+}
+
 // UnmarshalJSON reads an event of Stripe.
 func (c *Change[T]) UnmarshalJSON(b []byte) error {
-	var e struct { // what matters of an AccountEvent
-		ID         string           `json:"id"`
-		APIVersion string           `json:"api_version"`
-		Created    UnixTime         `json:"created"`
-		Data       AccountEventData `json:"data"`
-		Type       string           `json:"type"`
-	}
+	var e changeEvent
 	if err := unmarshal(b, &e); err != nil {
 		return err
 	}

@@ -12,9 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
+	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
@@ -278,17 +276,17 @@ func (c Connection) fullProxy() (string, error) {
 
 // connectionJSON is the JSON form of a Connection.
 type connectionJSON struct {
-	Name        string         `json:"name"`
-	APIKey      string         `json:"api_key,omitzero"` // never written
-	APIKeyEnv   string         `json:"api_key_env,omitzero"`
-	APIKeyLast4 string         `json:"api_key_last4,omitzero"` // ignored when read
-	Mode        Mode           `json:"mode,omitzero"`          // ignored when read
-	APIVersion  string         `json:"api_version,omitzero"`
-	BaseURL     string         `json:"base_url,omitzero"`
-	Proxy       string         `json:"proxy,omitzero"`
-	Timeout     jsontext.Value `json:"timeout,omitzero"`
-	Access      Access         `json:"access"`
-	Disabled    bool           `json:"disabled"`
+	Name        string     `json:"name"`
+	APIKey      string     `json:"api_key,omitzero"` // never written
+	APIKeyEnv   string     `json:"api_key_env,omitzero"`
+	APIKeyLast4 string     `json:"api_key_last4,omitzero"` // ignored when read
+	Mode        Mode       `json:"mode,omitzero"`          // ignored when read
+	APIVersion  string     `json:"api_version,omitzero"`
+	BaseURL     string     `json:"base_url,omitzero"`
+	Proxy       string     `json:"proxy,omitzero"`
+	Timeout     json.Value `json:"timeout,omitzero"`
+	Access      Access     `json:"access"`
+	Disabled    bool       `json:"disabled"`
 }
 
 // MarshalJSON writes the connection without its key and its proxy's user and
@@ -305,7 +303,7 @@ func (c Connection) MarshalJSON() ([]byte, error) {
 	}
 	out.Proxy, _ = hideLogin(c.Proxy)
 	if c.Timeout != 0 {
-		out.Timeout = jsontext.Value(strconv.Quote(c.Timeout.String()))
+		out.Timeout = json.Value(strconv.Quote(c.Timeout.String()))
 	}
 	return json.Marshal(out)
 }
@@ -366,7 +364,7 @@ func jsonError(err error) error {
 }
 
 // readTimeout reads a timeout such as "80s", or a number of seconds.
-func readTimeout(v jsontext.Value) (time.Duration, error) {
+func readTimeout(v json.Value) (time.Duration, error) {
 	var text string
 	var seconds float64
 	switch v.Kind() {

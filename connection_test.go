@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	jsonv2 "github.com/stripekit/stripekit/internal/json"
 )
 
 // connection returns a valid connection.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 // Customer is a person or a business that pays.
@@ -38,14 +40,16 @@ type Customer struct {
 func (c *Customer) at() UnixTime { return c.Created }
 
 // UnmarshalJSON reads the object by its current and its former field names.
-func (c *Customer) UnmarshalJSON(b []byte) error {
+func (c *Customer) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, c, inOnePass) }
+
+func decodeCustomer(d *json.Decoder, c *Customer) error {
 	// A struct tag can have only one name, so a former name needs a second field.
 	type plain Customer
 	former := struct {
 		*plain
 		AccountBalance *int64 `json:"account_balance"`
 	}{plain: (*plain)(c)}
-	if err := unmarshal(b, &former); err != nil {
+	if err := json.UnmarshalDecode(d, &former, byMethods); err != nil {
 		return err
 	}
 	if former.AccountBalance != nil {

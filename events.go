@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"iter"
 	"time"
+
+	jsonv2 "github.com/stripekit/stripekit/internal/json"
 )
 
 // AccountEvent is Stripe's record of something that happened in an account, for 30
@@ -34,14 +36,16 @@ type AccountEventData struct {
 }
 
 // UnmarshalJSON reads the data of an event.
-func (d *AccountEventData) UnmarshalJSON(b []byte) error {
+func (d *AccountEventData) UnmarshalJSON(b []byte) error { return jsonv2.Unmarshal(b, d, inOnePass) }
+
+func decodeAccountEventData(d *jsonv2.Decoder, data *AccountEventData) error {
 	type plain AccountEventData
-	*d = AccountEventData{}
-	if err := unmarshal(b, (*plain)(d)); err != nil {
+	*data = AccountEventData{}
+	if err := jsonv2.UnmarshalDecode(d, (*plain)(data), byMethods); err != nil {
 		return err
 	}
-	if previous := string(d.PreviousAttributes); previous == "null" || previous == "{}" {
-		d.PreviousAttributes = nil
+	if previous := string(data.PreviousAttributes); previous == "null" || previous == "{}" {
+		data.PreviousAttributes = nil
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"iter"
 	"strconv"
+
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 // InvoiceItem is a line of an invoice, or of the next invoice. Amounts are in the
@@ -43,9 +45,11 @@ type InvoiceItem struct {
 func (i *InvoiceItem) at() UnixTime { return i.Date }
 
 // UnmarshalJSON reads the object in the form of any API version.
-func (i *InvoiceItem) UnmarshalJSON(b []byte) error {
+func (i *InvoiceItem) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, i, inOnePass) }
+
+func decodeInvoiceItem(d *json.Decoder, i *InvoiceItem) error {
 	type plain InvoiceItem
-	if err := unmarshal(b, (*plain)(i)); err != nil {
+	if err := json.UnmarshalDecode(d, (*plain)(i), byMethods); err != nil {
 		return err
 	}
 	if i.Parent != nil {

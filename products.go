@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 // Product is something that is sold. What it costs is in its prices, or in its SKUs
@@ -36,13 +38,15 @@ type Product struct {
 func (p *Product) at() UnixTime { return p.Created }
 
 // UnmarshalJSON reads the object by its current and its former field names.
-func (p *Product) UnmarshalJSON(b []byte) error {
+func (p *Product) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, p, inOnePass) }
+
+func decodeProduct(d *json.Decoder, p *Product) error {
 	type plain Product
 	former := struct {
 		*plain
 		Features []MarketingFeature `json:"features"`
 	}{plain: (*plain)(p)}
-	if err := unmarshal(b, &former); err != nil {
+	if err := json.UnmarshalDecode(d, &former, byMethods); err != nil {
 		return err
 	}
 	if former.Features != nil {

@@ -18,10 +18,10 @@ import (
 	"testing"
 	"testing/synctest"
 
-	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	jsonv2 "github.com/stripekit/stripekit/internal/json"
 )
 
 const (

@@ -3,13 +3,32 @@ package stripekit
 import (
 	"time"
 
-	"github.com/go-json-experiment/json"
-
+	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // unmarshal decodes JSON of the service.
-func unmarshal(b []byte, out any) error { return json.Unmarshal(b, out, listing.Lenient) }
+func unmarshal(b []byte, out any) error {
+	switch out.(type) {
+	case *Customer, *Product, *InvoiceItem, *AccountEvent, *changeEvent,
+		*Page[Customer], *Page[Product], *Page[InvoiceItem], *Page[AccountEvent]:
+		return json.Unmarshal(b, out, inOnePass)
+	}
+	return json.Unmarshal(b, out, listing.Lenient)
+}
+
+var (
+	// inOnePass decodes some types by a function in place of their method
+	// UnmarshalJSON, which would parse what the decoder has scanned already. It is not
+	// for other types: the decoder looks for a function for each value, and a page of
+	// charges takes a tenth longer.
+	inOnePass = json.JoinOptions(listing.Lenient, json.WithUnmarshalers(json.JoinUnmarshalers(
+		json.UnmarshalFromFunc(decodeCustomer), json.UnmarshalFromFunc(decodeProduct),
+		json.UnmarshalFromFunc(decodeInvoiceItem), json.UnmarshalFromFunc(decodeAccountEventData),
+	)))
+	// byMethods ends the search for functions, for the fields of those types.
+	byMethods = json.WithUnmarshalers(nil)
+)
 
 // UnixTime is a time in seconds since 1970, as in the Stripe API. Zero is no time.
 type UnixTime int64

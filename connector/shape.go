@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -62,6 +63,7 @@ var (
 	typeTime     = reflect.TypeFor[stripekit.UnixTime]()
 	typeDuration = reflect.TypeFor[duration]()
 	typeList     = reflect.TypeFor[stripekit.ListParams]()
+	typeRaw      = reflect.TypeFor[json.RawMessage]()
 )
 
 // optional has the plain fields of parameters that are optional. All other plain
@@ -97,7 +99,7 @@ func (w *walker) of(t reflect.Type, key string) *shape {
 		s.kind = kindRef
 		object, _ := t.FieldByName("Object")
 		s.ref = w.objects[object.Type.Elem().Name()]
-	case t.Name() == "RawMessage":
+	case t == typeRaw:
 		s.kind = kindRaw
 	default:
 		w.basic(s, t, key)

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 // MaterializeConfig configures Materialize. The zero value is valid.
@@ -200,7 +199,7 @@ func (m *materialization) wanted(ctx context.Context, have []string) ([]string, 
 		}
 		params := t.constant()
 		params["limit"] = "1"
-		var page jsontext.Value
+		var page json.Value
 		err := m.get(ctx, t.path, params, &page)
 		switch {
 		case errors.Is(err, stripekit.ErrPermission) || errors.Is(err, stripekit.ErrNotFound):
@@ -243,7 +242,7 @@ func (m *materialization) refresh(ctx context.Context) error {
 
 // readClock sets now.
 func (m *materialization) readClock(ctx context.Context) error {
-	var page jsontext.Value
+	var page json.Value
 	var r stripekit.Response
 	err := m.get(ctx, eventsPath, map[string]string{"limit": "1"}, &page, stripekit.CaptureResponse(&r))
 	if err != nil {

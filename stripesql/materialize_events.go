@@ -12,10 +12,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 const (
@@ -34,9 +34,9 @@ const (
 type notice struct {
 	Data struct {
 		Object struct {
-			ID     string         `json:"id"`
-			Object string         `json:"object"`
-			Charge jsontext.Value `json:"charge"`
+			ID     string     `json:"id"`
+			Object string     `json:"object"`
+			Charge json.Value `json:"charge"`
 		} `json:"object"`
 	} `json:"data"`
 }
@@ -265,7 +265,7 @@ func (m *materialization) readAll(ctx context.Context, targets []target) ([]row,
 // readObject returns the row of an object. It has no values if the object is deleted, or
 // if Stripe says that it does not exist.
 func (m *materialization) readObject(ctx context.Context, t target) (row, error) {
-	var raw jsontext.Value
+	var raw json.Value
 	err := m.get(ctx, t.table.path+"/"+url.PathEscape(t.id), nil, &raw)
 	if refused, ok := errors.AsType[*stripekit.Error](err); ok && refused.Code == "resource_missing" {
 		return row{}, nil

@@ -8,10 +8,10 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
@@ -59,7 +59,7 @@ func (m *materialization) readList(ctx context.Context, c *copied) error {
 		}
 		path += "?" + values.Encode()
 	}
-	source, err := stripekit.NewSource[jsontext.Value](m.client, path, c.timeField)
+	source, err := stripekit.NewSource[json.Value](m.client, path, c.timeField)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/ncruces/go-sqlite3"
+
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 const (
@@ -221,7 +222,7 @@ type row struct {
 }
 
 // row returns the row of an object.
-func (c *copied) row(raw jsontext.Value) (row, error) {
+func (c *copied) row(raw json.Value) (row, error) {
 	o, err := c.newObject(nil, raw)
 	if err != nil {
 		return row{}, err

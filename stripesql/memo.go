@@ -5,9 +5,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
@@ -243,7 +242,7 @@ func (q *query) remember(t *table, o *object) error {
 }
 
 func (q *query) keepWithin(t *table, o *object) error {
-	var fields map[string]jsontext.Value
+	var fields map[string]json.Value
 	if err := json.Unmarshal(o.raw, &fields, listing.Lenient); err != nil {
 		return err
 	}
@@ -306,7 +305,7 @@ func (q *query) objects(s *spec) (objects []*object, err error) {
 
 // get requests the object with the id of a spec, nil if there is none.
 func (q *query) get(a *account, s *spec) (*object, error) {
-	var raw jsontext.Value
+	var raw json.Value
 	err := q.call(a, s.request(), &raw)
 	failure, responded := errors.AsType[*stripekit.Error](err)
 	switch {

@@ -7,14 +7,13 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // object is one object as the API returned it.
 type object struct {
-	raw     jsontext.Value
+	raw     json.Value
 	account *account
 	id      string
 	created int64
@@ -33,7 +32,7 @@ const (
 )
 
 // newObject reads the head of an object that is not on a page.
-func (t *table) newObject(a *account, raw jsontext.Value) (*object, error) {
+func (t *table) newObject(a *account, raw json.Value) (*object, error) {
 	o := &object{raw: raw, account: a}
 	head := make([]any, headSize)
 	err := t.head.read(raw, head, projection{place: []int{headID, headCreated, -1}, size: 2})
@@ -141,8 +140,8 @@ func (b *branch) add(path []string, l leaf) {
 
 // read reads the columns of an object into out. It stops when it has all that
 // are needed: the response was parsed as a whole before.
-func (b *branch) read(raw jsontext.Value, out []any, columns projection) error {
-	r := reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), out: out, place: columns.place}
+func (b *branch) read(raw json.Value, out []any, columns projection) error {
+	r := reader{Decoder: json.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), out: out, place: columns.place}
 	for _, value := range out {
 		if value == nil {
 			r.missing++
@@ -163,7 +162,7 @@ func (b *branch) read(raw jsontext.Value, out []any, columns projection) error {
 
 // reader is the state while one object is read.
 type reader struct {
-	*jsontext.Decoder
+	*json.Decoder
 	out     []any
 	place   []int // by column
 	missing int   // columns that have no value yet
@@ -219,7 +218,7 @@ func (b *branch) readField(r *reader) error {
 	}
 	if len(b.below) > 0 && raw.Kind() == '{' {
 		outer := r.Decoder
-		r.Decoder = jsontext.NewDecoder(bytes.NewBuffer(raw.Clone()), listing.Lenient)
+		r.Decoder = json.NewDecoder(bytes.NewBuffer(raw.Clone()), listing.Lenient)
 		err = b.readFrom(r)
 		r.Decoder = outer
 	}
@@ -227,7 +226,7 @@ func (b *branch) readField(r *reader) error {
 }
 
 // set sets the value of a column, unless a path with precedence has set it.
-func (r *reader) set(l leaf, raw jsontext.Value) error {
+func (r *reader) set(l leaf, raw json.Value) error {
 	at := r.place[l.column]
 	if at < 0 || r.out[at] != nil && l.rank > 0 {
 		return nil
@@ -244,7 +243,7 @@ func (r *reader) set(l leaf, raw jsontext.Value) error {
 }
 
 // value converts a JSON value to the value of a column.
-func (k kind) value(raw jsontext.Value) (any, error) {
+func (k kind) value(raw json.Value) (any, error) {
 	switch raw.Kind() {
 	case 'n':
 		return nil, nil
@@ -271,8 +270,8 @@ func (k kind) value(raw jsontext.Value) (any, error) {
 
 // unexpanded returns an object with ids in place of the objects in the given fields. A
 // field with a dot is within one of the others.
-func unexpanded(raw jsontext.Value, fields []string) (out jsontext.Value, err error) {
-	d, copied := jsontext.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), 0
+func unexpanded(raw json.Value, fields []string) (out json.Value, err error) {
+	d, copied := json.NewDecoder(bytes.NewBuffer(raw), listing.Lenient), 0
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
 	}
@@ -295,7 +294,7 @@ func unexpanded(raw jsontext.Value, fields []string) (out jsontext.Value, err er
 		}
 		end := int(d.InputOffset())
 		out = append(out, raw[copied:end-len(value)]...)
-		if out, err = jsontext.AppendQuote(out, id.(string)); err != nil {
+		if out, err = json.AppendQuote(out, id.(string)); err != nil {
 			return nil, err
 		}
 		copied = end
@@ -324,9 +323,9 @@ func (k kind) number(digits string) any {
 	return whole
 }
 
-func (k kind) unquoted(raw jsontext.Value) (any, error) {
-	plain, err := jsontext.AppendUnquote(nil, raw)
-	var invalid *jsontext.SyntacticError // invalid UTF-8, which AppendUnquote has replaced
+func (k kind) unquoted(raw json.Value) (any, error) {
+	plain, err := json.AppendUnquote(nil, raw)
+	var invalid *json.SyntacticError // invalid UTF-8, which AppendUnquote has replaced
 	if err != nil && !errors.As(err, &invalid) {
 		return nil, err
 	}
@@ -341,7 +340,7 @@ func (k kind) unquoted(raw jsontext.Value) (any, error) {
 }
 
 // expandedID returns the id of an expanded object.
-func expandedID(raw jsontext.Value) (any, error) {
+func expandedID(raw json.Value) (any, error) {
 	var expanded struct {
 		ID string `json:"id"`
 	}

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
@@ -182,7 +182,7 @@ type page struct {
 
 // page requests and parses a page.
 func (q *query) page(s *spec, r request) (page, error) {
-	var body jsontext.Value
+	var body json.Value
 	if err := q.call(s.account(), r, &body); err != nil {
 		return page{}, err
 	}
@@ -195,7 +195,7 @@ func (q *query) page(s *spec, r request) (page, error) {
 }
 
 // readPage parses the page in a response.
-func (t *table) readPage(a *account, body jsontext.Value) (page, error) {
+func (t *table) readPage(a *account, body json.Value) (page, error) {
 	scanned, err := listing.Scan(body, t.timeField)
 	if err == nil {
 		err = scanned.Check()

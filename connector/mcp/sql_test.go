@@ -45,7 +45,7 @@ func TestSQLReturnsEveryTypeAsJSON(t *testing.T) {
 	result := call(t, connect(t, client, stripemcp.Options{}), "sql",
 		query(t, `SELECT NULL AS a, 1 AS b, 0.5 AS c, 'a<b' AS d, x'00ff' AS e, 9e999 AS f, -9e999 AS g, CAST(x'ff' AS TEXT) AS h, '[1]' AS i`))
 	require.Equal(t, `{"columns":["a","b","c","d","e","f","g","h","i"],"rows":[[null,1,0.5,"a<b","AP8=","+Inf","-Inf","\ufffd","[1]"]],"calls":0}`,
-		textOf(t, result))
+		strings.ReplaceAll(textOf(t, result), "\ufffd", `\ufffd`), "encoding/json escapes U+FFFD, and encoding/json/v2 does not")
 }
 
 func TestSQLKeepsToItsBudget(t *testing.T) {

@@ -7,8 +7,7 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 // Page is a page of a list, newest first, or of a search. Heads, Times and Raw
@@ -25,7 +24,7 @@ type Page struct {
 // Lenient holds the options for decoding the service's responses. As in
 // encoding/json, invalid UTF-8 is replaced, and the last of repeated names
 // wins: a response is not refused for what is inside a text.
-var Lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+var Lenient = json.JoinOptions(json.AllowInvalidUTF8(true), json.AllowDuplicateNames(true))
 
 // ErrNoData is returned for a body that is JSON but not a page.
 var ErrNoData = errors.New("the response has no data")
@@ -39,8 +38,9 @@ type scanner struct {
 
 // reader is a reusable decoder of a byte slice.
 type reader struct {
-	jsontext.Decoder
+	json.Decoder
 	bytes bytes.Buffer // a Decoder reads a bytes.Buffer without copying it
+	last  string       // of id: a variable would be allocated for each object
 }
 
 func (r *reader) reset(b []byte) {
@@ -69,7 +69,7 @@ func (r *reader) member() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case bytes.IndexByte(name, '\\') >= 0:
-		return jsontext.AppendUnquote([]byte{}, name)
+		return json.AppendUnquote([]byte{}, name)
 	}
 	return name[1 : len(name)-1], nil
 }
@@ -172,7 +172,7 @@ func scanHead(r *reader, timeField string) (head Head, at int64, err error) {
 		switch {
 		case string(name) == "id":
 			left--
-			err = json.UnmarshalDecode(&r.Decoder, &head.ID)
+			head.ID, err = r.id()
 		case string(name) == "created":
 			left--
 			head.Created, err = r.second()
@@ -192,6 +192,13 @@ func scanHead(r *reader, timeField string) (head Head, at int64, err error) {
 		}
 	}
 	return head, at, nil
+}
+
+// id reads a string, or null as "". Any other value is an error.
+func (r *reader) id() (string, error) {
+	r.last = ""
+	err := json.UnmarshalDecode(&r.Decoder, &r.last)
+	return r.last, err
 }
 
 // second reads a number of Unix seconds. It returns 0 for any other value.

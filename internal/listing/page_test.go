@@ -6,23 +6,23 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 type plainHead struct {
-	ID      string         `json:"id"`
-	Created jsontext.Value `json:"created"`
-	Date    jsontext.Value `json:"date"`
+	ID      string     `json:"id"`
+	Created json.Value `json:"created"`
+	Date    json.Value `json:"date"`
 }
 
 // plainPage reads a page in the simple way, as a whole.
 func plainPage(body []byte, opts json.Options) (p Page, err error) {
 	var page struct {
-		Data     []jsontext.Value `json:"data"`
-		HasMore  bool             `json:"has_more"`
-		NextPage jsontext.Value   `json:"next_page"`
+		Data     []json.Value `json:"data"`
+		HasMore  bool         `json:"has_more"`
+		NextPage json.Value   `json:"next_page"`
 	}
 	if err := json.Unmarshal(body, &page, opts); err != nil {
 		return p, err
@@ -51,7 +51,7 @@ func plainPage(body []byte, opts json.Options) (p Page, err error) {
 	return p, nil
 }
 
-func plainSecond(v jsontext.Value) int64 {
+func plainSecond(v json.Value) int64 {
 	if second, err := strconv.ParseInt(string(v), 10, 64); err == nil && second >= 0 && second <= maxSecond {
 		return second
 	}
@@ -79,7 +79,7 @@ func FuzzPage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		want, wantErr := plainPage(body, Lenient)
-		_, strictErr := plainPage(body, jsontext.AllowInvalidUTF8(true))
+		_, strictErr := plainPage(body, json.AllowInvalidUTF8(true))
 		if wantErr == nil && strictErr != nil {
 			t.Skip("a name stands twice, and either may count")
 		}

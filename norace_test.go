@@ -1,0 +1,5 @@
+//go:build !race
+
+package stripekit_test
+
+const raceDetector = false
