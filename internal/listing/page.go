@@ -143,8 +143,12 @@ func (sc *scanner) scanObjects(body []byte, timeField string, p *Page) error {
 		if err != nil {
 			return err
 		}
-		p.Heads, p.Times = append(p.Heads, head), append(p.Times, at)
-		p.Raw = append(p.Raw, body[start:sc.page.InputOffset()])
+		object := body[start:sc.page.InputOffset()]
+		if len(p.Raw) == 0 {
+			n := min(len(raw)/len(object), PageSize) // if the others are as long
+			p.Heads, p.Times, p.Raw = make([]Head, 0, n), make([]int64, 0, n), make([][]byte, 0, n)
+		}
+		p.Heads, p.Times, p.Raw = append(p.Heads, head), append(p.Times, at), append(p.Raw, object)
 	}
 	_, err := sc.page.ReadToken()
 	return err
