@@ -11,6 +11,10 @@
 //
 // The command also builds itself with GOEXPERIMENT=jsonv2, the default of Go 1.27,
 // and measures the rows that decode JSON by that build.
+//
+// To compare the library at two commits:
+//
+//	go run ./internal/benchmarks -compare main~1..main -row 'decode|poll'
 package main
 
 import (
@@ -37,6 +41,7 @@ type options struct {
 	only    string // the side to run, for a profile; empty: all sides
 	json    bool   // print the lines as JSON
 	child   string // measure this for the process that has started this one
+	commits string // compare these commits
 	cpu     bool   // measure the CPU time of the process; not a flag
 }
 
@@ -48,6 +53,7 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "do everything once: the figures mean nothing")
 	flag.StringVar(&o.only, "side", "", "run this side alone: ours, theirs or floor")
 	flag.BoolVar(&o.json, "json", false, "print a line of JSON for each line of the table, and do not measure with jsonv2")
+	flag.StringVar(&o.commits, "compare", "", "compare the library at two `commits`: A..B")
 	flag.StringVar(&o.child, "child", "", "measure a part of a row, named `name`, and print the result as JSON")
 	flag.StringVar(&profile, "cpuprofile", "", "write a CPU profile to `file`")
 	flag.Parse()
@@ -79,8 +85,11 @@ func run(o options, w io.Writer) error {
 	if o.quick {
 		o.rounds = 1
 	}
-	if o.child != "" {
+	switch {
+	case o.child != "":
 		return runChild(ctx, o, w)
+	case o.commits != "":
+		return compareCommits(ctx, o, w)
 	}
 	wanted, err := o.wanted()
 	if err != nil {
