@@ -20,8 +20,9 @@ type commit struct {
 	figures map[string][]float64 // nanoseconds of each round, by row
 }
 
-// turns is how many times each commit is measured, one after the other.
-const turns = 5
+// turns is how many times each commit is measured, one after the other. Many short
+// turns are more precise than a few long ones if the machine has other work.
+const turns = 15
 
 // compareCommits measures the library at two commits in turn, and prints its time in
 // each row at both. The rows that measure themselves are left out.
@@ -94,7 +95,7 @@ func (c *commit) remove() {
 
 // inTurn measures a row at both commits, in turns.
 func inTurn(ctx context.Context, o options, r row, both [2]*commit) error {
-	o.only, o.rounds = "ours", 3
+	o.only, o.rounds = "ours", 1
 	count := turns
 	if o.quick {
 		count = 1
