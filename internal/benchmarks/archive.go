@@ -19,6 +19,9 @@ type density struct {
 	part    int                     // the archive has 1/part of the usual charges; 0 is 1
 }
 
+// title is the title of Backfill on such an archive.
+func (d density) title() string { return "Backfill, " + d.name }
+
 const (
 	day  = 24 * 60 * 60
 	year = 365 * day
@@ -106,10 +109,7 @@ func bursts(count int) []int64 {
 // uniform returns a pseudo-random number from 0 to 1, always the same for the
 // same i.
 func uniform(i int) float64 {
-	z := (uint64(i) + 1) * 0x9e3779b97f4a7c15
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return float64((z^z>>31)>>11) / (1 << 53)
+	return float64(random(i, 0)>>11) / (1 << 53)
 }
 
 // wait returns a random waiting time with a mean of 1.

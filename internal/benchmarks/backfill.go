@@ -4,6 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/stripekit/stripekit"
@@ -30,182 +36,217 @@ func siteOf(o options, perSecond int) site {
 	return s
 }
 
-func (s site) String() string { return fmt.Sprintf("%d requests/s, %v each", s.rate, s.latency) }
+// way is a way to read an archive.
+type way struct {
+	title    string
+	density  density
+	max      int // of charges; 0 is all
+	order    order
+	read     func(site) reader
+	failures []failure
+	backfill float64 // the goal: the share of what Backfill reads of the steady archive in the time
+}
 
-// share returns the share of the allowance that was read.
-func (s site) share(d drained) float64 { return d.rate() / float64(s.allowance()) }
+func (w way) peer() bool { return w.max > 0 }
 
-// read measures a reader, and checks what it finds against the archive.
-func (a *archive) read(ctx context.Context, in order, read reader) (drained, error) {
+func backfill(s site) reader { return readBackfill(s, stripekit.BackfillConfig{}) }
+
+func unordered(s site) reader { return readBackfill(s, stripekit.BackfillConfig{AnyOrder: true}) }
+
+func query(text string) func(site) reader {
+	return func(s site) reader { return readSQL(s, text) }
+}
+
+// The ways that make one request at a time read for about 5 s, before the others.
+const (
+	theirWay = "stripe-go's iterator"
+	plainWay = "a plain loop"
+	peerMax  = 5_000
+)
+
+// ways returns Backfill on archives of all densities, and the other ways to read the
+// steady one.
+func ways() (all []way) {
+	for _, d := range densities {
+		all = append(all, way{title: d.title(), density: d, order: oldestFirst, read: backfill})
+	}
+	steady := densities[0]
+	for _, refusal := range []failure{tooMany, lockTimeout} {
+		refusal.share = 0.05
+		broken := internalError
+		broken.share = 0.02
+		all = append(all, way{
+			title:   fmt.Sprintf("Backfill, 5 %% of the responses are 429 (%s), 2 %% are 500", refusal.code),
+			density: steady, order: oldestFirst, read: backfill, failures: []failure{refusal, broken},
+		})
+	}
+	return append(
+		all,
+		way{title: "Backfill in any order", density: steady, order: anyOrder, read: unordered},
+		way{title: "a Poller from the beginning", density: steady, order: oldestFirst, read: readPoller, backfill: 0.9},
+		way{title: "SQL, ORDER BY created DESC", density: steady, order: newestFirst, read: query("SELECT id, created_unix FROM charges ORDER BY created DESC"), backfill: 0.9},
+		way{title: "SQL, without an order", density: steady, order: anyOrder, read: query("SELECT id, created_unix FROM charges"), backfill: 0.9},
+		way{title: "List", density: steady, max: peerMax, order: newestFirst, read: readList},
+		way{title: theirWay, density: steady, max: peerMax, order: newestFirst, read: func(site) reader { return readTheirs }},
+		way{title: plainWay, density: steady, max: peerMax, order: newestFirst, read: func(site) reader { return readPlain }},
+	)
+}
+
+// reading is what a way has achieved.
+type reading struct {
+	PerSecond float64 // charges
+	Growth    float64 // the maximum growth of the heap in bytes, garbage included
+	Pages     float64 // requests for each full page
+	Refused   int64   // requests above the rate
+}
+
+// readPart measures one way in its own process: its number of requests per second,
+// a slash, and its title.
+func readPart(ctx context.Context, o options, args string) (any, error) {
+	rate, title, _ := strings.Cut(args, "/")
+	perSecond, err := strconv.Atoi(rate)
+	all := ways()
+	i := slices.IndexFunc(all, func(w way) bool { return w.title == title })
+	if err != nil || i < 0 {
+		return nil, fmt.Errorf("there is no way %s", args)
+	}
+	return all[i].measure(ctx, siteOf(o, perSecond))
+}
+
+// measure reads an archive, and checks what it finds.
+func (w way) measure(ctx context.Context, s site) (r reading, err error) {
+	count := s.count / max(w.density.part, 1)
+	if w.max > 0 {
+		count = min(count, w.max)
+	}
+	a, err := newArchive(w.density.created(count), s, w.failures...)
+	if err != nil {
+		return r, err
+	}
 	server := httptest.NewServer(a)
 	defer server.Close()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
 	defer cancel()
-	c := &census{archive: a, order: in, seen: make([]bool, len(a.created))}
-	d, err := drain(func() (int, error) {
-		err := read(ctx, server.URL, c.found)
-		return c.count, err
-	})
-	if err != nil {
-		return d, err
+	c := &census{archive: a, order: w.order, seen: make([]bool, count)}
+	start := time.Now()
+	growth, err := growthOf(func() error { return w.read(s)(ctx, server.URL, c.found) })
+	if err == nil {
+		err = c.complete()
 	}
-	return d, c.complete()
+	return reading{
+		PerSecond: float64(count) / time.Since(start).Seconds(), Growth: float64(growth),
+		Pages: float64(a.lists.Load()) * pageSize / float64(count), Refused: a.refused.Load(),
+	}, err
 }
 
-// peers are readers that make one request at a time.
-type peers struct{ list, theirs, plain drained }
-
-// readPeers measures each peer for about 10 s.
-func readPeers(ctx context.Context, o options, s site) (p peers, err error) {
-	count := min(s.count, 10_000)
-	for _, peer := range []struct {
-		into *drained
-		read reader
-	}{{&p.list, readList(s)}, {&p.theirs, readTheirs}, {&p.plain, readPlain}} {
-		a, err := newArchive(steady(count), s)
-		if err != nil {
-			return p, err
-		}
-		if *peer.into, err = a.read(ctx, newestFirst, peer.read); err != nil {
-			return p, err
-		}
-	}
-	return p, nil
+// heapNow returns the bytes in the heap, including garbage.
+func heapNow() uint64 {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	return heap[0].Value.Uint64()
 }
 
-// line returns the line of a reader, compared to the peers. a is nil if the
-// reader is a peer itself.
-func (p peers) line(title string, s site, a *archive, d drained) line {
-	figure := func(d drained) string {
-		return fmt.Sprintf("%.0f/s, heap + %s", d.rate(), size(float64(d.growth())))
+// growthOf returns by how many bytes the heap has grown at most while do runs.
+func growthOf(do func() error) (uint64, error) {
+	runtime.GC()
+	before := heapNow()
+	done, peak := make(chan struct{}), make(chan uint64)
+	go func() {
+		most := before
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			most = max(most, heapNow())
+			select {
+			case <-tick.C:
+			case <-done:
+				peak <- most
+				return
+			}
+		}
+	}()
+	err := do()
+	close(done)
+	return <-peak - before, err
+}
+
+// backfills measures all ways to read an archive, each in a process of its own: at 25
+// requests a second at the same time, because these take little of the processor, but
+// for the peers, which come first; above that one after the other.
+func backfills(perSecond int) func(context.Context, options) ([]line, error) {
+	return func(ctx context.Context, o options) ([]line, error) {
+		all, readings := ways(), map[string]reading{}
+		var mu sync.Mutex
+		var failed error
+		measure := func(w way) {
+			var r reading
+			err := inChild(ctx, o, fmt.Sprintf("read:%d/%s", perSecond, w.title), &r)
+			mu.Lock()
+			defer mu.Unlock()
+			readings[w.title] = r
+			if err != nil && failed == nil {
+				failed = fmt.Errorf("%s: %w", w.title, err)
+			}
+		}
+		// stripe-go decodes slowly enough to be slower beside all others.
+		for _, peers := range []bool{true, false} {
+			var running sync.WaitGroup
+			for _, w := range all {
+				switch {
+				case w.peer() != peers:
+				case perSecond > 25 && !o.quick:
+					measure(w)
+				default:
+					running.Go(func() { measure(w) })
+				}
+			}
+			running.Wait()
+		}
+		var lines []line
+		for _, w := range all {
+			lines = append(lines, w.line(siteOf(o, perSecond), readings))
+		}
+		return lines, failed
 	}
-	l := line{
-		title: fmt.Sprintf("%s, at %v", title, s), ours: figure(d), theirs: figure(p.theirs), floor: figure(p.plain),
-		ratio:       fmt.Sprintf("%.2f ×", d.rate()/p.theirs.rate()),
-		ourMemory:   cost{bytes: d.bytes, allocs: d.allocs}.memory(),
-		theirMemory: cost{bytes: p.theirs.bytes, allocs: p.theirs.allocs}.memory(),
+}
+
+// line compares a way with the others.
+func (w way) line(s site, readings map[string]reading) line {
+	figure := func(title string) string {
+		return fmt.Sprintf("%.0f/s, heap + %s", readings[title].PerSecond, size(readings[title].Growth))
 	}
-	if a != nil {
-		pages := (len(a.created) + pageSize - 1) / pageSize
-		l.ours += fmt.Sprintf("; %.1f %% of the allowance; %.3f requests a page, %d above the rate",
-			100*s.share(d), float64(a.lists.Load())/float64(pages), a.refused.Load())
+	r := readings[w.title]
+	l := line{Title: fmt.Sprintf("%s, at %d requests/s", w.title, s.rate), Theirs: figure(theirWay), Floor: figure(plainWay)}
+	if w.title != theirWay && w.title != plainWay {
+		l.Ratio = fmt.Sprintf("%.2f ×", r.PerSecond/readings[theirWay].PerSecond)
+		l.Ours = fmt.Sprintf("%s; %.1f %% of the allowance; %.3f requests a page, %d above the rate",
+			figure(w.title), 100*r.PerSecond/float64(s.allowance()), r.Pages, r.Refused)
 	}
+	l.Goal, l.Met = w.met(s, r, readings[densities[0].title()].PerSecond)
 	return l
+}
+
+// met returns the goal of a way, and whether it was met.
+func (w way) met(s site, r reading, steady float64) (goal, met string) {
+	if w.backfill > 0 {
+		share := r.PerSecond / steady
+		return fmt.Sprintf("≥ %.0f %% of Backfill", 100*w.backfill), fmt.Sprintf("%s (%.0f %%)", yes(share >= w.backfill), 100*share)
+	}
+	share := w.density.goals[s.rate]
+	if share == 0 || w.peer() || len(w.failures) > 0 || w.order != oldestFirst {
+		return "", ""
+	}
+	growth := maxGrowth[s.rate]
+	missed := ""
+	if r.PerSecond < share*float64(s.allowance()) {
+		missed = " (rate)"
+	}
+	if r.Growth > growth*(1<<20) {
+		missed += " (heap)"
+	}
+	return fmt.Sprintf("≥ %.0f %% of the allowance, heap + ≤ %.0f MiB", 100*share, growth), yes(missed == "") + missed
 }
 
 // maxGrowth is how many MiB of heap a Backfill may take, by requests per
 // second.
 var maxGrowth = map[int]float64{25: 64, 100: 192}
-
-// backfills measures Backfill on archives of all densities.
-func backfills(perSecond int) func(context.Context, options) ([]line, error) {
-	return func(ctx context.Context, o options) ([]line, error) {
-		s := siteOf(o, perSecond)
-		p, err := readPeers(ctx, o, s)
-		if err != nil {
-			return nil, err
-		}
-		var lines []line
-		for _, density := range densities {
-			a, err := newArchive(density.created(s.count/max(density.part, 1)), s)
-			if err != nil {
-				return nil, err
-			}
-			d, err := a.read(ctx, oldestFirst, readBackfill(s, stripekit.BackfillConfig{}))
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", density.name, err)
-			}
-			l := p.line("Backfill, "+density.name, s, a, d)
-			l.goal, l.met = s.met(d, density.goals[perSecond], maxGrowth[perSecond])
-			lines = append(lines, l)
-		}
-		return lines, nil
-	}
-}
-
-// met returns the goal, and whether it was met: the share of the allowance that
-// was read, and the growth of the heap in MiB.
-func (s site) met(d drained, share, growth float64) (goal, met string) {
-	missed := ""
-	if s.share(d) < share {
-		missed = " (rate)"
-	}
-	if float64(d.growth()) > growth*(1<<20) {
-		missed += " (heap)"
-	}
-	goal = fmt.Sprintf("heap + ≤ %.0f MiB", growth)
-	if share > 0 {
-		goal = fmt.Sprintf("≥ %.0f %% of the allowance, %s", 100*share, goal)
-	}
-	return goal, yes(missed == "") + missed
-}
-
-// backfillFaults measures Backfill while some requests fail.
-func backfillFaults(ctx context.Context, o options) ([]line, error) {
-	s := siteOf(o, 25)
-	p, err := readPeers(ctx, o, s)
-	if err != nil {
-		return nil, err
-	}
-	var lines []line
-	for _, refusal := range []failure{tooMany, lockTimeout} {
-		refusal.share = 0.05
-		broken := internalError
-		broken.share = 0.02
-		a, err := newArchive(steady(s.count), s, refusal, broken)
-		if err != nil {
-			return nil, err
-		}
-		d, err := a.read(ctx, oldestFirst, readBackfill(s, stripekit.BackfillConfig{}))
-		if err != nil {
-			return nil, err
-		}
-		l := p.line(fmt.Sprintf("Backfill, 5 %% of the responses are 429 (%s), 2 %% are 500", refusal.code), s, a, d)
-		l.goal, l.met = "≥ 80 % of the allowance", yes(s.share(d) >= 0.8)
-		lines = append(lines, l)
-	}
-	return lines, nil
-}
-
-// backfillOthers compares Backfill to the other ways to read a whole list.
-func backfillOthers(ctx context.Context, o options) ([]line, error) {
-	s := siteOf(o, 25)
-	p, err := readPeers(ctx, o, s)
-	if err != nil {
-		return nil, err
-	}
-	lines := []line{p.line("List", s, nil, p.list)}
-	var backfill drained
-	for _, r := range []struct {
-		title string
-		order order
-		read  reader
-		goal  float64 // a share of what Backfill reads in the time
-	}{
-		{"Backfill, the oldest first", oldestFirst, readBackfill(s, stripekit.BackfillConfig{}), 0},
-		{"Backfill in any order", anyOrder, readBackfill(s, stripekit.BackfillConfig{AnyOrder: true}), 0},
-		{"Poller from the beginning", oldestFirst, readPoller(s), 0.9},
-		{"SQL, ORDER BY created DESC", newestFirst, readSQL(s, "SELECT id, created_unix FROM charges ORDER BY created DESC"), 0.9},
-		{"SQL, without an order", anyOrder, readSQL(s, "SELECT id, created_unix FROM charges"), 0.9},
-	} {
-		a, err := newArchive(steady(s.count), s)
-		if err != nil {
-			return nil, err
-		}
-		d, err := a.read(ctx, r.order, r.read)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.title, err)
-		}
-		if backfill.objects == 0 {
-			backfill = d
-		}
-		l := p.line(r.title, s, a, d)
-		if r.goal > 0 {
-			share := d.rate() / backfill.rate()
-			l.goal = fmt.Sprintf("≥ %.0f %% of Backfill", 100*r.goal)
-			l.met = fmt.Sprintf("%s (%.0f %%)", yes(share >= r.goal), 100*share)
-		}
-		lines = append(lines, l)
-	}
-	return lines, nil
-}

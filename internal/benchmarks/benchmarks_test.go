@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,64 +13,142 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
 )
 
-// TestBothSidesOfARowDoItsWork checks what each side found. A side that skipped
+// TestMain is this command itself if a test has started it as a child.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && slices.Contains([]string{"-child", "-json"}, os.Args[1]) {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestTheSidesOfARowDoItsWork checks what each side found. A side that skipped
 // its work would be the fastest.
-func TestBothSidesOfARowDoItsWork(t *testing.T) {
+func TestTheSidesOfARowDoItsWork(t *testing.T) {
 	for _, r := range rows {
 		if r.pair == nil {
 			continue
 		}
 		t.Run(r.name, func(t *testing.T) {
-			p, err := r.pair(options{})
+			p, err := r.pair()
 			require.NoError(t, err)
 			if p.close != nil {
 				t.Cleanup(p.close)
 			}
-			ours, err := p.ours.work()
-			require.NoError(t, err)
-			require.Equal(t, p.want, ours)
-			theirs, err := p.theirs.work()
-			require.NoError(t, err)
-			require.Equal(t, p.want, theirs)
+			for i, s := range []side{p.ours, p.theirs, p.floor} {
+				if s.work == nil && i == 2 {
+					continue // the least is less than the work
+				}
+				found, err := s.work()
+				require.NoError(t, err)
+				require.Equal(t, p.want, found, sideNames[i])
+			}
 		})
 	}
 }
 
 // TestRowsAreMeasured runs every row once. Rows that measure themselves check
-// their own work.
+// their own work. The rows that are measured only by their names are like others.
 func TestRowsAreMeasured(t *testing.T) {
-	for _, r := range rows {
+	wanted, err := options{}.wanted()
+	require.NoError(t, err)
+	for _, r := range wanted {
 		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
 			lines, err := r.lines(t.Context(), options{rounds: 1, quick: true})
 			require.NoError(t, err)
 			require.NotEmpty(t, lines)
 			for _, l := range lines {
-				require.NotEmpty(t, l.ours)
-				require.NotEmpty(t, l.theirs)
+				require.NotEmpty(t, l.Title)
+				require.NotEmpty(t, l.Theirs, l.Title)
 			}
 		})
 	}
 }
 
-func TestPagesHaveTheSizeOfTheService(t *testing.T) {
-	for l, size := range map[layout]int{indented: 500_000, compact: 320_000} {
-		s, err := onePage(l)
-		require.NoError(t, err)
-		require.InEpsilon(t, size, len(s(nil).body), 0.05, l)
+// TestARowIsMeasuredByAnotherBuild measures it by this one, in a process of its own.
+func TestARowIsMeasuredByAnotherBuild(t *testing.T) {
+	binary, err := os.Executable()
+	require.NoError(t, err)
+	b, l := build{binary: binary}, line{Met: "yes"}
+	require.NoError(t, b.measure(t.Context(), options{rounds: 1, quick: true}, rows[0], &l))
+	require.Regexp(t, `^[\d.]+ (ms|µs), [\d.]+ (ms|µs), [\d.]+ ×$`, l.V2)
+	require.Regexp(t, `^yes(; jsonv2: no \([\d.]+ ×\))?$`, l.Met)
+}
+
+func TestTheTableSaysThatThereIsNoGoCommand(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	var table strings.Builder
+	require.NoError(t, run(options{row: "^decode-indented$", quick: true}, &table))
+	require.Contains(t, table.String(), "| with jsonv2: not measured |")
+	require.Contains(t, table.String(), "not measured with jsonv2: go build")
+	require.Contains(t, table.String(), "executable file not found")
+}
+
+func TestGoals(t *testing.T) {
+	fast := cost{time: time.Millisecond}
+	for name, c := range map[string]struct {
+		goal goal
+		got  comparison
+		want string
+	}{
+		"none":                 {goal{}, comparison{}, ""},
+		"met":                  {goal{faster: 6, floor: 1.1, time: time.Second}, comparison{ours: fast, faster: 6, overFloor: 1.1}, "yes"},
+		"too slow":             {goal{faster: 6}, comparison{faster: 5.9}, "no (5.9 ×)"},
+		"too far from a floor": {goal{floor: 1.1}, comparison{overFloor: 1.25}, "no (1.25 × the floor)"},
+		"too much time":        {goal{time: time.Microsecond}, comparison{ours: fast}, "no (1.00 ms)"},
+	} {
+		require.Equal(t, c.want, c.goal.met(c.got), name)
 	}
 }
 
-func TestAStampedChargeIsAnother(t *testing.T) {
+func TestPagesHaveTheSizeOfTheService(t *testing.T) {
+	for l, size := range map[layout]int{indented: 410_000, compact: 270_000} {
+		s, err := onePage(l)
+		require.NoError(t, err)
+		require.InEpsilon(t, size, len(s(nil).body), 0.03, l)
+	}
+}
+
+// TestChargesOfAPageDiffer counts the texts of a page that other charges of it have.
+// A JSON package that keeps the strings it has seen allocates nothing for these.
+func TestChargesOfAPageDiffer(t *testing.T) {
 	for _, l := range []layout{indented, compact} {
 		m, err := newMold(l)
 		require.NoError(t, err)
-		page := string(m.page(nil, 41, 43, true, func(number int) int64 { return 1780000000 + int64(number) }))
-		require.NotRegexp(t, "@[A-Z]+@", page)
-		require.Equal(t, 3, strings.Count(page, chargeID(42)), "itself and its refunds")
-		require.Equal(t, 2, strings.Count(page, "1780000041"), "itself and its refund")
+		page := m.page(nil, 0, pageSize, true, func(number int) int64 { return 1780000000 + int64(number) })
+		require.NotRegexp(t, "@#?[A-Z0-9]+@", string(page))
+		var list stripekit.Page[stripekit.Charge]
+		require.NoError(t, json.Unmarshal(page, &list))
+		names, mails, cards, places, texts := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
+		for i, c := range list.Data {
+			require.Equal(t, chargeID(pageSize-1-i), c.ID)
+			require.EqualValues(t, 1780000000+pageSize-1-i, c.Created)
+			names[c.BillingDetails.Name]++
+			mails[c.BillingDetails.Email]++
+			cards[c.PaymentMethodDetails.Card.Brand+c.PaymentMethodDetails.Card.Last4]++
+			places[c.BillingDetails.Address.Line1+c.BillingDetails.Address.City]++
+			texts[c.Description]++
+		}
+		require.Len(t, mails, pageSize)
+		require.Len(t, texts, pageSize)
+		for _, seen := range []map[string]int{names, cards, places} {
+			require.Greater(t, len(seen), pageSize*7/10)
+		}
 	}
+}
+
+// TestAPageIsTheSameForEverySide makes a page twice.
+func TestAPageIsTheSameForEverySide(t *testing.T) {
+	first, err := onePage(indented)
+	require.NoError(t, err)
+	second, err := onePage(indented)
+	require.NoError(t, err)
+	require.Equal(t, string(first(nil).body), string(second(nil).body))
 }
 
 // TestABacklogRespondsAsTheServiceDoes checks the pages of a drain.
@@ -153,4 +234,14 @@ func TestACensusFindsWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnIncompleteReadIsAnError measures a way that reads nothing.
+func TestAnIncompleteReadIsAnError(t *testing.T) {
+	nothing := func(site) reader {
+		return func(context.Context, string, func(string, int64) error) error { return nil }
+	}
+	w := way{density: densities[0], read: nothing}
+	_, err := w.measure(t.Context(), siteOf(options{quick: true}, 25))
+	require.ErrorContains(t, err, "0 of 1000 charges were read")
 }

@@ -16,7 +16,6 @@ import (
 	theirform "github.com/stripe/stripe-go/v85/form"
 
 	"github.com/stripekit/stripekit"
-	"github.com/stripekit/stripekit/internal/form"
 )
 
 // parallel calls once n times, from a number of goroutines.
@@ -49,9 +48,17 @@ type loopback struct {
 	posted []string    // the pairs of the last form
 }
 
+// transports are the connections of stripe-go's client in a row over HTTP.
+type transports bool
+
+const (
+	sameTransport  transports = false // the settings of stripekit, for both
+	theirTransport transports = true  // stripe-go's default, with two idle connections
+)
+
 // newLoopback starts a service that responds to a list request with an empty
 // page, and to any other request with a charge.
-func newLoopback() (*loopback, error) {
+func newLoopback(connections transports) (*loopback, error) {
 	m, err := newMold(indented)
 	if err != nil {
 		return nil, err
@@ -72,8 +79,11 @@ func newLoopback() (*loopback, error) {
 	if lo.ours, err = ourClient(lo.server.URL, nil); err != nil {
 		return nil, err
 	}
-	lo.theirs = theirClient(lo.server.URL, nil)
-	lo.plain = plain{&http.Client{Transport: likeOurs(nil)}, lo.server.URL}
+	lo.theirs = theirClient(lo.server.URL, likeOurs(nil))
+	if connections == theirTransport {
+		lo.theirs = theirClient(lo.server.URL, nil)
+	}
+	lo.plain = newPlain(lo.server.URL, likeOurs(nil))
 	return lo, nil
 }
 
@@ -95,81 +105,89 @@ func sorted(values url.Values) (pairs []string) {
 	return pairs
 }
 
-func gets(goroutines int) func(options) (pair, error) {
-	return func(options) (pair, error) {
-		lo, err := newLoopback()
+func gets(goroutines int, connections transports) func() (pair, error) {
+	return func() (pair, error) {
+		lo, err := newLoopback(connections)
 		if err != nil {
 			return pair{}, err
 		}
 		ctx := context.Background()
 		id := chargeID(7)
-		ours := func() error { _, err := lo.ours.Charges.Get(ctx, id); return err }
-		theirs := func() error { _, err := lo.theirs.V1Charges.Retrieve(ctx, id, nil); return err }
-		floor := func() error { return lo.plain.do(ctx, http.MethodGet, "/v1/charges/"+id, nil) }
+		ours := func() (string, error) {
+			c, err := lo.ours.Charges.Get(ctx, id)
+			if err != nil {
+				return "", err
+			}
+			return c.ID, nil
+		}
+		theirs := func() (string, error) {
+			c, err := lo.theirs.V1Charges.Retrieve(ctx, id, nil)
+			if err != nil {
+				return "", err
+			}
+			return c.ID, nil
+		}
+		floor := func() (string, error) {
+			c := new(stripekit.Charge)
+			err := lo.plain.get(ctx, c, "/v1/charges/"+id)
+			return c.ID, err
+		}
 		return pair{
-			ours: side{
-				run: func(n int) error { return parallel(goroutines, n, ours) },
-				work: func() ([]string, error) {
-					c, err := lo.ours.Charges.Get(ctx, id)
-					if err != nil {
-						return nil, err
-					}
-					return ourIDs(&stripekit.Page[stripekit.Charge]{Data: []*stripekit.Charge{c}}, nil)
-				},
-			},
-			theirs: side{
-				run: func(n int) error { return parallel(goroutines, n, theirs) },
-				work: func() ([]string, error) {
-					c, err := lo.theirs.V1Charges.Retrieve(ctx, id, nil)
-					if err != nil {
-						return nil, err
-					}
-					return theirIDs([]*stripe.Charge{c}, nil)
-				},
-			},
-			floor: side{run: func(n int) error { return parallel(goroutines, n, floor) }},
-			want:  []string{id},
-			close: lo.server.Close,
+			ours: calls(goroutines, ours), theirs: calls(goroutines, theirs), floor: calls(goroutines, floor),
+			want: []string{id}, close: lo.server.Close,
 		}, nil
 	}
 }
 
-func emptyLists(goroutines int) func(options) (pair, error) {
-	return func(options) (pair, error) {
-		lo, err := newLoopback()
+// calls returns a side that calls once from a number of goroutines.
+func calls(goroutines int, once func() (string, error)) side {
+	return side{
+		run: func(n int) error {
+			return parallel(goroutines, n, func() error { _, err := once(); return err })
+		},
+		work: func() ([]string, error) {
+			id, err := once()
+			return []string{id}, err
+		},
+	}
+}
+
+func emptyLists(goroutines int) func() (pair, error) {
+	return func() (pair, error) {
+		lo, err := newLoopback(sameTransport)
 		if err != nil {
 			return pair{}, err
 		}
 		ctx := context.Background()
-		ours := func() (found []string, err error) {
+		ours := func() (last string, err error) {
 			for c, err := range lo.ours.Charges.List(ctx, stripekit.ChargeListParams{}) {
 				if err != nil {
-					return nil, err
+					return "", err
 				}
-				found = append(found, c.ID)
+				last = c.ID
 			}
-			return found, nil
+			return last, nil
 		}
-		theirs := func() (found []string, err error) {
-			list := lo.theirs.V1Charges.List(ctx, &stripe.ChargeListParams{ListParams: stripe.ListParams{Limit: new(int64(pageSize))}})
-			for c, err := range list.All(ctx) {
+		theirs := func() (last string, err error) {
+			for c, err := range lo.theirs.V1Charges.List(ctx, theirPageParams()).All(ctx) {
 				if err != nil {
-					return nil, err
+					return "", err
 				}
-				found = append(found, c.ID)
+				last = c.ID
 			}
-			return found, nil
+			return last, nil
 		}
-		floor := func() error { return lo.plain.do(ctx, http.MethodGet, "/v1/charges?limit=100", nil) }
+		floor := func() (last string, err error) {
+			page := new(stripekit.Page[stripekit.Charge])
+			err = lo.plain.get(ctx, page, "/v1/charges?limit=100")
+			for _, c := range page.Data {
+				last = c.ID
+			}
+			return last, err
+		}
 		return pair{
-			ours: side{work: ours, run: func(n int) error {
-				return parallel(goroutines, n, func() error { _, err := ours(); return err })
-			}},
-			theirs: side{work: theirs, run: func(n int) error {
-				return parallel(goroutines, n, func() error { _, err := theirs(); return err })
-			}},
-			floor: side{run: func(n int) error { return parallel(goroutines, n, floor) }},
-			close: lo.server.Close,
+			ours: calls(goroutines, ours), theirs: calls(goroutines, theirs), floor: calls(goroutines, floor),
+			want: []string{""}, close: lo.server.Close,
 		}, nil
 	}
 }
@@ -212,51 +230,47 @@ func theirForm(params *stripe.ChargeCreateParams) string {
 	return values.Encode()
 }
 
-func creates(options) (pair, error) {
-	lo, err := newLoopback()
+func creates() (pair, error) {
+	lo, err := newLoopback(sameTransport)
 	if err != nil {
 		return pair{}, err
 	}
 	body := []byte(theirForm(theirCharge()))
 	ctx := context.Background()
-	ours := func() ([]string, error) {
+	ours := func() (string, error) {
 		c, err := lo.ours.Charges.Create(ctx, ourCharge())
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		return []string{c.ID}, nil
+		return c.ID, nil
 	}
-	theirs := func() ([]string, error) {
+	theirs := func() (string, error) {
 		c, err := lo.theirs.V1Charges.Create(ctx, theirCharge())
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		return []string{c.ID}, nil
+		return c.ID, nil
 	}
-	floor := func() error {
-		return lo.plain.do(ctx, http.MethodPost, "/v1/charges", bytes.NewReader(body),
+	floor := func() (string, error) {
+		c := new(stripekit.Charge)
+		err := lo.plain.call(ctx, c, http.MethodPost, "/v1/charges", bytes.NewReader(body),
 			"Content-Type", "application/x-www-form-urlencoded", "Idempotency-Key", "LPC4W6MWAF3ZQTQ6XS2KFKN3CY")
+		return c.ID, err
 	}
 	// A test also checks the form that the service received.
-	work := func(create func() ([]string, error)) func() ([]string, error) {
-		return func() ([]string, error) {
+	create := func(once func() (string, error)) side {
+		s := calls(1, once)
+		s.work = func() ([]string, error) {
 			lo.keep.Store(true)
 			defer lo.keep.Store(false)
-			ids, err := create()
-			return append(ids, lo.posted...), err
+			id, err := once()
+			return append([]string{id}, lo.posted...), err
 		}
-	}
-	run := func(create func() ([]string, error)) func(int) error {
-		return func(n int) error {
-			return repeat(n, func() error { _, err := create(); return err })
-		}
+		return s
 	}
 	return pair{
-		ours:   side{work: work(ours), run: run(ours)},
-		theirs: side{work: work(theirs), run: run(theirs)},
-		floor:  side{run: func(n int) error { return repeat(n, floor) }},
-		want:   append([]string{chargeID(7)}, createdPairs...),
-		close:  lo.server.Close,
+		ours: create(ours), theirs: create(theirs), floor: create(floor),
+		want: append([]string{chargeID(7)}, createdPairs...), close: lo.server.Close,
 	}, nil
 }
 
@@ -270,34 +284,4 @@ var createdPairs = []string{
 	"shipping[address][postal_code]=94103", "shipping[address][state]=CA", "shipping[carrier]=DHL", "shipping[name]=Jenny Rosen",
 	"shipping[phone]=+1 555 010 1042", "shipping[tracking_number]=JD014600003",
 	"statement_descriptor_suffix=ORDER 1042", "transfer_group=ORDER_1042",
-}
-
-// encodes measures only the encoding of a charge's parameters.
-func encodes(options) (pair, error) {
-	ours, theirs := ourCharge(), theirCharge()
-	parsed := func(body string, err error) ([]string, error) {
-		if err != nil {
-			return nil, err
-		}
-		values, err := url.ParseQuery(body)
-		return sorted(values), err
-	}
-	source, buffer := []byte(theirForm(theirs)), make([]byte, 4096)
-	return pair{
-		ours: side{
-			run: func(n int) error {
-				return repeat(n, func() error { _, err := form.Append(nil, &ours); return err })
-			},
-			work: func() ([]string, error) {
-				body, err := form.Append(nil, &ours)
-				return parsed(string(body), err)
-			},
-		},
-		theirs: side{
-			run:  func(n int) error { return repeat(n, func() error { theirForm(theirs); return nil }) },
-			work: func() ([]string, error) { return parsed(theirForm(theirs), nil) },
-		},
-		floor: side{run: func(n int) error { return repeat(n, func() error { copy(buffer, source); return nil }) }},
-		want:  createdPairs,
-	}, nil
 }

@@ -1,14 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
+	"sync"
+	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stripe/stripe-go/v85"
 
 	"github.com/stripekit/stripekit"
 )
+
+// timeout is the default timeout of a request, in both libraries.
+const timeout = 80 * time.Second
 
 // ourClient returns a client of this library. If rt is nil, it has its default
 // transport.
@@ -24,34 +32,43 @@ func ourClient(url string, rt http.RoundTripper, extra ...stripekit.Option) (*st
 }
 
 // theirClient returns a client of stripe-go with its defaults, except that the
-// log is off.
+// log is off. If rt is nil, it has its default transport, too.
 func theirClient(url string, rt http.RoundTripper) *stripe.Client {
 	config := &stripe.BackendConfig{
 		URL:           &url,
 		LeveledLogger: &stripe.LeveledLogger{Level: stripe.LevelNull},
 	}
 	if rt != nil {
-		config.HTTPClient = &http.Client{Transport: rt}
+		config.HTTPClient = &http.Client{Transport: rt, Timeout: timeout}
 	}
 	return stripe.NewClient(key, stripe.WithBackends(stripe.NewBackendsWithConfig(config)))
 }
 
-// plain makes requests with net/http alone, with the headers of stripekit, and
-// drains the response bodies.
+// lenient are the options that stripekit decodes with.
+var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+
+// plain makes requests with net/http alone, with the headers and the timeout of
+// stripekit.
 type plain struct {
 	client *http.Client
 	url    string
 }
 
-func (p plain) do(ctx context.Context, method, path string, body io.Reader, extra ...string) error {
-	_, err := p.copy(ctx, io.Discard, method, path, body, extra...)
-	return err
+func newPlain(url string, rt http.RoundTripper) plain {
+	return plain{&http.Client{Transport: rt}, url}
 }
 
-func (p plain) copy(ctx context.Context, to io.Writer, method, path string, body io.Reader, extra ...string) (*http.Response, error) {
+// buffers are for the bodies of plain requests.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// call makes a request. If object is nil, the body of the response is only read.
+// Otherwise it is decoded, as stripekit does.
+func (p plain) call(ctx context.Context, object any, method, path string, body io.Reader, extra ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, p.url+path, body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.Header["Authorization"] = []string{"Basic c2tfdGVzdF9iZW5jaG1hcms6"}
 	r.Header["User-Agent"] = []string{"stripekit/0.1.0 go/1.26"}
@@ -61,19 +78,20 @@ func (p plain) copy(ctx context.Context, to io.Writer, method, path string, body
 	}
 	resp, err := p.client.Do(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer resp.Body.Close()
-	_, err = io.Copy(to, resp.Body)
-	return resp, err
+	buffer := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buffer)
+	buffer.Reset()
+	if _, err := buffer.ReadFrom(resp.Body); err != nil || object == nil {
+		return err
+	}
+	return json.Unmarshal(buffer.Bytes(), object, lenient)
 }
 
-// into is a writer that overwrites its memory with each Write.
-type into []byte
-
-func (b *into) Write(p []byte) (int, error) {
-	*b = append((*b)[:0], p...)
-	return len(p), nil
+func (p plain) get(ctx context.Context, object any, path string) error {
+	return p.call(ctx, object, http.MethodGet, path, nil)
 }
 
 func repeat(n int, once func() error) error {
@@ -83,4 +101,12 @@ func repeat(n int, once func() error) error {
 		}
 	}
 	return nil
+}
+
+// discarding returns the run of a side that does the operation n times, without its
+// result.
+func discarding[T any](operation func() (T, error)) func(n int) error {
+	return func(n int) error {
+		return repeat(n, func() error { _, err := operation(); return err })
+	}
 }

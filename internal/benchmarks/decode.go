@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stripe/stripe-go/v85"
 
 	"github.com/stripekit/stripekit"
@@ -29,106 +28,120 @@ func onePage(l layout) (service, error) {
 }
 
 // decodeClient measures the clients reading a page without a network.
-func decodeClient(l layout) func(options) (pair, error) {
-	return func(options) (pair, error) {
+func decodeClient(l layout) func() (pair, error) {
+	return func() (pair, error) {
 		s, err := onePage(l)
 		if err != nil {
 			return pair{}, err
 		}
 		ctx := context.Background()
-		ours, err := ourClient(noNetwork, s)
+		client, err := ourClient(noNetwork, s)
 		if err != nil {
 			return pair{}, err
 		}
-		theirs := theirClient(noNetwork, s)
-		floor := plain{&http.Client{Transport: s}, noNetwork}
-		var buffer into
-
-		ourPage := func() (*stripekit.Page[stripekit.Charge], error) {
-			return ours.Charges.Page(ctx, stripekit.ChargeListParams{ListParams: stripekit.ListParams{Limit: pageSize}})
+		ours := func() ([]*stripekit.Charge, error) {
+			page, err := client.Charges.Page(ctx, stripekit.ChargeListParams{ListParams: stripekit.ListParams{Limit: pageSize}})
+			if err != nil {
+				return nil, err
+			}
+			return page.Data, nil
 		}
-		theirPage := func() ([]*stripe.Charge, error) {
-			list := theirs.V1Charges.List(ctx, &stripe.ChargeListParams{ListParams: stripe.ListParams{Limit: new(int64(pageSize))}})
+		their := theirClient(noNetwork, s)
+		theirs := func() ([]*stripe.Charge, error) {
+			list := their.V1Charges.List(ctx, theirPageParams())
 			return list.Data(), list.Err()
 		}
+		bare := newPlain(noNetwork, s)
 		return pair{
-			ours: side{
-				run:  func(n int) error { return repeat(n, func() error { _, err := ourPage(); return err }) },
-				work: func() ([]string, error) { return ourIDs(ourPage()) },
-			},
-			theirs: side{
-				run:  func(n int) error { return repeat(n, func() error { _, err := theirPage(); return err }) },
-				work: func() ([]string, error) { return theirIDs(theirPage()) },
-			},
+			ours:   decodes(ours, ourSummary),
+			theirs: decodes(theirs, theirSummary),
 			floor: side{run: func(n int) error {
-				return repeat(n, func() error {
-					_, err := floor.copy(ctx, &buffer, http.MethodGet, "/v1/charges?limit=100", nil)
-					return err
-				})
+				return repeat(n, func() error { return bare.get(ctx, nil, "/v1/charges?limit=100") })
 			}},
-			want: ids(0, pageSize),
+			want: summaries(0, pageSize),
 		}, nil
 	}
 }
 
-// decodeBare measures only the decoding of a page, by the JSON packages that
-// the libraries use.
-func decodeBare(l layout) func(options) (pair, error) {
-	return func(options) (pair, error) {
-		s, err := onePage(l)
+// decodeByClient compares stripe-go's decoding of a page's bytes with what its client
+// does. The client parses the page two more times: in the method UnmarshalJSON of the
+// response, and to keep the bytes of each object beside it.
+func decodeByClient() (pair, error) {
+	bare, err := decodeBare(decodePage(standard, theirSummary), decodePage(standard, theirSummary))()
+	if err != nil {
+		return pair{}, err
+	}
+	client, err := decodeClient(indented)()
+	bare.theirs = client.theirs
+	return bare, err
+}
+
+func theirPageParams() *stripe.ChargeListParams {
+	return &stripe.ChargeListParams{ListParams: stripe.ListParams{Limit: new(int64(pageSize))}}
+}
+
+// decodes returns a side that decodes a page.
+func decodes[C any](operation func() ([]*C, error), summary func(*C) string) side {
+	return side{
+		run: discarding(operation),
+		work: func() (all []string, err error) {
+			charges, err := operation()
+			for _, c := range charges {
+				all = append(all, summary(c))
+			}
+			return all, err
+		},
+	}
+}
+
+// bareCharge is stripe-go's charge without its method UnmarshalJSON, so that a page
+// is parsed once. stripe-go parses it twice: first to find where each charge ends,
+// and then each charge.
+type bareCharge stripe.Charge
+
+// The decoders of a page that the rows of decoding compare, by JSON package.
+var (
+	module   = func(b []byte, v any) error { return json.Unmarshal(b, v, lenient) }
+	standard = stdjson.Unmarshal
+)
+
+// decodePage returns a side that decodes a page into a slice of C, by one of the
+// JSON packages.
+func decodePage[C any](unmarshal func([]byte, any) error, summary func(*C) string) func(body []byte) side {
+	return func(body []byte) side {
+		return decodes(func() ([]*C, error) {
+			page := new(struct {
+				Data    []*C   `json:"data"`
+				HasMore bool   `json:"has_more"`
+				URL     string `json:"url"`
+			})
+			err := unmarshal(body, page)
+			return page.Data, err
+		}, summary)
+	}
+}
+
+func bareSummary(c *bareCharge) string { return theirSummary((*stripe.Charge)(c)) }
+
+// decodeBare compares two ways to decode the bytes of an indented page, without a
+// client.
+func decodeBare(ours, theirs func(body []byte) side) func() (pair, error) {
+	return func() (pair, error) {
+		s, err := onePage(indented)
 		if err != nil {
 			return pair{}, err
 		}
 		body := s(nil).body
-		lenient := json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-		ourPage := func() (*stripekit.Page[stripekit.Charge], error) {
-			page := new(stripekit.Page[stripekit.Charge])
-			return page, json.Unmarshal(body, page, lenient)
-		}
-		theirPage := func() ([]*stripe.Charge, error) {
-			page := new(stripe.ChargeList)
-			err := stdjson.Unmarshal(body, page)
-			return page.Data, err
-		}
-		buffer := make([]byte, len(body))
-		return pair{
-			ours: side{
-				run:  func(n int) error { return repeat(n, func() error { _, err := ourPage(); return err }) },
-				work: func() ([]string, error) { return ourIDs(ourPage()) },
-			},
-			theirs: side{
-				run:  func(n int) error { return repeat(n, func() error { _, err := theirPage(); return err }) },
-				work: func() ([]string, error) { return theirIDs(theirPage()) },
-			},
-			floor: side{run: func(n int) error { return repeat(n, func() error { copy(buffer, body); return nil }) }},
-			want:  ids(0, pageSize),
-		}, nil
+		return pair{ours: ours(body), theirs: theirs(body), want: summaries(0, pageSize)}, nil
 	}
 }
 
-// ourIDs returns the ids of the charges on a page that were read in full.
-func ourIDs(page *stripekit.Page[stripekit.Charge], err error) ([]string, error) {
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for _, c := range page.Data {
-		if c.PaymentMethodDetails.Card.Last4 == "4242" && c.Metadata["channel"] == "web" && c.Status == "succeeded" {
-			ids = append(ids, c.ID)
-		}
-	}
-	return ids, nil
+func ourSummary(c *stripekit.Charge) string {
+	return summary(c.ID, c.BillingDetails.Email, c.BillingDetails.Address.City, c.Outcome.SellerMessage,
+		c.PaymentMethodDetails.Card.Last4, c.Customer.ID, c.StatementDescriptorSuffix)
 }
 
-func theirIDs(page []*stripe.Charge, err error) ([]string, error) {
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for _, c := range page {
-		if c.PaymentMethodDetails.Card.Last4 == "4242" && c.Metadata["channel"] == "web" && c.Status == stripe.ChargeStatusSucceeded {
-			ids = append(ids, c.ID)
-		}
-	}
-	return ids, nil
+func theirSummary(c *stripe.Charge) string {
+	return summary(c.ID, c.BillingDetails.Email, c.BillingDetails.Address.City, c.Outcome.SellerMessage,
+		c.PaymentMethodDetails.Card.Last4, c.Customer.ID, c.StatementDescriptorSuffix)
 }

@@ -4,23 +4,18 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
-// built is the result of building a program.
-type built struct {
-	time           time.Duration
-	size, stripped int64 // bytes of the binary
-}
+// programs are a program with net/http alone, and the same with each library.
+var programs = []string{"nethttp", "stripekit", "stripego"}
 
-// imports measures what importing a library adds to a program that uses
-// net/http: the time to build it, with the standard library in the build cache,
-// and the bytes of the binary.
+// imports measures what importing a library adds to a program that uses net/http:
+// the time to build it, with the standard library in the build cache, and the bytes
+// of the binary.
 func imports(ctx context.Context, o options) ([]line, error) {
-	module, err := output(ctx, "", nil, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/stripekit/stripekit/internal/benchmarks")
+	module, err := output(ctx, "", nil, "go", "list", "-m", "-f", "{{.Dir}}", self)
 	if err != nil {
 		return nil, err
 	}
@@ -29,79 +24,95 @@ func imports(ctx context.Context, o options) ([]line, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	// Each library is built with a cache that holds only net/http. With -quick,
-	// the cache is the user's own, and the times mean nothing.
-	cache := filepath.Join(dir, "cache")
+	b := builder{ctx: ctx, module: module, dir: dir}
 	if !o.quick {
-		if _, err := build(ctx, module, "nethttp", dir, cache); err != nil {
-			return nil, err
-		}
+		// With -quick the cache is the user's own, and the times mean nothing.
+		b.cache = filepath.Join(dir, "cache")
 	}
-	programs := map[string]built{}
-	for _, name := range []string{"nethttp", "stripekit", "stripego"} {
-		own := ""
-		if !o.quick {
-			own = filepath.Join(dir, "cache-"+name)
-			if err := os.CopyFS(own, os.DirFS(cache)); err != nil {
+	if _, err := b.build(programs[0], b.cache, ""); err != nil {
+		return nil, err
+	}
+	var builds [3][]built
+	for round := range o.rounds {
+		for i := range programs {
+			i = (i + round) % len(programs)
+			result, err := b.measure(programs[i], round == 0)
+			if err != nil {
 				return nil, err
 			}
-		}
-		if programs[name], err = build(ctx, module, name, dir, own); err != nil {
-			return nil, err
+			builds[i] = append(builds[i], result)
 		}
 	}
-	base, ours, theirs := programs["nethttp"], programs["stripekit"], programs["stripego"]
-	ourTime, theirTime := (ours.time - base.time).Seconds(), (theirs.time - base.time).Seconds()
-	figure := func(title string, goal float64, unit string, ours, theirs, base float64) line {
-		met := "yes"
-		if ours > theirs*goal {
-			met = "no"
-		}
-		return line{
-			title: title, goal: fmt.Sprintf("≤ %.2f of stripe-go's", goal), met: met, ratio: fmt.Sprintf("%.2f", ours/theirs),
-			ours: fmt.Sprintf("%.1f %s", ours, unit), theirs: fmt.Sprintf("%.1f %s", theirs, unit), floor: fmt.Sprintf("(%.1f %s in all)", base, unit),
-		}
+	var seconds, binaries, stripped [3]float64
+	for i, all := range builds {
+		seconds[i] = medianOf(all, func(r built) float64 { return r.seconds })
+		binaries[i], stripped[i] = all[0].binary/(1<<20), all[0].stripped/(1<<20)
 	}
-	mib := func(a, b int64) float64 { return float64(a-b) / (1 << 20) }
 	return []line{
-		figure("import: build time over net/http", 1.0/3, "s", ourTime, theirTime, base.time.Seconds()),
-		figure("import: binary over net/http", 2.0/3, "MiB", mib(ours.size, base.size), mib(theirs.size, base.size), mib(base.size, 0)),
-		figure("import: stripped binary over net/http", 2.0/3, "MiB", mib(ours.stripped, base.stripped), mib(theirs.stripped, base.stripped), mib(base.stripped, 0)),
+		imported("import: build time over net/http", "s", seconds),
+		imported("import: binary over net/http", "MiB", binaries),
+		imported("import: stripped binary over net/http", "MiB", stripped),
 	}, nil
 }
 
-// build builds a program. If cache is not empty, it is the build cache.
-func build(ctx context.Context, module, name, dir, cache string) (b built, err error) {
-	var env []string
-	if cache != "" {
-		env = append(os.Environ(), "GOCACHE="+cache)
+// imported makes a line of the figures of the programs.
+func imported(title, unit string, figures [3]float64) line {
+	base, ours, theirs := figures[0], figures[1]-figures[0], figures[2]-figures[0]
+	return line{
+		Title: title, Ours: fmt.Sprintf("%.1f %s", ours, unit), Theirs: fmt.Sprintf("%.1f %s", theirs, unit),
+		Ratio: fmt.Sprintf("%.1f ×", theirs/ours), Floor: fmt.Sprintf("(%.1f %s in all)", base, unit),
 	}
-	file := filepath.Join(dir, name)
-	for _, flags := range []string{"", "-s -w"} {
-		start := time.Now()
-		if _, err := output(ctx, module, env, "go", "build", "-buildvcs=false", "-ldflags="+flags, "-o", file, "./programs/"+name); err != nil {
-			return b, err
-		}
-		took := time.Since(start)
-		info, err := os.Stat(file)
-		if err != nil {
-			return b, err
-		}
-		if flags == "" {
-			b.time, b.size = took, info.Size()
-		} else {
-			b.stripped = info.Size()
-		}
-	}
-	return b, nil
 }
 
-func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Env, cmd.Stderr = dir, env, os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+// builder builds programs of a module into a directory.
+type builder struct {
+	ctx         context.Context
+	module, dir string
+	cache       string // a build cache with net/http; if empty, the user's
+}
+
+// built is the result of building a program.
+type built struct {
+	seconds          float64
+	binary, stripped float64 // bytes
+}
+
+// measure builds a program with only net/http in the cache, and if strip is set, again
+// without symbols.
+func (b builder) measure(name string, strip bool) (r built, err error) {
+	cache := ""
+	if b.cache != "" {
+		cache = filepath.Join(b.dir, "copy")
+		defer os.RemoveAll(cache)
+		if err := os.CopyFS(cache, os.DirFS(b.cache)); err != nil {
+			return r, err
+		}
 	}
-	return strings.TrimSpace(string(out)), nil
+	start := time.Now()
+	if r.binary, err = b.build(name, cache, ""); err != nil {
+		return r, err
+	}
+	r.seconds = time.Since(start).Seconds()
+	if strip {
+		r.stripped, err = b.build(name, cache, "-s -w")
+	}
+	return r, err
+}
+
+// build builds a program and returns its size in bytes. If cache is empty, the build
+// cache is the user's.
+func (b builder) build(name, cache, ldflags string) (bytes float64, err error) {
+	var env []string
+	if cache != "" {
+		env = []string{"GOCACHE=" + cache}
+	}
+	file := filepath.Join(b.dir, name)
+	if _, err := output(b.ctx, b.module, env, "go", "build", "-buildvcs=false", "-ldflags="+ldflags, "-o", file, "./programs/"+name); err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0, err
+	}
+	return float64(info.Size()), nil
 }

@@ -8,38 +8,56 @@
 // next round of each side. A figure is the median of the rounds, and a ratio
 // the median of the rounds' ratios. The allocations over HTTP include those of
 // the server, which are the same for every side.
+//
+// The command also builds itself with GOEXPERIMENT=jsonv2, the default of Go 1.27,
+// and measures the rows that decode JSON by that build.
+//
+// To compare the library at two commits:
+//
+//	go run ./internal/benchmarks -compare main~1..main -row 'decode|poll'
 package main
 
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 )
 
 // options are the flags.
 type options struct {
-	rows   string // measure the rows whose names contain this
-	rounds int
-	quick  bool   // do everything once; the figures mean nothing
-	only   string // the side to run, for a profile; empty: all sides
+	row     string // measure the rows whose names match this
+	rounds  int
+	quick   bool   // do everything once; the figures mean nothing
+	only    string // the side to run, for a profile; empty: all sides
+	json    bool   // print the lines as JSON
+	child   string // measure this for the process that has started this one
+	commits string // compare these commits
+	cpu     bool   // measure the CPU time of the process; not a flag
 }
 
 func main() {
 	var o options
 	var profile string
-	flag.StringVar(&o.rows, "row", "", "measure the rows whose name contains `text`")
-	flag.IntVar(&o.rounds, "rounds", 9, "measure each side so many times")
+	flag.StringVar(&o.row, "row", "", "measure the rows whose name matches `regexp`, those that are measured only by name too")
+	flag.IntVar(&o.rounds, "rounds", 5, "measure each side so many times")
 	flag.BoolVar(&o.quick, "quick", false, "do everything once: the figures mean nothing")
 	flag.StringVar(&o.only, "side", "", "run this side alone: ours, theirs or floor")
+	flag.BoolVar(&o.json, "json", false, "print a line of JSON for each line of the table, and do not measure with jsonv2")
+	flag.StringVar(&o.commits, "compare", "", "compare the library at two `commits`: A..B")
+	flag.StringVar(&o.child, "child", "", "measure a part of a row, named `name`, and print the result as JSON")
 	flag.StringVar(&profile, "cpuprofile", "", "write a CPU profile to `file`")
 	flag.Parse()
-	if err := profiled(profile, func() error { return run(o) }); err != nil {
+	if err := profiled(profile, func() error { return run(o, os.Stdout) }); err != nil {
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
 		os.Exit(1)
 	}
@@ -61,28 +79,103 @@ func profiled(file string, run func() error) error {
 	return run()
 }
 
-func run(o options) error {
+func run(o options, w io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if o.quick {
 		o.rounds = 1
 	}
-	fmt.Printf("%s, %s, %d cores, %s/%s\n\n", processor(), runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
-	fmt.Println("| | stripekit | stripe-go | ratio | goal | met | stripekit allocates | stripe-go allocates | floor |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|")
+	switch {
+	case o.child != "":
+		return runChild(ctx, o, w)
+	case o.commits != "":
+		return compareCommits(ctx, o, w)
+	}
+	wanted, err := o.wanted()
+	if err != nil {
+		return err
+	}
+	if o.json {
+		encoder := json.NewEncoder(w)
+		return eachLine(ctx, o, wanted, func(_ row, l line) error { return encoder.Encode(l) })
+	}
+	return table(ctx, o, w, wanted)
+}
+
+// wanted returns the rows to measure.
+func (o options) wanted() (wanted []row, err error) {
+	pattern, err := regexp.Compile(o.row)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range rows {
-		if !strings.Contains(r.name, o.rows) {
-			continue
+		if o.row == "" && !r.named || o.row != "" && pattern.MatchString(r.name) {
+			wanted = append(wanted, r)
 		}
+	}
+	return wanted, nil
+}
+
+func eachLine(ctx context.Context, o options, wanted []row, do func(row, line) error) error {
+	for _, r := range wanted {
 		lines, err := r.lines(ctx, o)
+		for _, l := range lines {
+			if err == nil {
+				err = do(r, l)
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		for _, l := range lines {
-			fmt.Println(l)
-		}
 	}
 	return nil
+}
+
+// table prints the table.
+func table(ctx context.Context, o options, w io.Writer, wanted []row) error {
+	fmt.Fprintf(w, "%s, %s, %d cores, %s/%s\n\n", processor(), runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	var second build
+	var err error
+	if slices.ContainsFunc(wanted, func(r row) bool { return r.json }) {
+		second, err = newBuild(ctx)
+		defer second.remove()
+	}
+	column := "with jsonv2"
+	if err != nil {
+		column = "with jsonv2: not measured"
+	}
+	fmt.Fprintf(w, "| | stripekit | stripe-go | ratio | goal | met | the least | %s | stripekit allocates | stripe-go allocates |\n", column)
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|")
+	measured := eachLine(ctx, o, wanted, func(r row, l line) error {
+		if err == nil && r.json {
+			if err := second.measure(ctx, o, r, &l); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintln(w, l)
+		return err
+	})
+	if measured != nil {
+		return measured
+	}
+	if err != nil {
+		fmt.Fprintf(w, "\nThe rows were not measured with jsonv2: %v.\n", err)
+	}
+	_, err = fmt.Fprint(w, notes)
+	return err
+}
+
+// notes explain the table.
+const notes = `
+"The least" is the same work by net/http alone: it decodes into the same structs with
+the same JSON module. In the rows of decoding and polling it only reads the body.
+The rows of polling compare an algorithm with a loop: a Poller skips the objects that
+it knows, and recognises a page that has not changed; the loop on stripe-go decodes
+each page and looks up each id, as programs usually do.
+`
+
+func (l line) String() string {
+	return "| " + strings.Join([]string{l.Title, l.Ours, l.Theirs, l.Ratio, l.Goal, l.Met, l.Floor, l.V2, l.OurMemory, l.TheirMemory}, " | ") + " |"
 }
 
 // processor returns the name of the machine's processor, if the system has it.

@@ -15,7 +15,8 @@ type side struct {
 	work func() ([]string, error)
 }
 
-// pair is a row whose sides do the same operation, in alternating rounds.
+// pair is a row whose sides do the same operation, in alternating rounds. The floor
+// is optional.
 type pair struct {
 	ours, theirs, floor side
 	// want is the expected result of work.
@@ -25,7 +26,7 @@ type pair struct {
 
 // cost is the cost of one operation.
 type cost struct {
-	time          time.Duration
+	time          time.Duration // by the clock, or CPU time of this process
 	bytes, allocs float64
 }
 
@@ -46,7 +47,7 @@ type comparison struct {
 // machine affects all of them.
 func compare(p pair, o options) (c comparison, err error) {
 	sides := []side{p.ours, p.theirs, p.floor}
-	if i := slices.Index([]string{"ours", "theirs", "floor"}, o.only); i >= 0 {
+	if i := slices.Index(sideNames, o.only); i >= 0 {
 		only := sides[i]
 		sides = make([]side, 3)
 		sides[i] = only
@@ -61,23 +62,21 @@ func compare(p pair, o options) (c comparison, err error) {
 	for round := range o.rounds {
 		for i := range sides {
 			i = (i + round) % len(sides)
-			spent, err := measure(sides[i], times[i])
+			spent, err := measure(sides[i], times[i], o.cpu)
 			if err != nil {
 				return c, err
 			}
 			costs[i] = append(costs[i], spent)
 		}
 	}
-	var faster, overFloor []float64
-	for round := range o.rounds {
-		ours, theirs, floor := float64(costs[0][round].time), float64(costs[1][round].time), float64(costs[2][round].time)
-		faster, overFloor = append(faster, theirs/ours), append(overFloor, ours/floor)
-	}
 	return comparison{
 		ours: medianCost(costs[0]), theirs: medianCost(costs[1]), floor: medianCost(costs[2]),
-		faster: median(faster), overFloor: median(overFloor),
+		faster: medianRatio(costs[1], costs[0]), overFloor: medianRatio(costs[0], costs[2]),
 	}, nil
 }
+
+// sideNames are the sides in their order.
+var sideNames = []string{"ours", "theirs", "floor"}
 
 // calibrate finds how many operations fill a round.
 func calibrate(s side, o options) (n int, err error) {
@@ -96,16 +95,19 @@ func calibrate(s side, o options) (n int, err error) {
 }
 
 // measure runs one round. It starts with a heap without garbage.
-func measure(s side, n int) (cost, error) {
+func measure(s side, n int, cpu bool) (cost, error) {
 	if s.run == nil {
 		return cost{}, nil
 	}
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	start := time.Now()
+	start, used := time.Now(), processTime()
 	err := s.run(n)
 	took := time.Since(start)
+	if cpu {
+		took = processTime() - used
+	}
 	runtime.ReadMemStats(&after)
 	return cost{
 		time:   took / time.Duration(n),
@@ -116,11 +118,28 @@ func measure(s side, n int) (cost, error) {
 
 // medianCost returns the median of each figure.
 func medianCost(costs []cost) cost {
-	var times, bytes, allocs []float64
-	for _, c := range costs {
-		times, bytes, allocs = append(times, float64(c.time)), append(bytes, c.bytes), append(allocs, c.allocs)
+	return cost{
+		time:   time.Duration(medianOf(costs, func(c cost) float64 { return float64(c.time) })),
+		bytes:  medianOf(costs, func(c cost) float64 { return c.bytes }),
+		allocs: medianOf(costs, func(c cost) float64 { return c.allocs }),
 	}
-	return cost{time: time.Duration(median(times)), bytes: median(bytes), allocs: median(allocs)}
+}
+
+// medianRatio returns the median of the ratios of two sides in time, round by round.
+func medianRatio(above, below []cost) float64 {
+	var ratios []float64
+	for i := range above {
+		ratios = append(ratios, float64(above[i].time)/float64(below[i].time))
+	}
+	return median(ratios)
+}
+
+func medianOf[T any](all []T, figure func(T) float64) float64 {
+	var figures []float64
+	for _, one := range all {
+		figures = append(figures, figure(one))
+	}
+	return median(figures)
 }
 
 func median(figures []float64) float64 {
@@ -128,14 +147,18 @@ func median(figures []float64) float64 {
 	return figures[len(figures)/2]
 }
 
-func (c cost) String() string {
+func (c cost) String() string { return formatTime(c.time) }
+
+func formatTime(d time.Duration) string {
 	switch {
-	case c.time >= time.Millisecond:
-		return fmt.Sprintf("%.2f ms", float64(c.time)/1e6)
-	case c.time >= time.Microsecond:
-		return fmt.Sprintf("%.1f µs", float64(c.time)/1e3)
+	case d >= time.Second:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	case d >= time.Millisecond:
+		return fmt.Sprintf("%.2f ms", float64(d)/1e6)
+	case d >= time.Microsecond:
+		return fmt.Sprintf("%.1f µs", float64(d)/1e3)
 	}
-	return fmt.Sprintf("%d ns", c.time)
+	return fmt.Sprintf("%d ns", d)
 }
 
 // memory formats the bytes and the number of allocations.

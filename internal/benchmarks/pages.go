@@ -5,14 +5,16 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// template is a charge by card with a refund, as the service returns it. It has
-// placeholders for what differs from charge to charge.
+// template is a paid charge by card as the service returns it, in a version of the
+// API in which a charge does not have its refunds. @NAME@ is a placeholder for what
+// differs from charge to charge, and "@#NAME@" one for a number.
 //
 //go:embed charge.json
 var template string
@@ -28,39 +30,21 @@ const (
 // pageSize is the maximum number of charges on a page.
 const pageSize = 100
 
-// idPrefix is the prefix of the ids of all charges. The rest of an id is the
-// number of the charge, counted from the oldest.
-const (
-	idPrefix = "ch_3B7WZ01zgkW"
-	idDigits = 13
-)
-
-func chargeID(number int) string { return fmt.Sprintf("%s%0*d", idPrefix, idDigits, number) }
-
 func numberOf(id string) (int, error) { return strconv.Atoi(strings.TrimPrefix(id, idPrefix)) }
 
-// ids returns the ids of the charges from low to high, exclusive, newest first.
-func ids(low, high int) []string {
-	var ids []string
-	for number := high - 1; number >= low; number-- {
-		ids = append(ids, chargeID(number))
-	}
-	return ids
-}
-
-// mold makes charges. They all have the same length, so one becomes another by
-// overwriting its digits.
+// mold makes charges and pages of them.
 type mold struct {
 	head, between string
 	tails         map[bool]string // by has_more
-	charge        []byte          // including the separator
-	ids           []int           // offsets of the digits of the id
-	references    []int           // offsets of the digits of other ids and texts
-	seconds       []int           // offsets of the time
+	charge        []part
 	pages         sync.Pool
 }
 
-const referenceDigits = 14
+// part is a piece of a charge: a text, and the value after it.
+type part struct {
+	text  string
+	value value // nil at the end
+}
 
 func newMold(l layout) (*mold, error) {
 	m := &mold{
@@ -77,69 +61,56 @@ func newMold(l layout) (*mold, error) {
 			true:  "\n  ],\n  \"has_more\": true,\n  \"url\": \"/v1/charges\"\n}\n",
 		}
 	}
-	id, reference, second := strings.Repeat("I", idDigits), strings.Repeat("R", referenceDigits), "1999999999"
-	text := []byte(strings.NewReplacer(
-		"@ID@", idPrefix+id, "@N@", reference, "@CREATED@", second, "@AMOUNT@", "12500", "@STREET@", "1042",
-	).Replace(strings.TrimSpace(template)))
 	var charge bytes.Buffer
 	var err error
 	if l == indented {
-		err = json.Indent(&charge, text, "    ", "  ")
+		err = json.Indent(&charge, []byte(template), "    ", "  ")
 	} else {
-		err = json.Compact(&charge, text)
+		err = json.Compact(&charge, []byte(template))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the charge template: %w", err)
 	}
-	charge.WriteString(m.between)
-	m.charge = charge.Bytes()
-	m.ids, m.references, m.seconds = places(m.charge, id), places(m.charge, reference), places(m.charge, second)
-	return m, nil
+	m.charge, err = parts(strings.TrimSpace(charge.String()))
+	return m, err
 }
 
-// places returns the offsets of all occurrences of a text.
-func places(b []byte, text string) (places []int) {
-	for at := 0; ; at += len(text) {
-		i := bytes.Index(b[at:], []byte(text))
-		if i < 0 {
-			return places
+var placeholder = regexp.MustCompile(`"@#([A-Z0-9]+)@"|@([A-Z0-9]+)@`)
+
+// parts divides a text at its placeholders.
+func parts(text string) (divided []part, err error) {
+	at := 0
+	for _, found := range placeholder.FindAllStringSubmatchIndex(text, -1) {
+		name := strings.Trim(text[found[0]:found[1]], `"@#`)
+		v, ok := values[name]
+		if !ok {
+			return nil, fmt.Errorf("the charge template: there is no value %s", name)
 		}
-		at += i
-		places = append(places, at)
+		divided = append(divided, part{text[at:found[0]], v})
+		at = found[1]
 	}
+	return append(divided, part{text: text[at:]}), nil
 }
 
-// stamp overwrites the charge at the start of b with another.
-func (m *mold) stamp(b []byte, number int, created int64) {
-	for _, at := range m.ids {
-		digits(b[at:at+idDigits], int64(number))
+// fill appends a text with the values of a charge.
+func fill(dst []byte, divided []part, number int, created int64) []byte {
+	for _, p := range divided {
+		dst = append(dst, p.text...)
+		if p.value != nil {
+			dst = p.value(dst, number, created)
+		}
 	}
-	for _, at := range m.references {
-		digits(b[at:at+referenceDigits], int64(number))
-	}
-	for _, at := range m.seconds {
-		digits(b[at:at+10], created)
-	}
-}
-
-// digits fills b with a number.
-func digits(b []byte, number int64) {
-	for i := len(b) - 1; i >= 0; i-- {
-		b[i] = byte('0' + number%10)
-		number /= 10
-	}
+	return dst
 }
 
 // page appends a page of the charges from low to high, exclusive, newest first.
 func (m *mold) page(dst []byte, low, high int, more bool, created func(number int) int64) []byte {
 	dst = append(dst, m.head...)
 	for number := high - 1; number >= low; number-- {
-		at := len(dst)
-		dst = append(dst, m.charge...)
-		m.stamp(dst[at:], number, created(number))
-	}
-	if low < high {
-		dst = dst[:len(dst)-len(m.between)]
+		dst = fill(dst, m.charge, number, created(number))
+		if number > low {
+			dst = append(dst, m.between...)
+		}
 	}
 	return append(dst, m.tails[more]...)
 }
@@ -151,12 +122,37 @@ func (m *mold) list(low, high int, more bool, created func(number int) int64, da
 		page = new([]byte)
 	}
 	*page = m.page((*page)[:0], low, high, more, created)
-	return response{*page, date, sync.OnceFunc(func() { m.pages.Put(page) })}
+	return response{body: *page, date: date, done: sync.OnceFunc(func() { m.pages.Put(page) })}
 }
 
 // one returns a charge by itself.
 func (m *mold) one(number int, created int64) []byte {
-	charge := bytes.Clone(m.charge[:len(m.charge)-len(m.between)])
-	m.stamp(charge, number, created)
-	return bytes.ReplaceAll(charge, []byte("\n    "), []byte("\n"))
+	return bytes.ReplaceAll(fill(nil, m.charge, number, created), []byte("\n    "), []byte("\n"))
+}
+
+// summary describes a charge by what a side has read of it: texts from the
+// beginning, the middle and the end, some within other objects.
+func summary(id, email, city, message, last4, customer, suffix string) string {
+	return strings.Join([]string{id, email, city, message, last4, customer, suffix}, " | ")
+}
+
+// summaries returns the summaries of the charges from low to high, exclusive, newest
+// first.
+func summaries(low, high int) (all []string) {
+	divided, err := parts(summary("@ID@", "@EMAIL@", "@CITY@", "@MESSAGE@", "@LAST4@", "cus_@N@", "ORDER @ORDER@"))
+	if err != nil {
+		panic(err)
+	}
+	for number := high - 1; number >= low; number-- {
+		all = append(all, string(fill(nil, divided, number, 0)))
+	}
+	return all
+}
+
+// ids returns the ids of the charges from low to high, exclusive, newest first.
+func ids(low, high int) (all []string) {
+	for number := high - 1; number >= low; number-- {
+		all = append(all, chargeID(number))
+	}
+	return all
 }

@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"net/http"
-
-	"github.com/stripe/stripe-go/v85"
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/stripesql"
@@ -123,7 +118,7 @@ func readList(s site) reader {
 
 // readTheirs reads with stripe-go's iterator.
 func readTheirs(ctx context.Context, url string, found func(string, int64) error) error {
-	list := theirClient(url, nil).V1Charges.List(ctx, &stripe.ChargeListParams{ListParams: stripe.ListParams{Limit: new(int64(pageSize))}})
+	list := theirClient(url, likeOurs(nil)).V1Charges.List(ctx, theirPageParams())
 	for charge, err := range list.All(ctx) {
 		if err != nil {
 			return err
@@ -135,17 +130,11 @@ func readTheirs(ctx context.Context, url string, found func(string, int64) error
 	return nil
 }
 
-// readPlain reads with net/http. It uses encoding/json only for the cursors and
-// the times.
+// readPlain reads with net/http. It decodes only the cursors and the times.
 func readPlain(ctx context.Context, url string, found func(string, int64) error) error {
-	p := plain{&http.Client{Transport: likeOurs(nil)}, url}
-	var body bytes.Buffer
+	p := newPlain(url, likeOurs(nil))
 	path := "/v1/charges?limit=100"
 	for {
-		body.Reset()
-		if _, err := p.copy(ctx, &body, http.MethodGet, path, nil); err != nil {
-			return err
-		}
 		var page struct {
 			Data []struct {
 				ID      string `json:"id"`
@@ -153,7 +142,7 @@ func readPlain(ctx context.Context, url string, found func(string, int64) error)
 			} `json:"data"`
 			HasMore bool `json:"has_more"`
 		}
-		if err := json.Unmarshal(body.Bytes(), &page); err != nil {
+		if err := p.get(ctx, &page, path); err != nil {
 			return err
 		}
 		for _, charge := range page.Data {

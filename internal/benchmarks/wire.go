@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"time"
 )
@@ -83,13 +82,6 @@ func (s service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.Write(a.body) // if it fails, the client sees an error
-}
-
-// serveTLS serves s by HTTPS on loopback. It returns the TLS settings of a
-// client that trusts the certificate.
-func serveTLS(s service) (*httptest.Server, *tls.Config) {
-	server := httptest.NewTLSServer(s)
-	return server, server.Client().Transport.(*http.Transport).TLSClientConfig
 }
 
 // likeOurs returns a transport with the settings of stripekit's own. It is for
