@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/stripesql"
@@ -43,7 +44,8 @@ func readPoller(s site) reader {
 		if err != nil {
 			return err
 		}
-		p, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{From: stripekit.FromBeginning})
+		// The first poll is at a random time within Every.
+		p, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{From: stripekit.FromBeginning, Every: 100 * time.Millisecond})
 		if err != nil {
 			return err
 		}

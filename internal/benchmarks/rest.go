@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -155,26 +156,31 @@ func restPart(ctx context.Context, o options, name string) (any, error) {
 }
 
 func restPollers(ctx context.Context, s service, c crowd) (r atRest, err error) {
-	client, err := ourClient(noNetwork, s)
+	var polls atomic.Int64
+	client, err := ourClient(noNetwork, service(func(r *http.Request) response {
+		if !isAccount(r) {
+			polls.Add(1)
+		}
+		return s(r)
+	}))
 	if err != nil {
 		return r, err
 	}
-	var polls atomic.Int64
-	var readers sync.WaitGroup
-	defer readers.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pollers := make([]*stripekit.Poller[stripekit.Charge], c.count)
 	from := stripekit.FromTime(time.Now().Add(-time.Hour))
-	observe := func(stripekit.PollStatus) { polls.Add(1) }
+	none := func(_ context.Context, e stripekit.Event[stripekit.Charge]) error {
+		return fmt.Errorf("%s is an event of an empty list", e.ID)
+	}
 	r, err = watched(ctx, c, &polls, func(context.Context) error {
 		for i := range pollers {
-			p, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{Every: c.every, From: from, Observe: observe})
+			p, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{Every: c.every, From: from})
 			if err != nil {
 				return err
 			}
 			pollers[i] = p
-			if _, err := p.Start(ctx); err != nil {
+			if err := p.Handle(ctx, none, func(error) {}); err != nil {
 				return err
 			}
 		}
@@ -182,7 +188,7 @@ func restPollers(ctx context.Context, s service, c crowd) (r atRest, err error) 
 	})
 	for _, p := range pollers {
 		if p != nil && err == nil {
-			err = p.Status().LastError
+			err = cmp.Or(p.Status().LastError, p.Status().HandlerErr)
 		}
 	}
 	return r, err
