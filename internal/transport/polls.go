@@ -49,8 +49,9 @@ func (p *Pool) line(endpoint string) *line {
 // served. The bound follows the latency: while polls wait, each response lets one
 // more poll be under way, so that slow responses do not limit how many polls a second
 // are made. So does the response to each poll that was under way when another had to
-// wait, since a client with a rate has one poll wait in its place for all. A poll without a response halves the bound, once for all that were under
-// way together. So a service that recovers gets more polls step by step.
+// wait, since a client with a rate has one poll wait for all. A poll without a
+// response halves the bound, once for all that were under way together. So a service
+// that recovers gets more polls step by step.
 type line struct {
 	mu       sync.Mutex
 	bound    int
