@@ -245,3 +245,18 @@ func TestAnIncompleteReadIsAnError(t *testing.T) {
 	_, err := w.measure(t.Context(), siteOf(options{quick: true}, 25))
 	require.ErrorContains(t, err, "0 of 1000 charges were read")
 }
+
+// TestAnInterruptEndsARow interrupts a row whose sides would run for hours.
+func TestAnInterruptEndsARow(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	rounds := 0
+	s := side{run: func(int) error {
+		if rounds++; rounds == 5 {
+			cancel()
+		}
+		return nil
+	}}
+	_, err := compare(ctx, pair{ours: s, theirs: s, floor: s}, options{rounds: 1_000_000, quick: true})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 5, rounds, "three to calibrate, and two that were measured")
+}

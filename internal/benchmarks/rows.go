@@ -123,7 +123,7 @@ func (r row) lines(ctx context.Context, o options) ([]line, error) {
 		defer p.close()
 	}
 	o.cpu = r.cpu
-	c, err := compare(p, o)
+	c, err := compare(ctx, p, o)
 	if err != nil {
 		return nil, err
 	}
