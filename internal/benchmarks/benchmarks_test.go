@@ -260,3 +260,29 @@ func TestAnInterruptEndsARow(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, 5, rounds, "three to calibrate, and two that were measured")
 }
+
+// TestNoTwoCallsInSuccessionReadTheSameCharge compares the responses of a row of single
+// calls. A JSON package that keeps strings from call to call would find all of them.
+func TestNoTwoCallsInSuccessionReadTheSameCharge(t *testing.T) {
+	lo, err := newLoopback(sameTransport)
+	require.NoError(t, err)
+	defer lo.server.Close()
+	seen := map[string]bool{}
+	note := func(id string) (string, error) {
+		charge, err := lo.ours.Charges.Get(t.Context(), id)
+		require.NoError(t, err)
+		seen[charge.BillingDetails.Email] = true
+		return charge.ID, nil
+	}
+	get := inRotation(note)
+	for range 20 {
+		_, err := get()
+		require.NoError(t, err)
+		charge, err := lo.ours.Charges.Create(t.Context(), ourCharge())
+		require.NoError(t, err)
+		seen[charge.Description] = true
+	}
+	require.Len(t, seen, 40)
+	_, err = inRotation(func(string) (string, error) { return "ch_1", nil })()
+	require.ErrorContains(t, err, "is ch_1")
+}
