@@ -31,6 +31,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // options are the flags.
@@ -80,7 +81,7 @@ func profiled(file string, run func() error) error {
 }
 
 func run(o options, w io.Writer) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if o.quick {
 		o.rounds = 1
