@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -285,4 +286,24 @@ func TestNoTwoCallsInSuccessionReadTheSameCharge(t *testing.T) {
 	require.Len(t, seen, 40)
 	_, err = inRotation(func(string) (string, error) { return "ch_1", nil })()
 	require.ErrorContains(t, err, "is ch_1")
+}
+
+func TestFlagsThatMeasureNothingAreErrors(t *testing.T) {
+	for want, o := range map[string]options{
+		"-rounds 0: at least one round":  {row: "decode"},
+		"-side our: the sides are ours":  {row: "decode", quick: true, only: "our"},
+		"-row decoding: no row has such": {row: "decoding", quick: true, json: true},
+	} {
+		require.ErrorContains(t, run(o, io.Discard), want)
+	}
+}
+
+// TestASideAloneIsNotCompared measures one side, as for a profile.
+func TestASideAloneIsNotCompared(t *testing.T) {
+	var printed strings.Builder
+	require.NoError(t, run(options{row: "^decode-indented$", quick: true, json: true, only: "theirs"}, &printed))
+	var l line
+	require.NoError(t, json.Unmarshal([]byte(printed.String()), &l))
+	require.NotEqual(t, "0 ns", l.Theirs)
+	require.Empty(t, l.Ratio+l.Met)
 }
