@@ -307,3 +307,14 @@ func TestASideAloneIsNotCompared(t *testing.T) {
 	require.NotEqual(t, "0 ns", l.Theirs)
 	require.Empty(t, l.Ratio+l.Met)
 }
+
+// TestAFloorThatIsRefusedFails checks the side that makes requests with net/http. A
+// refusal takes less time than a page.
+func TestAFloorThatIsRefusedFails(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { tooMany.write(w) }))
+	defer server.Close()
+	for _, object := range []any{nil, new(stripekit.Charge)} {
+		err := newPlain(server.URL, nil).get(t.Context(), object, "/v1/charges/ch_1")
+		require.ErrorContains(t, err, "GET /v1/charges/ch_1: 429")
+	}
+}
