@@ -318,3 +318,13 @@ func TestAFloorThatIsRefusedFails(t *testing.T) {
 		require.ErrorContains(t, err, "GET /v1/charges/ch_1: 429")
 	}
 }
+
+// TestGoalsWithJSONV2 checks which ratio counts in a build with jsonv2.
+func TestGoalsWithJSONV2(t *testing.T) {
+	before := jsonV2
+	defer func() { jsonV2 = before }()
+	jsonV2 = true
+	require.Equal(t, "yes", goal{faster: 6, fasterV2: 2.5}.met(comparison{faster: 3}))
+	require.Equal(t, "no (2.0 ×)", goal{faster: 6, fasterV2: 2.5}.met(comparison{faster: 2}))
+	require.Equal(t, "no (14.0 ×)", goal{faster: 20}.met(comparison{faster: 14}), "it does not depend on jsonv2")
+}

@@ -80,7 +80,7 @@ func (g goal) String() string {
 
 // met returns "yes", or "no" with the parts of the goal that were missed.
 func (g goal) met(c comparison) string {
-	if jsonV2 {
+	if jsonV2 && g.fasterV2 > 0 {
 		g.faster = g.fasterV2
 	}
 	if g == (goal{}) {
