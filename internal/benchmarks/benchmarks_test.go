@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -244,4 +245,86 @@ func TestAnIncompleteReadIsAnError(t *testing.T) {
 	w := way{density: densities[0], read: nothing}
 	_, err := w.measure(t.Context(), siteOf(options{quick: true}, 25))
 	require.ErrorContains(t, err, "0 of 1000 charges were read")
+}
+
+// TestAnInterruptEndsARow interrupts a row whose sides would run for hours.
+func TestAnInterruptEndsARow(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	rounds := 0
+	s := side{run: func(int) error {
+		if rounds++; rounds == 5 {
+			cancel()
+		}
+		return nil
+	}}
+	_, err := compare(ctx, pair{ours: s, theirs: s, floor: s}, options{rounds: 1_000_000, quick: true})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 5, rounds, "three to calibrate, and two that were measured")
+}
+
+// TestNoTwoCallsInSuccessionReadTheSameCharge compares the responses of a row of single
+// calls. A JSON package that keeps strings from call to call would find all of them.
+func TestNoTwoCallsInSuccessionReadTheSameCharge(t *testing.T) {
+	lo, err := newLoopback(sameTransport)
+	require.NoError(t, err)
+	defer lo.server.Close()
+	seen := map[string]bool{}
+	note := func(id string) (string, error) {
+		charge, err := lo.ours.Charges.Get(t.Context(), id)
+		require.NoError(t, err)
+		seen[charge.BillingDetails.Email] = true
+		return charge.ID, nil
+	}
+	get := inRotation(note)
+	for range 20 {
+		_, err := get()
+		require.NoError(t, err)
+		charge, err := lo.ours.Charges.Create(t.Context(), ourCharge())
+		require.NoError(t, err)
+		seen[charge.Description] = true
+	}
+	require.Len(t, seen, 40)
+	_, err = inRotation(func(string) (string, error) { return "ch_1", nil })()
+	require.ErrorContains(t, err, "is ch_1")
+}
+
+func TestFlagsThatMeasureNothingAreErrors(t *testing.T) {
+	for want, o := range map[string]options{
+		"-rounds 0: at least one round":  {row: "decode"},
+		"-side our: the sides are ours":  {row: "decode", quick: true, only: "our"},
+		"-row decoding: no row has such": {row: "decoding", quick: true, json: true},
+	} {
+		require.ErrorContains(t, run(o, io.Discard), want)
+	}
+}
+
+// TestASideAloneIsNotCompared measures one side, as for a profile.
+func TestASideAloneIsNotCompared(t *testing.T) {
+	var printed strings.Builder
+	require.NoError(t, run(options{row: "^decode-indented$", quick: true, json: true, only: "theirs"}, &printed))
+	var l line
+	require.NoError(t, json.Unmarshal([]byte(printed.String()), &l))
+	require.NotEqual(t, "0 ns", l.Theirs)
+	require.Empty(t, l.Ratio+l.Met)
+}
+
+// TestAFloorThatIsRefusedFails checks the side that makes requests with net/http. A
+// refusal takes less time than a page.
+func TestAFloorThatIsRefusedFails(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { tooMany.write(w) }))
+	defer server.Close()
+	for _, object := range []any{nil, new(stripekit.Charge)} {
+		err := newPlain(server.URL, nil).get(t.Context(), object, "/v1/charges/ch_1")
+		require.ErrorContains(t, err, "GET /v1/charges/ch_1: 429")
+	}
+}
+
+// TestGoalsWithJSONV2 checks which ratio counts in a build with jsonv2.
+func TestGoalsWithJSONV2(t *testing.T) {
+	before := jsonV2
+	defer func() { jsonV2 = before }()
+	jsonV2 = true
+	require.Equal(t, "yes", goal{faster: 6, fasterV2: 2.5}.met(comparison{faster: 3}))
+	require.Equal(t, "no (2.0 ×)", goal{faster: 6, fasterV2: 2.5}.met(comparison{faster: 2}))
+	require.Equal(t, "no (14.0 ×)", goal{faster: 20}.met(comparison{faster: 14}), "it does not depend on jsonv2")
 }

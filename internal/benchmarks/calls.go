@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,13 +42,19 @@ func parallel(goroutines, n int, once func() error) error {
 
 // loopback is a service on loopback for a row, and the clients for it.
 type loopback struct {
-	server *httptest.Server
-	ours   *stripekit.Client
-	theirs *stripe.Client
-	plain  plain
-	keep   atomic.Bool // keep forms in posted
-	posted []string    // the pairs of the last form
+	server  *httptest.Server
+	ours    *stripekit.Client
+	theirs  *stripe.Client
+	plain   plain
+	charges [][]byte     // by number
+	created atomic.Int64 // number of charges so far
+	keep    atomic.Bool  // keep forms in posted
+	posted  []string     // the pairs of the last form
 }
+
+// single is the number of charges of a loopback, which it returns one after the other. A
+// JSON package that keeps the strings of its last responses must not find them again.
+const single = 1000
 
 // transports are the connections of stripe-go's client in a row over HTTP.
 type transports bool
@@ -57,19 +65,26 @@ const (
 )
 
 // newLoopback starts a service that responds to a list request with an empty
-// page, and to any other request with a charge.
+// page, to a request for a charge with that charge, and to a new charge with the next
+// one.
 func newLoopback(connections transports) (*loopback, error) {
 	m, err := newMold(indented)
 	if err != nil {
 		return nil, err
 	}
-	one := m.one(7, 1780000000)
 	empty := m.page(nil, 0, 0, false, nil)
 	lo := new(loopback)
+	for number := range single {
+		lo.charges = append(lo.charges, m.one(number, 1780000000+int64(number)))
+	}
 	lo.server = httptest.NewServer(service(func(r *http.Request) response {
-		body := one
-		if r.Method == http.MethodGet && r.URL.Path == "/v1/charges" {
-			body = empty
+		body := empty
+		switch id, one := strings.CutPrefix(r.URL.Path, "/v1/charges/"); {
+		case r.Method == http.MethodPost:
+			body = lo.charges[(lo.created.Add(1)-1)%single]
+		case one:
+			number, _ := numberOf(id)
+			body = lo.charges[number]
 		}
 		if lo.keep.Load() {
 			lo.posted = pairs(r)
@@ -112,30 +127,44 @@ func gets(goroutines int, connections transports) func() (pair, error) {
 			return pair{}, err
 		}
 		ctx := context.Background()
-		id := chargeID(7)
-		ours := func() (string, error) {
+		ours := func(id string) (string, error) {
 			c, err := lo.ours.Charges.Get(ctx, id)
 			if err != nil {
 				return "", err
 			}
 			return c.ID, nil
 		}
-		theirs := func() (string, error) {
+		theirs := func(id string) (string, error) {
 			c, err := lo.theirs.V1Charges.Retrieve(ctx, id, nil)
 			if err != nil {
 				return "", err
 			}
 			return c.ID, nil
 		}
-		floor := func() (string, error) {
+		floor := func(id string) (string, error) {
 			c := new(stripekit.Charge)
 			err := lo.plain.get(ctx, c, "/v1/charges/"+id)
 			return c.ID, err
 		}
 		return pair{
-			ours: calls(goroutines, ours), theirs: calls(goroutines, theirs), floor: calls(goroutines, floor),
-			want: []string{id}, close: lo.server.Close,
+			ours: calls(goroutines, inRotation(ours)), theirs: calls(goroutines, inRotation(theirs)), floor: calls(goroutines, inRotation(floor)),
+			want: []string{chargeID(0)}, close: lo.server.Close,
 		}, nil
+	}
+}
+
+// inRotation returns an operation that gets one charge of a loopback after the other.
+func inRotation(get func(id string) (string, error)) func() (string, error) {
+	all := ids(0, single)
+	slices.Reverse(all)
+	var requests atomic.Int64
+	return func() (string, error) {
+		want := all[(requests.Add(1)-1)%single]
+		id, err := get(want)
+		if err == nil && id != want {
+			err = fmt.Errorf("the response to the request for %s is %s", want, id)
+		}
+		return id, err
 	}
 }
 
@@ -261,6 +290,7 @@ func creates() (pair, error) {
 	create := func(once func() (string, error)) side {
 		s := calls(1, once)
 		s.work = func() ([]string, error) {
+			lo.created.Store(7)
 			lo.keep.Store(true)
 			defer lo.keep.Store(false)
 			id, err := once()

@@ -15,6 +15,7 @@ import (
 // the present tree.
 type commit struct {
 	name    string
+	own     string // the directory of the present benchmarks
 	tree    string
 	binary  string
 	figures map[string][]float64 // nanoseconds of each round, by row
@@ -73,24 +74,23 @@ func compareBuilds(ctx context.Context, o options, w io.Writer, wanted []row, bo
 }
 
 // checkout checks the commit out, with the benchmarks of the present tree.
-func (c *commit) checkout(ctx context.Context) error {
-	own, err := output(ctx, "", nil, "go", "list", "-f", "{{.Dir}}", self)
-	if err != nil {
+func (c *commit) checkout(ctx context.Context) (err error) {
+	if c.own, err = output(ctx, "", nil, "go", "list", "-f", "{{.Dir}}", self); err != nil {
 		return err
 	}
-	if _, err := output(ctx, own, nil, "git", "worktree", "add", "--detach", c.tree, c.name); err != nil {
+	if _, err := output(ctx, c.own, nil, "git", "worktree", "add", "--detach", c.tree, c.name); err != nil {
 		return err
 	}
 	benchmarks := filepath.Join(c.tree, "internal", "benchmarks")
 	if err := os.RemoveAll(benchmarks); err != nil {
 		return err
 	}
-	return os.CopyFS(benchmarks, os.DirFS(own))
+	return os.CopyFS(benchmarks, os.DirFS(c.own))
 }
 
 // remove removes the worktree. It does so even if the comparison was interrupted.
 func (c *commit) remove() {
-	_, _ = output(context.Background(), "", nil, "git", "worktree", "remove", "--force", c.tree)
+	_, _ = output(context.Background(), c.own, nil, "git", "worktree", "remove", "--force", c.tree)
 }
 
 // inTurn measures a row at both commits, in turns.

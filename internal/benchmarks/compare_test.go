@@ -33,9 +33,12 @@ func TestACommitIsCheckedOutWithTheseBenchmarks(t *testing.T) {
 	for _, name := range []string{"go.work", "client.go", "internal/benchmarks/compare.go", "internal/benchmarks/benchmarks_test.go"} {
 		require.FileExists(t, filepath.Join(c.tree, name))
 	}
+	repository, err := os.Getwd()
+	require.NoError(t, err)
+	t.Chdir(t.TempDir()) // as with GOWORK in the directory of another repository
 	c.remove()
 	require.NoDirExists(t, c.tree)
-	left, err := output(t.Context(), "", nil, "git", "worktree", "list")
+	left, err := output(t.Context(), repository, nil, "git", "worktree", "list")
 	require.NoError(t, err)
 	require.NotContains(t, left, c.tree)
 }

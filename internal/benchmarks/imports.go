@@ -107,6 +107,10 @@ func (b builder) build(name, cache, ldflags string) (bytes float64, err error) {
 		env = []string{"GOCACHE=" + cache}
 	}
 	file := filepath.Join(b.dir, name)
+	// The go command does not link a program that it finds there already.
+	if err := os.RemoveAll(file); err != nil {
+		return 0, err
+	}
 	if _, err := output(b.ctx, b.module, env, "go", "build", "-buildvcs=false", "-ldflags="+ldflags, "-o", file, "./programs/"+name); err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -44,8 +45,8 @@ type comparison struct {
 }
 
 // compare measures the sides in alternating rounds, so that other work on the
-// machine affects all of them.
-func compare(p pair, o options) (c comparison, err error) {
+// machine affects all of them. It ends with the context, between two rounds.
+func compare(ctx context.Context, p pair, o options) (c comparison, err error) {
 	sides := []side{p.ours, p.theirs, p.floor}
 	if i := slices.Index(sideNames, o.only); i >= 0 {
 		only := sides[i]
@@ -61,6 +62,9 @@ func compare(p pair, o options) (c comparison, err error) {
 	costs := make([][]cost, len(sides))
 	for round := range o.rounds {
 		for i := range sides {
+			if err := ctx.Err(); err != nil {
+				return c, err
+			}
 			i = (i + round) % len(sides)
 			spent, err := measure(sides[i], times[i], o.cpu)
 			if err != nil {

@@ -39,7 +39,7 @@ func newBuild(ctx context.Context) (b build, err error) {
 		return b, err
 	}
 	b.binary = filepath.Join(b.dir, "benchmarks.exe")
-	_, err = output(ctx, "", []string{"GOEXPERIMENT=jsonv2"}, "go", "build", "-o", b.binary, self)
+	_, err = output(ctx, "", []string{"GOEXPERIMENT=jsonv2"}, "go", "build", "-buildvcs=false", "-o", b.binary, self)
 	return b, err
 }
 

@@ -80,7 +80,7 @@ func (g goal) String() string {
 
 // met returns "yes", or "no" with the parts of the goal that were missed.
 func (g goal) met(c comparison) string {
-	if jsonV2 {
+	if jsonV2 && g.fasterV2 > 0 {
 		g.faster = g.fasterV2
 	}
 	if g == (goal{}) {
@@ -123,7 +123,7 @@ func (r row) lines(ctx context.Context, o options) ([]line, error) {
 		defer p.close()
 	}
 	o.cpu = r.cpu
-	c, err := compare(p, o)
+	c, err := compare(ctx, p, o)
 	if err != nil {
 		return nil, err
 	}
