@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,10 +71,10 @@ func TestMaterializeReadsAContinuedListAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cfg := stripesql.MaterializeConfig{Tables: []string{"balance_transactions"}}
-	pages := 0
+	var pages atomic.Int64
 	until := roundTrip(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Path == "/v1/balance_transactions" {
-			if pages++; pages == 14 {
+			if pages.Add(1) == 14 {
 				cancel()
 			}
 		}
