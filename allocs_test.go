@@ -139,7 +139,7 @@ func chargesPage(t *testing.T, n int) []byte {
 	return []byte(`{"object":"list","url":"/v1/charges","has_more":false,"data":[` + strings.Join(charges, ",") + `]}`)
 }
 
-// pollsOf measures polls of a page whose charges the Poller knows. If changes is true,
+// pollsOf measures polls of a page of charges that the Poller knows. If changes is true,
 // one digit of the page differs in each poll.
 func pollsOf(charges int, changes bool) func(*testing.T) memory {
 	return func(t *testing.T) memory {

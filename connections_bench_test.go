@@ -62,7 +62,7 @@ func serveQuiet() {
 			io.WriteString(w, `{"id":"acct_1"}`)
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond) // so that polls overlap
 		io.WriteString(w, `{"object":"list","data":[],"has_more":false,"url":"/v1/charges"}`)
 	}))
 	fmt.Println(server.URL)

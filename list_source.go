@@ -147,7 +147,7 @@ type lastPage struct {
 	page *listing.Page // without Raw; nil before the first page
 }
 
-// emptyPage is shared by all Pollers whose last page had no objects.
+// emptyPage is the last page of every Poller of a list without objects.
 var emptyPage listing.Page
 
 func newLastPage() lastPage { return lastPage{seed: maphash.MakeSeed()} }

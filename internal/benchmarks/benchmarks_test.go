@@ -247,7 +247,7 @@ func TestAnIncompleteReadIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "0 of 1000 charges were read")
 }
 
-// TestAnInterruptEndsARow interrupts a row whose sides would run for hours.
+// TestAnInterruptEndsARow interrupts a row with sides that would run for hours.
 func TestAnInterruptEndsARow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	rounds := 0

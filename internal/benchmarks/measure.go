@@ -16,7 +16,7 @@ type side struct {
 	work func() ([]string, error)
 }
 
-// pair is a row whose sides do the same operation, in alternating rounds. The floor
+// pair is a row with sides that do the same operation, in alternating rounds. The floor
 // is optional.
 type pair struct {
 	ours, theirs, floor side

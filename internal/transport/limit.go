@@ -57,8 +57,8 @@ func newLimiter(l Limits) *limiter {
 }
 
 // around lets a request wait for the rate. A poll waits first for the other polls of
-// its account, and last for all polls of the pool. In this order, a client whose rate
-// is used up holds up no other client.
+// its account, and last for all polls of the pool. In this order, a client that
+// has used up its rate holds up no other client.
 func (l *limiter) around(pool *Pool, next step) step {
 	return func(ctx context.Context, req *Request) (resp *Response, err error) {
 		e := l.endpoint(req.Path)
