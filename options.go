@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -334,10 +335,8 @@ func WithIdempotencyKey(key string) CallOption {
 // Ref.Object.
 func WithExpand(fields ...string) CallOption {
 	return func(o *callOptions) error {
-		for _, f := range fields {
-			if f == "" {
-				return &ParamError{Param: "expand", Reason: "names an empty field"}
-			}
+		if slices.Contains(fields, "") {
+			return &ParamError{Param: "expand", Reason: "names an empty field"}
 		}
 		o.expand = append(o.expand, fields...)
 		return nil

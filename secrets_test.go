@@ -179,8 +179,8 @@ func dump(v reflect.Value) (out string) {
 			out = dump(v.Elem())
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			out += dump(v.Field(i))
+		for _, field := range v.Fields() {
+			out += dump(field)
 		}
 	}
 	return out

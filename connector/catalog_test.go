@@ -87,18 +87,16 @@ func TestCatalogHasEveryMethodOfTheServices(t *testing.T) {
 	}
 	client := reflect.TypeFor[stripekit.Client]()
 	var want []string
-	for i := range client.NumField() {
-		f := client.Field(i)
+	for f := range client.Fields() {
 		if !f.IsExported() {
 			continue
 		}
 		object := snake(f.Name)
-		for j := range f.Type.NumMethod() {
-			method := f.Type.Method(j).Name
-			verb, known := verbs[method]
+		for method := range f.Type.Methods() {
+			verb, known := verbs[method.Name]
 			switch {
 			case !known:
-				want = append(want, object+"."+strings.ToLower(method))
+				want = append(want, object+"."+strings.ToLower(method.Name))
 			case verb == "returns":
 				want = append(want, "order_returns.list", "order_returns.new")
 			case verb != "":

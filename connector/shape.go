@@ -3,6 +3,7 @@ package connector
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -240,17 +241,14 @@ func nameOf(t reflect.Type, f reflect.StructField, tag string) string {
 // those of its ListParams included.
 func fieldNames(t reflect.Type, tag string) map[string]string {
 	names := map[string]string{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		switch name := nameOf(t, f, tag); {
 		case name == "*" && f.Type == typeExtra:
 			names[f.Name] = "extra"
 		case name != "*" && name != "":
 			names[f.Name] = name
 		case name == "*":
-			for goName, inner := range fieldNames(f.Type, tag) {
-				names[goName] = inner
-			}
+			maps.Copy(names, fieldNames(f.Type, tag))
 		}
 	}
 	return names

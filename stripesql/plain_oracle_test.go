@@ -51,7 +51,7 @@ func columnsOf(lines string) []plainColumn {
 	var columns []plainColumn
 	for line := range strings.Lines(lines) {
 		kind, names, _ := strings.Cut(strings.TrimSpace(line), ":")
-		for _, name := range strings.Fields(names) {
+		for name := range strings.FieldsSeq(names) {
 			columns = append(columns, plainColumn{name, kind})
 		}
 	}

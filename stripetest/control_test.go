@@ -3,6 +3,7 @@ package stripetest_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,9 +66,7 @@ func TestControlServesThisMachineAlone(t *testing.T) {
 				server := stripetest.New(stripetest.InMemory(), option)
 				r := httptest.NewRequest("POST", "/_stripetest/reset", nil)
 				r.RemoteAddr, r.Host = test.from, test.host
-				for name, values := range test.header {
-					r.Header[name] = values
-				}
+				maps.Copy(r.Header, test.header)
 				w := httptest.NewRecorder()
 				server.ServeHTTP(w, r)
 				require.Equal(t, *want, w.Code, w.Body.String())

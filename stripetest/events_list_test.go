@@ -1,6 +1,7 @@
 package stripetest_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -70,9 +71,7 @@ func TestEventsAreListedByType(t *testing.T) {
 				want = append(want, ids[kind]...)
 			}
 			query := url.Values{"limit": {"100"}}
-			for key, values := range c.query {
-				query[key] = values
-			}
+			maps.Copy(query, c.query)
 			got, _ := a.page("/v1/events", query)
 			require.ElementsMatch(t, want, got)
 			require.Empty(t, cmp.Diff(a.paged(c.query), got), "page by page it is the same, in the same order")
@@ -84,9 +83,7 @@ func TestEventsAreListedByType(t *testing.T) {
 func (a *api) paged(filter url.Values) []string {
 	a.t.Helper()
 	all, query := []string{}, url.Values{"limit": {"2"}}
-	for key, values := range filter {
-		query[key] = values
-	}
+	maps.Copy(query, filter)
 	for more := true; more; {
 		var page []string
 		page, more = a.page("/v1/events", query)

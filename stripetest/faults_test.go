@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -37,9 +38,7 @@ func (a *api) try(ctx context.Context, method, path, form string) (string, *http
 	a.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, a.server.URL+path, strings.NewReader(form))
 	require.NoError(a.t, err)
-	for name, values := range a.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, a.header)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth(a.key, "")
 	resp, err := a.server.Client().Do(req)

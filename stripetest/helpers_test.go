@@ -3,6 +3,7 @@ package stripetest_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -63,9 +64,7 @@ func (a *api) do(method, path, form string) reply {
 	}
 	req, err := http.NewRequestWithContext(a.t.Context(), method, a.server.URL+path, body)
 	require.NoError(a.t, err)
-	for name, values := range a.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, a.header)
 	if form != "" && req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

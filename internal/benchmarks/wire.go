@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -78,9 +79,7 @@ func (s service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := s(r)
 	defer a.close()
 	io.Copy(io.Discard, r.Body) // the part that s has not read
-	for name, values := range a.header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.header())
 	w.Write(a.body) // if it fails, the client sees an error
 }
 

@@ -70,7 +70,7 @@ func requireFields(t *testing.T, db *sql.DB, table string) {
 	var object map[string]any
 	require.NoError(t, json.Unmarshal([]byte(raw), &object))
 	known := map[string]bool{"created_unix": true}
-	for _, name := range strings.Fields(elsewhere[table]) {
+	for name := range strings.FieldsSeq(elsewhere[table]) {
 		known[name] = true
 	}
 	addFields(known, "", object)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -252,9 +253,7 @@ func (d *disk) failNext(t *testing.T, s *Store, op string, revision uint64) {
 func (d *disk) failNextOf(t *testing.T, s *Store, words string, act func(*Store) error) {
 	t.Helper()
 	probe := &disk{names: map[string]*node{}, past: map[string][]*node{}, locked: map[string]bool{}}
-	for path, n := range d.names {
-		probe.names[path] = n
-	}
+	maps.Copy(probe.names, d.names)
 	copied := &Store{dir: s.dir, writer: s.writer, files: probe, keys: map[string]*keyFile{}}
 	require.NoError(t, act(copied))
 	at := len(probe.log) - 1

@@ -66,8 +66,8 @@ func kept(v reflect.Value, seen map[visited]bool) int {
 			n += 1 + kept(it.Key(), seen) + kept(it.Value(), seen)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			n += kept(v.Field(i), seen)
+		for _, field := range v.Fields() {
+			n += kept(field, seen)
 		}
 	}
 	return n

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -287,9 +288,7 @@ func TestFleetPageScreenshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { page = pageAfterAnHour(t) })
 	require.Equal(t, http.StatusOK, page.Code)
 	server := servePage(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		for key, values := range page.Header() {
-			w.Header()[key] = values
-		}
+		maps.Copy(w.Header(), page.Header())
 		_, _ = w.Write(page.Body.Bytes())
 	}), new(atomic.Bool))
 	b := open(t, in, server, screen{"desktop", 1280, 900, "light"})

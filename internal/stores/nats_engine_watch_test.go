@@ -156,7 +156,7 @@ func TestNATSEngineWatchLeavesNothingBehind(t *testing.T) {
 // natsStacks counts the goroutines that are in one of the packages of the client.
 func natsStacks(packages ...string) (count int) {
 	buffer := make([]byte, 1<<22)
-	for _, stack := range strings.Split(string(buffer[:runtime.Stack(buffer, true)]), "\n\n") {
+	for stack := range strings.SplitSeq(string(buffer[:runtime.Stack(buffer, true)]), "\n\n") {
 		for _, name := range packages {
 			if strings.Contains(stack, "/"+name+".") && !strings.Contains(stack, "nats-server") {
 				count++
