@@ -273,10 +273,11 @@ func TestNATSStoreEndsWithItsConnection(t *testing.T) {
 // sequence number of a message that was stored after that.
 func (d *doubtful) releaseAndWait() uint64 {
 	d.t.Helper()
-	passed, err := d.direct.Conn().SubscribeSync("passed")
+	subject := "passed." + d.name
+	passed, err := d.direct.Conn().SubscribeSync(subject)
 	require.NoError(d.t, err)
 	require.NoError(d.t, d.direct.Conn().Flush())
-	d.proxy.release(d.t, "PUB passed 0\r\n\r\n")
+	d.proxy.release(d.t, "PUB "+subject+" 0\r\n\r\n")
 	_, err = passed.NextMsg(soon)
 	require.NoError(d.t, err)
 	ack, err := d.direct.Publish(d.t.Context(), d.name+".next", nil)

@@ -57,7 +57,7 @@ type proxy struct {
 type link struct {
 	client, server net.Conn
 	held           [2][]byte
-	cut            bool // closed on the client's side; what is held may still be passed on
+	cut            bool // closed on the client's side, and open on the server's until the test ends
 }
 
 func startProxy(t testing.TB, server servers.NATSConfig) *proxy {
@@ -136,7 +136,7 @@ func (p *proxy) copy(k *link, d direction, from io.Reader, to net.Conn) {
 		}
 		if err != nil && d == toServer {
 			p.mu.Lock()
-			for k.cut { // until release has passed on what is held
+			for k.cut {
 				p.state.Wait()
 			}
 			p.mu.Unlock()
@@ -192,7 +192,8 @@ func (p *proxy) reconnect() {
 	})
 }
 
-// release passes on what is held for the server, late, and then some more.
+// release passes on what is held for the server, late, and then some more. The
+// connection stays open: a server that fails to write to it would not read the rest.
 func (p *proxy) release(t testing.TB, more string) {
 	t.Helper()
 	p.each(func(k *link) {
@@ -201,6 +202,6 @@ func (p *proxy) release(t testing.TB, more string) {
 		}
 		_, err := k.server.Write(append(k.held[toServer], more...))
 		require.NoError(t, err)
-		k.held[toServer], k.cut = nil, false
+		k.held[toServer] = nil
 	})
 }
