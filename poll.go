@@ -288,7 +288,7 @@ func (p *Poller[T]) start(ctx context.Context, h *handler[T]) (<-chan Event[T], 
 	p.mu.Unlock()
 
 	began := time.Now()
-	state, err := p.claimCheckpoint(ctx, began)
+	state, resumed, err := p.claimCheckpoint(ctx, began)
 	p.mu.Lock()
 	if err != nil {
 		p.phase = isNew
@@ -300,7 +300,7 @@ func (p *Poller[T]) start(ctx context.Context, h *handler[T]) (<-chan Event[T], 
 	}
 	p.begin(ctx, began, state)
 	p.mu.Unlock()
-	p.log.Info("stripe poller started", "every", p.cfg.Every, "resumed", state.Floor > 0)
+	p.log.Info("stripe poller started", "every", p.cfg.Every, "resumed", resumed)
 	return p.events, nil
 }
 
