@@ -61,7 +61,7 @@ type Error struct {
 	Message        string // for people
 	DocURL         string // the documentation of Code
 	RequestLogURL  string // the request in the Stripe dashboard
-	RequestID      string // "req_…", which Stripe's support asks for
+	RequestID      string // "req_…", of the last response, which Stripe's support asks for
 	ChargeID       string // the charge that failed, if a card was declined
 	IdempotencyKey string // of a POST, to repeat it safely
 	Attempts       int    // requests made; 0 if the context ended before the first
@@ -298,6 +298,7 @@ func noResponse(req *transport.Request, err error) error {
 	var te *transport.Error
 	if errors.As(err, &te) {
 		e.cause, e.Attempts = te.Err, te.Attempts
+		e.RequestID = te.RequestID
 		e.OutcomeUnknown = req.Method == http.MethodPost && te.MayHaveExecuted
 	}
 	return e

@@ -166,6 +166,16 @@ func TestErrorOfANetworkFailure(t *testing.T) {
 	require.Contains(t, out.String(), `err.idempotency_key=k err.status=0 err.attempts=1 err.cause="unexpected EOF" err.outcome_unknown=true`)
 }
 
+func TestErrorOfACancelledRetryNamesTheLastRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := clientOver(t, replies(503, "", "Request-Id", "req_1")).Charges.Get(ctx, "ch_1")
+		require.EqualError(t, err, "stripe: GET /v1/charges/ch_1: context deadline exceeded while waiting to retry after: status 503 [req_1]")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
 func TestErrorsOfBodiesThatAreNotStripes(t *testing.T) {
 	for name, test := range map[string]struct {
 		kind, body string

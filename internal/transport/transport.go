@@ -70,8 +70,11 @@ func (r *Response) Release() {
 
 // Error is returned for a call without a complete response.
 type Error struct {
-	Err      error
-	Attempts int // HTTP requests made; 0 if the wait for the first was cancelled
+	Err error
+	// RequestID is the Request-Id of the response to the last attempt, if the wait for
+	// the next one was cancelled.
+	RequestID string
+	Attempts  int // HTTP requests made; 0 if the wait for the first was cancelled
 	// MayHaveExecuted is set if the service may have executed this attempt or
 	// an earlier one.
 	MayHaveExecuted bool
