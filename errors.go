@@ -280,6 +280,9 @@ func settles(status int) bool {
 func notJSON(resp *transport.Response) string {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(resp.Body[:min(len(resp.Body), maxMessage)]), "")), " ")
+	if resp.Cut {
+		return strings.TrimSpace(http.StatusText(resp.Status) + " (the body was cut off)")
+	}
 	if text == "" {
 		return strings.TrimSpace(http.StatusText(resp.Status) + " (empty body)")
 	}

@@ -99,7 +99,7 @@ func retryable(resp *Response, err error) bool {
 	case "false":
 		return false
 	}
-	return resp.Status == http.StatusConflict || resp.Status == http.StatusTooManyRequests || resp.Status >= 500
+	return resp.Cut || resp.Status == http.StatusConflict || resp.Status == http.StatusTooManyRequests || resp.Status >= 500
 }
 
 // permanent reports whether a retry is useless: the request was not sent, the
