@@ -24,7 +24,8 @@ var (
 	// missing object). A 404 that is not an error of the API, such as the page of a
 	// proxy, is an ErrAPI.
 	ErrNotFound = errors.New("not found")
-	// ErrCardDeclined: the payment failed (402). See Error.DeclineCode.
+	// ErrCardDeclined: the payment failed (402). See Error.DeclineCode. The Message of
+	// an Error with the Type "card_error" can be shown to the buyer.
 	ErrCardDeclined = errors.New("card declined")
 	// ErrInvalidRequest: the request is wrong, and a retry would fail again (the
 	// other 4xx), or a parameter was refused before sending: see ParamError.
@@ -58,7 +59,7 @@ type Error struct {
 	Code           string // "resource_missing", "card_declined", …; often empty
 	DeclineCode    string // "insufficient_funds", …, if a card was declined
 	Param          string // the parameter at fault
-	Message        string // for people
+	Message        string // for people; only that of a Type "card_error" is written for the buyer
 	DocURL         string // the documentation of Code
 	RequestLogURL  string // the request in the Stripe dashboard
 	RequestID      string // "req_…", of the last response, which Stripe's support asks for

@@ -50,6 +50,33 @@ func ExampleError() {
 	// Output: insufficient_funds 402
 }
 
+// A page for the buyer shows no text of an error but that of a card error.
+func ExampleError_buyer() {
+	client, server := newExampleClient()
+	defer server.Close()
+
+	message := func(err error) string {
+		e, ok := errors.AsType[*stripekit.Error](err)
+		switch {
+		case ok && e.Type == "card_error":
+			return e.Message
+		case errors.Is(err, stripekit.ErrOutcomeUnknown):
+			return "Please try again. You will not be charged twice." // with the same idempotency key
+		default:
+			return "The payment failed, and you were not charged."
+		}
+	}
+	for _, card := range []string{"tok_chargeDeclinedInsufficientFunds", "tok_none"} {
+		_, err := client.Charges.Create(context.Background(), stripekit.ChargeCreateParams{
+			Amount: 2000, Currency: "usd", Source: &card,
+		})
+		fmt.Println(message(err))
+	}
+	// Output:
+	// Your card has insufficient funds.
+	// The payment failed, and you were not charged.
+}
+
 func ExampleCustomersService_List() {
 	client, server := newExampleClient()
 	defer server.Close()

@@ -18,7 +18,7 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Option configures a Client.
+// Option configures a Client. If an option is given twice, the last one counts.
 type Option func(*options) error
 
 type options struct {
@@ -195,7 +195,7 @@ func WithLogger(logger *slog.Logger) Option {
 // Attempt describes one HTTP request of a call, for an observer.
 type Attempt struct {
 	Method    string
-	Path      string        // without parameters
+	Path      string        // without parameters, but with the ids of objects
 	Number    int           // 1 for the first attempt of a call
 	Status    int           // 0 if there was no complete response
 	Duration  time.Duration // to the last byte of the response
@@ -319,6 +319,10 @@ const maxIdempotencyKey = 255
 // with the same key once at most, within at least 24 hours. By default each call
 // has a random key, which its retries share. The option has no effect on a GET or
 // DELETE.
+//
+// A key is for one attempt to pay, and not for an order. A declined card is
+// declined again with the same key, by the stored response. Another card with it, as
+// any other change of a parameter, is an ErrIdempotency.
 func WithIdempotencyKey(key string) CallOption {
 	return func(o *callOptions) error {
 		if key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
