@@ -204,8 +204,8 @@ type Attempt struct {
 }
 
 // WithObserver sets a function for metrics and traces. It is called after every
-// attempt of every call, on the goroutine that makes the request, and must not
-// block.
+// attempt of every call, on the goroutine that makes the request, with the context of
+// the call, and must not block.
 func WithObserver(observe func(context.Context, Attempt)) Option {
 	return func(o *options) error {
 		if observe == nil {
@@ -358,9 +358,9 @@ type Response struct {
 	Body               []byte // as the service sent it
 }
 
-// CaptureResponse stores the response of the call in r, even if it is an error. In
-// a list or a search, r is the response with the object that is being yielded, and
-// no page is requested ahead.
+// CaptureResponse stores the response of the call in r, even if it is an error. If
+// there is no response, r does not change. In a list or a search, r is the response
+// with the object that is being yielded, and no page is requested ahead.
 func CaptureResponse(r *Response) CallOption {
 	return func(o *callOptions) error {
 		if r == nil {
