@@ -55,7 +55,7 @@ func ExamplePoller_Status() {
 		case status.Failures >= 3:
 			return status.LastError
 		case status.OldestUnacked > 10*time.Minute:
-			return fmt.Errorf("an event waits for %s: %w", status.OldestUnacked, status.HandlerErr)
+			return fmt.Errorf("an event has waited for %s (last error: %v)", status.OldestUnacked, status.HandlerErr)
 		}
 		return status.SaveErr
 	}

@@ -37,7 +37,8 @@ type PollConfig struct {
 	// than four pages of new objects in that time is polled more often, which costs
 	// no additional requests. So that Pollers do not poll at the same moment, the first
 	// poll is at a random time within Every after Start. With FromNow and no checkpoint
-	// it is the second poll, and the first is at once.
+	// it is the second poll, and the first is at once. There is no minimum: 15 without
+	// time.Second is 15 ns, so that one poll follows the other without a pause.
 	Every time.Duration
 	// From is where to begin if there is no checkpoint; 0 is FromNow.
 	From Start
