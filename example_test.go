@@ -77,6 +77,32 @@ func ExampleError_buyer() {
 	// The payment failed, and you were not charged.
 }
 
+// A payment intent is created and confirmed, with an endpoint that has no service.
+func ExampleClient_Call() {
+	client, server := newExampleClient()
+	defer server.Close()
+
+	var intent struct {
+		ID           string                          `json:"id"`
+		ClientSecret string                          `json:"client_secret"` // for the browser, if Status is "requires_action"
+		LatestCharge stripekit.Ref[stripekit.Charge] `json:"latest_charge"`
+		Status       string                          `json:"status"`
+	}
+	for _, card := range []string{"pm_card_visa", "pm_card_threeDSecure2Required"} {
+		err := client.Call(context.Background(), "POST", "/v1/payment_intents", map[string]any{
+			"amount": 2000, "currency": "eur", "payment_method": card, "confirm": true,
+			"automatic_payment_methods": map[string]any{"enabled": true, "allow_redirects": "never"},
+		}, &intent, stripekit.WithIdempotencyKey("pay-1234-"+card), stripekit.WithExpand("latest_charge"))
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(intent.Status)
+	}
+	// Output:
+	// succeeded
+	// requires_action
+}
+
 func ExampleCustomersService_List() {
 	client, server := newExampleClient()
 	defer server.Close()
