@@ -44,6 +44,10 @@ type BackfillConfig struct {
 	// is not complete either, since objects may still be created in it. The loop
 	// waits for each save, so a store that does not return holds it up. If nil, a
 	// Backfill begins at From.
+	//
+	// An object counts as done when the loop asks for the next one. So a loop that
+	// collects objects, to store many at a time, would lose those that it holds in a
+	// crash. It must store them before Save does, as ExampleBackfill_batches does.
 	Checkpoints CheckpointStore
 	// Name distinguishes Backfills of one list that have checkpoints in one store. ""
 	// is a valid name.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync/atomic"
 
@@ -144,9 +145,11 @@ func (c Client) Format(f fmt.State, _ rune) {
 
 // Call makes a request to any endpoint: Call(ctx, "GET", "/v1/payouts", params,
 // &out). The method is GET, POST or DELETE. The path starts with /v1/ and is sent
-// as given. params is a struct with form tags, a map with string keys,
-// url.Values, or nil. out is a pointer to the value that the response is decoded
-// into; if it is nil, the response is ignored.
+// as given. params is a struct of which each exported field has a form tag, a map
+// with string keys, url.Values, or nil. The tag is the name of the parameter, or "-"
+// for a field that is not sent. A time must be a UnixTime. url.Values are sent as they
+// are: an array in them is "expand[]". out is a pointer to the
+// value that the response is decoded into; if it is nil, the response is ignored.
 func (c *Client) Call(ctx context.Context, method, path string, params, out any, opts ...CallOption) error {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodDelete:
@@ -156,7 +159,31 @@ func (c *Client) Call(ctx context.Context, method, path string, params, out any,
 	if err := checkPath(path); err != nil {
 		return err
 	}
+	if err := checkFields(params); err != nil {
+		return err
+	}
+	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		return &ParamError{Param: "out", Reason: fmt.Sprintf("must be a pointer that is not nil, and is a %T", out)}
+	}
 	return c.call(ctx, method, path, params, out, opts)
+}
+
+// checkFields returns an error for a struct with an exported field that has no form tag:
+// a parameter would be left out in silence, for example because the tag is for JSON.
+func checkFields(params any) error {
+	t := reflect.TypeOf(params)
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() && f.Tag.Get("form") == "" {
+			return &ParamError{Param: "params", Reason: fmt.Sprintf("field %s of %s has no form tag", f.Name, t)}
+		}
+	}
+	return nil
 }
 
 // checkPath returns an error for a path that would mean something else once it

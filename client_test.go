@@ -250,7 +250,7 @@ func TestCallReachesAnyEndpoint(t *testing.T) {
 		"map":        {"POST", map[string]any{"b": map[string]string{"c": "d&e"}, "a": 1}, "", "a=1&b[c]=d%26e"},
 		"query":      {"GET", map[string]string{"a": "b c"}, "a=b+c", ""},
 		"delete":     {"DELETE", map[string]string{"a": "b"}, "a=b", ""},
-		"url.Values": {"POST", url.Values{"a": {"1"}}, "", "a[0]=1"},
+		"url.Values": {"POST", url.Values{"a": {"1"}, "expand[]": {"x", "y"}}, "", "a=1&expand%5B%5D=x&expand%5B%5D=y"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := replies(200, `{"id":"po_1","amount":7}`)
@@ -274,6 +274,39 @@ func TestCallWithoutOutIgnoresTheResponse(t *testing.T) {
 	for _, body := range []string{"", "{}", "not JSON"} {
 		require.NoError(t, clientOver(t, replies(200, body)).Call(t.Context(), "GET", "/v1/payouts", nil, nil))
 	}
+}
+
+func TestCallRefusesWhatItCouldNotSendOrRead(t *testing.T) {
+	type embedding struct {
+		stripekit.ListParams
+		Type string `form:"type"`
+	}
+	n := replies(200, "{}")
+	c := clientOver(t, n)
+	for name, test := range map[string]struct {
+		params, out any
+		message     string
+	}{
+		"JSON tags": {struct {
+			Amount int `json:"amount"`
+		}{2000}, nil, "stripe: params: field Amount of struct { Amount int \"json:\\\"amount\\\"\" } has no form tag"},
+		"embedded":  {&embedding{}, nil, "stripe: params: field ListParams of stripekit_test.embedding has no form tag"},
+		"time":      {map[string]any{"trial_end": time.Unix(1, 0)}, nil, `stripe: POST /v1/subscriptions: form: type cannot be encoded: no field of time.Time at "trial_end" has a form tag`},
+		"value":     {nil, stripekit.Charge{}, "stripe: out: must be a pointer that is not nil, and is a stripekit.Charge"},
+		"typed nil": {nil, (*stripekit.Charge)(nil), "stripe: out: must be a pointer that is not nil, and is a *stripekit.Charge"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.EqualError(t, c.Call(t.Context(), "POST", "/v1/subscriptions", test.params, test.out), test.message)
+		})
+	}
+	require.Empty(t, n.requests)
+}
+
+func TestExtraRefusesATimeThatWouldUnsetTheParameter(t *testing.T) {
+	n := replies(200, "{}")
+	_, err := clientOver(t, n).Customers.Update(t.Context(), "cus_1", stripekit.CustomerUpdateParams{Extra: stripekit.Extra{"description": time.Unix(1, 0)}})
+	require.ErrorContains(t, err, "time.Time")
+	require.Empty(t, n.requests)
 }
 
 func TestCallRefusesPathsThatLeadElsewhere(t *testing.T) {

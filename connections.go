@@ -172,7 +172,9 @@ func (cs *Connections) Update(c Connection) error {
 
 // Remove removes a connection. New calls of its clients fail with
 // ErrNoConnection before they are sent, and Pollers on them end with that error.
-// A call in flight ends normally.
+// A call in flight ends normally. The checkpoints of the Pollers stay: with another
+// account under the same name, a Poller ends with ErrCheckpointInvalid until the
+// checkpoint is deleted, by CheckpointStore.Delete with Poller.Key.
 func (cs *Connections) Remove(name string) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

@@ -37,6 +37,21 @@
 // have one idempotency key. Stripe's headers Retry-After and Stripe-Should-Retry
 // are honoured.
 //
+// # Lists
+//
+// List and Search are iterators of objects and errors:
+//
+//	for charge, err := range client.Charges.List(ctx, stripekit.ChargeListParams{}) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(charge.ID)
+//	}
+//
+// An error is the last pair, and its object is nil. A loop with one variable compiles, and
+// gets that nil without the error. When ctx is cancelled, the objects of the page that was
+// read come before the error. Another loop over the same iterator reads the list again.
+//
 // # Poller
 //
 // A [Poller] turns a list into a channel of its new objects:

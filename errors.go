@@ -24,7 +24,8 @@ var (
 	// missing object). A 404 that is not an error of the API, such as the page of a
 	// proxy, is an ErrAPI.
 	ErrNotFound = errors.New("not found")
-	// ErrCardDeclined: the payment failed (402). See Error.DeclineCode.
+	// ErrCardDeclined: the payment failed (402). See Error.DeclineCode. The Message of
+	// an Error with the Type "card_error" can be shown to the buyer.
 	ErrCardDeclined = errors.New("card declined")
 	// ErrInvalidRequest: the request is wrong, and a retry would fail again (the
 	// other 4xx), or a parameter was refused before sending: see ParamError.
@@ -58,10 +59,10 @@ type Error struct {
 	Code           string // "resource_missing", "card_declined", …; often empty
 	DeclineCode    string // "insufficient_funds", …, if a card was declined
 	Param          string // the parameter at fault
-	Message        string // for people
+	Message        string // for people; only that of a Type "card_error" is written for the buyer
 	DocURL         string // the documentation of Code
 	RequestLogURL  string // the request in the Stripe dashboard
-	RequestID      string // "req_…", which Stripe's support asks for
+	RequestID      string // "req_…", of the last response, which Stripe's support asks for
 	ChargeID       string // the charge that failed, if a card was declined
 	IdempotencyKey string // of a POST, to repeat it safely
 	Attempts       int    // requests made; 0 if the context ended before the first
@@ -280,6 +281,9 @@ func settles(status int) bool {
 func notJSON(resp *transport.Response) string {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(resp.Body[:min(len(resp.Body), maxMessage)]), "")), " ")
+	if resp.Cut {
+		return strings.TrimSpace(http.StatusText(resp.Status) + " (the body was cut off)")
+	}
 	if text == "" {
 		return strings.TrimSpace(http.StatusText(resp.Status) + " (empty body)")
 	}
@@ -298,6 +302,7 @@ func noResponse(req *transport.Request, err error) error {
 	var te *transport.Error
 	if errors.As(err, &te) {
 		e.cause, e.Attempts = te.Err, te.Attempts
+		e.RequestID = te.RequestID
 		e.OutcomeUnknown = req.Method == http.MethodPost && te.MayHaveExecuted
 	}
 	return e

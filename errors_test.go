@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripetest"
 )
 
 // sentinels are all kinds of errors, by the word that the tests use.
@@ -164,6 +165,44 @@ func TestErrorOfANetworkFailure(t *testing.T) {
 	var out bytes.Buffer
 	slog.New(slog.NewTextHandler(&out, nil)).Info("m", "err", err)
 	require.Contains(t, out.String(), `err.idempotency_key=k err.status=0 err.attempts=1 err.cause="unexpected EOF" err.outcome_unknown=true`)
+}
+
+func TestErrorOfACancelledRetryNamesTheLastRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := clientOver(t, replies(503, "", "Request-Id", "req_1")).Charges.Get(ctx, "ch_1")
+		require.EqualError(t, err, "stripe: GET /v1/charges/ch_1: context deadline exceeded while waiting to retry after: status 503 [req_1]")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+func TestErrorWithABrokenBodyIsReadAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		broken  stripetest.Calls
+		message string
+		decline string
+	}{
+		"once":   {stripetest.First(1), "Your card was declined.", "generic_decline"},
+		"always": {stripetest.Every(), "Payment Required (the body was cut off)", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := stripetest.New(stripetest.InMemory())
+				defer server.Close()
+				server.Fault("POST /v1/charges", test.broken, stripetest.Drop(stripetest.InResponse))
+				_, err := clientOf(t, server, stripekit.WithMaxRetries(1)).Charges.Create(t.Context(),
+					stripekit.ChargeCreateParams{Amount: 2000, Currency: "usd", Source: new("tok_chargeDeclined")})
+				requireKinds(t, err, "declined")
+				var e *stripekit.Error
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, test.message, e.Message)
+				require.Equal(t, test.decline, e.DeclineCode)
+				require.Equal(t, 2, e.Attempts)
+				require.Equal(t, 2, server.Count("POST /v1/charges"))
+			})
+		})
+	}
 }
 
 func TestErrorsOfBodiesThatAreNotStripes(t *testing.T) {

@@ -2,6 +2,7 @@ package stripekit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/stripekit/stripekit"
@@ -132,12 +133,23 @@ func ExampleWithIdempotencyKey() {
 	defer server.Close()
 	ctx := context.Background()
 
-	params := stripekit.ChargeCreateParams{Amount: 2000, Currency: "usd", Source: new("tok_visa")}
-	first := must(client.Charges.Create(ctx, params, stripekit.WithIdempotencyKey("order-1234")))
-	var response stripekit.Response
-	again := must(client.Charges.Create(ctx, params, stripekit.WithIdempotencyKey("order-1234"), stripekit.CaptureResponse(&response)))
-	fmt.Println(first.ID == again.ID, response.IdempotentReplayed)
-	// Output: true true
+	// The key has the card, so that another card is another attempt.
+	pay := func(order, card string) (*stripekit.Charge, bool, error) {
+		var response stripekit.Response
+		charge, err := client.Charges.Create(ctx, stripekit.ChargeCreateParams{Amount: 2000, Currency: "usd", Source: &card},
+			stripekit.WithIdempotencyKey("pay-"+order+"-"+card), stripekit.CaptureResponse(&response))
+		return charge, response.IdempotentReplayed, err
+	}
+	_, _, err := pay("1234", "tok_chargeDeclined")
+	fmt.Println(errors.Is(err, stripekit.ErrCardDeclined))
+	first, replayed, _ := pay("1234", "tok_visa")
+	fmt.Println(first.Status, replayed)
+	again, replayed, _ := pay("1234", "tok_visa") // a second click
+	fmt.Println(again.ID == first.ID, replayed)
+	// Output:
+	// true
+	// succeeded false
+	// true true
 }
 
 func must[T any](v T, err error) T {

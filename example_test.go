@@ -50,6 +50,59 @@ func ExampleError() {
 	// Output: insufficient_funds 402
 }
 
+// A page for the buyer shows no text of an error but that of a card error.
+func ExampleError_buyer() {
+	client, server := newExampleClient()
+	defer server.Close()
+
+	message := func(err error) string {
+		e, ok := errors.AsType[*stripekit.Error](err)
+		switch {
+		case ok && e.Type == "card_error":
+			return e.Message
+		case errors.Is(err, stripekit.ErrOutcomeUnknown):
+			return "Please try again. You will not be charged twice." // with the same idempotency key
+		default:
+			return "The payment failed, and you were not charged."
+		}
+	}
+	for _, card := range []string{"tok_chargeDeclinedInsufficientFunds", "tok_none"} {
+		_, err := client.Charges.Create(context.Background(), stripekit.ChargeCreateParams{
+			Amount: 2000, Currency: "usd", Source: &card,
+		})
+		fmt.Println(message(err))
+	}
+	// Output:
+	// Your card has insufficient funds.
+	// The payment failed, and you were not charged.
+}
+
+// A payment intent is created and confirmed, with an endpoint that has no service.
+func ExampleClient_Call() {
+	client, server := newExampleClient()
+	defer server.Close()
+
+	var intent struct {
+		ID           string                          `json:"id"`
+		ClientSecret string                          `json:"client_secret"` // for the browser, if Status is "requires_action"
+		LatestCharge stripekit.Ref[stripekit.Charge] `json:"latest_charge"`
+		Status       string                          `json:"status"`
+	}
+	for _, card := range []string{"pm_card_visa", "pm_card_threeDSecure2Required"} {
+		err := client.Call(context.Background(), "POST", "/v1/payment_intents", map[string]any{
+			"amount": 2000, "currency": "eur", "payment_method": card, "confirm": true,
+			"automatic_payment_methods": map[string]any{"enabled": true, "allow_redirects": "never"},
+		}, &intent, stripekit.WithIdempotencyKey("pay-1234-"+card), stripekit.WithExpand("latest_charge"))
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(intent.Status)
+	}
+	// Output:
+	// succeeded
+	// requires_action
+}
+
 func ExampleCustomersService_List() {
 	client, server := newExampleClient()
 	defer server.Close()

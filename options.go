@@ -19,7 +19,7 @@ import (
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
-// Option configures a Client.
+// Option configures a Client. If an option is given twice, the last one counts.
 type Option func(*options) error
 
 type options struct {
@@ -196,7 +196,7 @@ func WithLogger(logger *slog.Logger) Option {
 // Attempt describes one HTTP request of a call, for an observer.
 type Attempt struct {
 	Method    string
-	Path      string        // without parameters
+	Path      string        // without parameters, but with the ids of objects
 	Number    int           // 1 for the first attempt of a call
 	Status    int           // 0 if there was no complete response
 	Duration  time.Duration // to the last byte of the response
@@ -205,8 +205,8 @@ type Attempt struct {
 }
 
 // WithObserver sets a function for metrics and traces. It is called after every
-// attempt of every call, on the goroutine that makes the request, and must not
-// block.
+// attempt of every call, on the goroutine that makes the request, with the context of
+// the call, and must not block.
 func WithObserver(observe func(context.Context, Attempt)) Option {
 	return func(o *options) error {
 		if observe == nil {
@@ -320,6 +320,10 @@ const maxIdempotencyKey = 255
 // with the same key once at most, within at least 24 hours. By default each call
 // has a random key, which its retries share. The option has no effect on a GET or
 // DELETE.
+//
+// A key is for one attempt to pay, and not for an order. A declined card is
+// declined again with the same key, by the stored response. Another card with it, as
+// any other change of a parameter, is an ErrIdempotency.
 func WithIdempotencyKey(key string) CallOption {
 	return func(o *callOptions) error {
 		if key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -353,9 +357,9 @@ type Response struct {
 	Body               []byte // as the service sent it
 }
 
-// CaptureResponse stores the response of the call in r, even if it is an error. In
-// a list or a search, r is the response with the object that is being yielded, and
-// no page is requested ahead.
+// CaptureResponse stores the response of the call in r, even if it is an error. If
+// there is no response, r does not change. In a list or a search, r is the response
+// with the object that is being yielded, and no page is requested ahead.
 func CaptureResponse(r *Response) CallOption {
 	return func(o *callOptions) error {
 		if r == nil {

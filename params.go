@@ -44,7 +44,8 @@ func (m Metadata) checkAs(param string) error {
 // Extra holds parameters that a struct of this library lacks, under the names
 // that Stripe uses: Extra{"radar_options": map[string]any{"session": "rse_1"}}, or
 // Extra{"radar_options[session]": "rse_1"}. A required parameter may be set here
-// instead of in its field: a charge may have a "card" here instead of Source.
+// instead of in its field: a charge may have a "card" here instead of Source. A
+// parameter that is set in both places is sent twice.
 type Extra map[string]any
 
 // has reports whether e sets one of the parameters, or a part of one, to a

@@ -35,7 +35,10 @@ func FromTime(t time.Time) Start { return Start(max(t.Unix(), int64(FromBeginnin
 type PollConfig struct {
 	// Every is the time between two polls, to 10 ms; 0 is 15 s. A list that gets more
 	// than four pages of new objects in that time is polled more often, which costs
-	// no additional requests.
+	// no additional requests. So that Pollers do not poll at the same moment, the first
+	// poll is at a random time within Every after Start. With FromNow and no checkpoint
+	// it is the second poll, and the first is at once. There is no minimum: 15 without
+	// time.Second is 15 ns, so that one poll follows the other without a pause.
 	Every time.Duration
 	// From is where to begin if there is no checkpoint; 0 is FromNow.
 	From Start
@@ -60,11 +63,13 @@ type PollConfig struct {
 	// after Term; 0 is no limit.
 	MaxAttempts int
 	// OnGiveUp is called for an event that is given up by Term or MaxAttempts, for
-	// example to store a dead letter. The Object of e points to the *T, and is nil
-	// if the event has a DecodeErr. If OnGiveUp returns nil, the event counts as
-	// acknowledged. After an error or a panic the event is redelivered. There is one
-	// call at a time. If OnGiveUp is nil, the event is logged and counts as
-	// acknowledged.
+	// example to store a dead letter. The Object of e points to the *T, as in
+	// (*e.Object).(*Charge), and is nil if the event has a DecodeErr. If OnGiveUp
+	// returns nil, the event counts as acknowledged. After an error or a panic the event
+	// is redelivered. The acknowledgement is saved later, as after Ack: if the process
+	// crashes before, OnGiveUp is called again with an event of the same ID. ctx ends
+	// with the Poller. There is one call at a time. If OnGiveUp is nil, the event is
+	// logged and counts as acknowledged.
 	OnGiveUp func(ctx context.Context, e Event[any], reason error) error
 	// Workers is how many events Run handles at a time; 0 is 1. With more than one,
 	// events may be handled in another order than delivered.
@@ -206,9 +211,10 @@ type givenUp struct {
 }
 
 // PollStatus is the current state of a Poller, for metrics. Counts begin with the
-// Poller.
+// Poller. After its end it stays as it was, and Poller.Err says why the Poller ended. In
+// JSON, and so in logs of slog.JSONHandler, most errors are {}: log them by themselves.
 type PollStatus struct {
-	LastPoll      time.Time     // when the last poll ended; zero before the first
+	LastPoll      time.Time     // when a poll last succeeded, by this machine's clock; zero before. A backlog is one poll, however long that takes
 	Lag           time.Duration // the largest age of an unacknowledged event, by the service's clock; 0 if there is none
 	OldestUnacked time.Duration // the longest time since an unacknowledged event was found; 0 if there is none
 	Requests      uint64        // requests made, without the retries of the client
@@ -218,7 +224,7 @@ type PollStatus struct {
 	Unacked       int           // events found and not acknowledged, delivered or not
 	Waiting       time.Duration // how long a request has waited for the rate limits of the client, or for other Pollers; 0 if none waits
 
-	Failures   int   // consecutive requests that failed
+	Failures   int   // consecutive requests that failed, each after the retries of the client
 	LastError  error // of the last poll; nil if it succeeded
 	HandlerErr error // the last error of the handler (Run, Handled) or of OnGiveUp; nil after a success of the handler or a Commit
 	SaveErr    error // of the last save, or of a save that takes longer than 10 s; nil if it succeeded
@@ -288,7 +294,7 @@ func (p *Poller[T]) start(ctx context.Context, h *handler[T]) (<-chan Event[T], 
 	p.mu.Unlock()
 
 	began := time.Now()
-	state, err := p.claimCheckpoint(ctx, began)
+	state, resumed, err := p.claimCheckpoint(ctx, began)
 	p.mu.Lock()
 	if err != nil {
 		p.phase = isNew
@@ -300,7 +306,7 @@ func (p *Poller[T]) start(ctx context.Context, h *handler[T]) (<-chan Event[T], 
 	}
 	p.begin(ctx, began, state)
 	p.mu.Unlock()
-	p.log.Info("stripe poller started", "every", p.cfg.Every, "resumed", state.Floor > 0)
+	p.log.Info("stripe poller started", "every", p.cfg.Every, "resumed", resumed)
 	return p.events, nil
 }
 

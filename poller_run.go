@@ -18,6 +18,10 @@ var errGoexit = errors.New("stripe: the handler of the poller called runtime.Goe
 // has a DecodeErr: Run treats it as if handle had returned that error, so that
 // PollConfig.MaxAttempts and OnGiveUp apply.
 //
+// handle gets ctx itself. When ctx is cancelled, a call under way may return an error, and its
+// event is redelivered by the next Poller with this checkpoint. Or it may finish its work, with
+// context.WithoutCancel(ctx) and a timeout: Run waits, and saves the acknowledgement.
+//
 // Run returns when the Poller has ended, all calls of handle and OnGiveUp have
 // returned, and the last acknowledgement is saved. It returns the Err of the Poller, or the error of
 // that save. If handle panics, the event is not acknowledged, the Poller ends, and

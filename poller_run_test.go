@@ -1,8 +1,10 @@
 package stripekit_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -160,4 +162,25 @@ func TestPollerTellsItsConfigAndItsKey(t *testing.T) {
 	require.Equal(t, 15*time.Second, cfg.Every, "a default")
 	require.NotNil(t, cfg.Logger)
 	require.Equal(t, "test///customers//a%20b", p.Key())
+}
+
+func TestPollerLogsWhetherItResumes(t *testing.T) {
+	for name, from := range map[string]stripekit.Start{
+		"FromNow": stripekit.FromNow, "FromBeginning": stripekit.FromBeginning, "FromTime": stripekit.FromTime(time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t)
+				var log bytes.Buffer
+				cfg := stripekit.PollConfig{Checkpoints: new(stripekit.MemoryStore), From: from, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+				for _, resumed := range []string{"resumed=false", "resumed=true"} {
+					_, stop := s.watch(s.poller(cfg))
+					require.Contains(t, log.String(), resumed)
+					stop()
+					synctest.Wait()
+					log.Reset()
+				}
+			})
+		})
+	}
 }

@@ -28,29 +28,31 @@ const (
 	maxClaims = 5
 )
 
-// claimCheckpoint loads the checkpoint, and saves it with the claim of this Poller.
-func (p *Poller[T]) claimCheckpoint(ctx context.Context, now time.Time) (*checkpoint.State, error) {
+// claimCheckpoint loads the checkpoint, and saves it with the claim of this Poller. It
+// reports whether there was one.
+func (p *Poller[T]) claimCheckpoint(ctx context.Context, now time.Time) (*checkpoint.State, bool, error) {
 	if p.cfg.Checkpoints == nil {
-		return p.newState(now), nil
+		return p.newState(now), false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	for try := 1; ; try++ {
 		state, _, err := p.load(ctx)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if state == nil {
+		found := state != nil
+		if !found {
 			state = p.newState(now)
 		}
 		state.Claim = p.claim
 		revision, err := p.cfg.Checkpoints.Save(ctx, p.key, checkpoint.Append(nil, state), p.revision)
 		if err == nil {
 			p.revision = revision
-			return state, nil
+			return state, found, nil
 		}
 		if !errors.Is(err, ErrCheckpointConflict) || try == maxClaims {
-			return nil, fmt.Errorf("stripe: claiming checkpoint %q: %w", p.key, err)
+			return nil, false, fmt.Errorf("stripe: claiming checkpoint %q: %w", p.key, err)
 		}
 	}
 }

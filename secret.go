@@ -67,7 +67,7 @@ func (s Secret) unread() bool { return s.env != "" && s.allowedOrigin == "" }
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
 // MarshalText returns String, for JSON and other encodings. The key cannot be
-// decoded from it.
+// decoded from it, so a program that stores keys must take them from its own input.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // hint returns the prefix of the key and its last characters: at most four, and at

@@ -59,6 +59,13 @@ const (
 // the transaction fails, and Flush and Commit of the same Poller would wait for handle
 // to end.
 //
+// When ctx is cancelled, the transaction under way is rolled back, unless it is being committed.
+// Its events are delivered again by the next RunTx.
+//
+// PollConfig.OnGiveUp is called outside of any transaction, and again if the process crashes
+// before the next checkpoint. So a table of events that were given up needs a unique key,
+// such as the ID of the event, and an INSERT that ignores a row that is there already.
+//
 // RunTx returns what Run returns. If handle panics, RunTx panics as Run does, with a
 // *stripekit.PanicError, after a rollback and the end of the Poller. If handle calls
 // runtime.Goexit, as FailNow of package testing does, the same happens, and the

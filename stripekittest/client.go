@@ -18,7 +18,8 @@ const testKey = "sk_test_stripekittest"
 // The options are those of stripekit.New. WithBaseURL and WithHTTPClient have no
 // effect: the client reaches the fake and nothing else. Retries are on, with
 // their waits; in a bubble of testing/synctest these take no time. For a server
-// with options of its own, such as another clock, use stripetest.New.
+// with options of its own, such as another clock, use stripetest.New. So does the test
+// of a transport, which can wrap that of stripetest.Server.Client.
 func NewClient(t testing.TB, opts ...stripekit.Option) (*stripekit.Client, *stripetest.Server) {
 	t.Helper()
 	server := stripetest.New(stripetest.InMemory())

@@ -102,7 +102,10 @@ func (s *Server) listen() {
 	}()
 
 	address := listener.Addr().String()
-	transport := &http.Transport{DialContext: s.dialer(address)}
+	// DialTLSContext makes no TLS connection: a request for https is one for another host,
+	// such as api.stripe.com.
+	dial := s.dialer(address)
+	transport := &http.Transport{DialContext: dial, DialTLSContext: dial}
 	s.URL, s.transport = "http://"+address, transport
 	s.stop = sync.OnceFunc(func() {
 		transport.CloseIdleConnections()

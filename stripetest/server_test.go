@@ -40,16 +40,18 @@ func TestServerRespondsOverTheNetwork(t *testing.T) {
 
 func TestClientReachesTheServerWhateverTheHost(t *testing.T) {
 	for name, opts := range map[string][]stripetest.Option{"network": nil, "memory": {stripetest.InMemory()}} {
-		t.Run(name, func(t *testing.T) {
-			server := stripetest.New(opts...)
-			defer server.Close()
-			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://stripe.invalid/v1/account", nil)
-			require.NoError(t, err)
-			req.SetBasicAuth(testKey, "")
-			resp, err := server.Client().Do(req)
-			require.NoError(t, err)
-			require.Equal(t, "account", read(t, resp).body["object"])
-		})
+		for _, host := range []string{"http://stripe.invalid", "https://api.stripe.com"} {
+			t.Run(name+"/"+host, func(t *testing.T) {
+				server := stripetest.New(opts...)
+				defer server.Close()
+				req, err := http.NewRequestWithContext(t.Context(), "GET", host+"/v1/account", nil)
+				require.NoError(t, err)
+				req.SetBasicAuth(testKey, "")
+				resp, err := server.Client().Do(req)
+				require.NoError(t, err)
+				require.Equal(t, "account", read(t, resp).body["object"])
+			})
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -25,9 +26,14 @@ const Inline = "*"
 var ErrType = errors.New("form: type cannot be encoded")
 
 // Append appends the encoding of params to dst. params is a struct, a pointer
-// to one, a map with string keys, or nil. Struct fields are named by their
-// `form` tag; a field without one is not sent.
+// to one, a map with string keys, url.Values, or nil. Struct fields are named by
+// their `form` tag; a field without one, or with "-", is not sent. A struct of
+// which no field has one, such as a time.Time, is an ErrType: it would unset the
+// parameter.
 func Append(dst []byte, params any) ([]byte, error) {
+	if values, ok := params.(url.Values); ok {
+		return append(dst, values.Encode()...), nil // these are names as they are sent
+	}
 	v := reflect.ValueOf(params)
 	for v.IsValid() && (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) {
 		v = v.Elem()
@@ -93,7 +99,7 @@ func planOf(t reflect.Type) plan {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := f.Tag.Get("form")
-		if tag == "" || !f.IsExported() {
+		if tag == "" || tag == "-" || !f.IsExported() {
 			continue
 		}
 		p = append(p, field{index: i, name: tag, inline: tag == Inline})
@@ -103,6 +109,9 @@ func planOf(t reflect.Type) plan {
 }
 
 func (e *encoder) fields(p plan, v reflect.Value) error {
+	if len(p) == 0 && v.NumField() > 0 {
+		return fmt.Errorf("%w: no field of %s at %q has a form tag", ErrType, v.Type(), e.key)
+	}
 	for _, f := range p {
 		fv := v.Field(f.index)
 		if f.inline {

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -46,11 +47,16 @@ func TestAppendSendsWhatIsSetAndUnsetsWhatIsEmpty(t *testing.T) {
 		params any
 		want   string
 	}{
-		"nothing set":             {params{}, ""},
-		"nil":                     {nil, ""},
-		"nil pointer":             {(*params)(nil), ""},
-		"pointer to params":       {&params{Amount: 5}, "amount=5"},
-		"untagged field":          {params{Untagged: "x"}, ""},
+		"nothing set":       {params{}, ""},
+		"nil":               {nil, ""},
+		"nil pointer":       {(*params)(nil), ""},
+		"pointer to params": {&params{Amount: 5}, "amount=5"},
+		"untagged field":    {params{Untagged: "x"}, ""},
+		"no fields":         {struct{}{}, ""},
+		"left out": {struct {
+			A int `form:"a"`
+			B int `form:"-"`
+		}{1, 2}, "a=1"},
 		"numbers":                 {params{Amount: -1, Count: new(int64(0)), Ratio: new(1.5), Size: 200}, "amount=-1&count=0&ratio=1.5&size=200"},
 		"false is sent":           {params{Capture: new(false)}, "capture=false"},
 		"empty string unsets":     {params{Description: new("")}, "description="},
@@ -66,7 +72,7 @@ func TestAppendSendsWhatIsSetAndUnsetsWhatIsEmpty(t *testing.T) {
 		"extra merges, nested":    {params{Amount: 1, Extra: map[string]any{"a": map[string]any{"b": []any{1, "x"}}, "c[d]": true, "e": nil}}, "amount=1&a[b][0]=1&a[b][1]=x&c[d]=true&e="},
 		"maps of other texts":     {map[label]label{"a": "1"}, "a=1"},
 		"a map alone":             {map[string]string{"a": "b&c=d"}, "a=b%26c%3Dd"},
-		"url.Values":              {url.Values{"expand": {"customer", "invoice"}}, "expand[0]=customer&expand[1]=invoice"},
+		"url.Values":              {url.Values{"b": {"2 3"}, "a[c]": {"1"}, "d[]": {"x", "y"}, "e": nil}, "a%5Bc%5D=1&b=2+3&d%5B%5D=x&d%5B%5D=y"},
 		"reserved and non-ASCII":  {params{Description: new("50% für+Größe\x00\n")}, "description=50%25+f%C3%BCr%2BGr%C3%B6%C3%9Fe%00%0A"},
 		"a pointer to an ellipse": {params{Description: new("…")}, "description=%E2%80%A6"},
 	}
@@ -93,6 +99,12 @@ func TestAppendRefusesWhatHasNoEncoding(t *testing.T) {
 		"a number alone":   42,
 		"int keys":         map[int]string{1: "a"},
 		"int keys inside":  map[string]any{"m": map[int]string{1: "a"}},
+		"no form tags": struct {
+			Limit int `json:"limit"`
+		}{3},
+		"a time inside": map[string]any{"created": map[string]any{"gte": time.Unix(1, 0)}},
+		"a zero time":   map[string]any{"trial_end": time.Time{}},
+		"times":         map[string]any{"times": []time.Time{{}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := form.Append([]byte("before"), params)

@@ -167,6 +167,9 @@ func (l *limiter) wait(ctx context.Context, e *endpoint, path string) error {
 		}
 	}
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := sleep(ctx, e.pause()); err != nil {
 			return fmt.Errorf("%w while the endpoint rests after a 429", err)
 		}

@@ -40,13 +40,13 @@ func (r *retrier) around(next step) step {
 				return finish(resp, err, attempt, sent)
 			}
 			r.log(ctx, req, attempt, wait, resp, err)
-			last := lastFailure(resp, err)
+			last, id := lastFailure(resp, err), requestID(resp)
 			if resp != nil {
 				resp.Release()
 			}
 			if err := sleep(ctx, wait); err != nil {
 				err = fmt.Errorf("%w while waiting to retry after: %v", err, last)
-				return nil, &Error{Err: err, Attempts: attempt, MayHaveExecuted: sent}
+				return nil, &Error{Err: err, RequestID: id, Attempts: attempt, MayHaveExecuted: sent}
 			}
 		}
 	}
@@ -74,9 +74,14 @@ func (r *retrier) backoff(attempt int) time.Duration {
 }
 
 func (r *retrier) log(ctx context.Context, req *Request, attempt int, wait time.Duration, resp *Response, err error) {
-	r.logger.LogAttrs(ctx, slog.LevelWarn, "stripe request failed, will retry",
+	attrs := []slog.Attr{
 		slog.String("method", req.Method), slog.String("path", req.Path), slog.Int("attempt", attempt),
-		slog.Duration("wait", wait), slog.String("cause", lastFailure(resp, err).Error()))
+		slog.Duration("wait", wait), slog.String("cause", lastFailure(resp, err).Error()),
+	}
+	if id := requestID(resp); id != "" {
+		attrs = append(attrs, slog.String("request_id", id))
+	}
+	r.logger.LogAttrs(ctx, slog.LevelWarn, "stripe request failed, will retry", attrs...)
 }
 
 // retryable reports whether a failure may pass. The header Stripe-Should-Retry
@@ -94,7 +99,7 @@ func retryable(resp *Response, err error) bool {
 	case "false":
 		return false
 	}
-	return resp.Status == http.StatusConflict || resp.Status == http.StatusTooManyRequests || resp.Status >= 500
+	return resp.Cut || resp.Status == http.StatusConflict || resp.Status == http.StatusTooManyRequests || resp.Status >= 500
 }
 
 // permanent reports whether a retry is useless: the request was not sent, the
@@ -146,6 +151,14 @@ func lastFailure(resp *Response, err error) error {
 		return err
 	}
 	return fmt.Errorf("status %d", resp.Status)
+}
+
+// requestID returns the Request-Id of a response, empty if there is none.
+func requestID(resp *Response) string {
+	if resp == nil {
+		return ""
+	}
+	return Mask(resp.Header.Get("Request-Id"))
 }
 
 // RetryAfter returns the wait of a Retry-After header in seconds or as a date.

@@ -272,6 +272,7 @@ func TestCancelledContextMakesNoRequest(t *testing.T) {
 	cancel()
 	network, times := moments(response(200))
 	_, err := chain(network).Do(ctx, post("/v1/charges", ""))
+	require.EqualError(t, err, "context canceled", "it waited for nothing")
 	require.ErrorIs(t, err, context.Canceled)
 	var te *Error
 	require.ErrorAs(t, err, &te)
@@ -284,8 +285,11 @@ func TestCancelledBackoffTellsWhatItWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		_, err := chain(response(503)).Do(ctx, get("/v1/charges"))
+		_, err := chain(response(503, "Request-Id", "req_1")).Do(ctx, get("/v1/charges"))
 		require.EqualError(t, err, "context deadline exceeded while waiting to retry after: status 503")
+		var te *Error
+		require.ErrorAs(t, err, &te)
+		require.Equal(t, "req_1", te.RequestID)
 	})
 }
 
@@ -374,12 +378,12 @@ func TestRetriesAreLogged(t *testing.T) {
 			}
 			return a
 		}}))
-		network := sequence(response(503), broken(io.ErrUnexpectedEOF), response(200))
+		network := sequence(response(503, "Request-Id", "req_1"), broken(io.ErrUnexpectedEOF), response(200))
 		req := get("/v1/customers")
 		req.Params = []byte("email=a%40b.c")
 		_, err := chain(network, func(cfg *Config) { cfg.Logger = logger }).Do(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, `level=WARN msg="stripe request failed, will retry" method=GET path=/v1/customers attempt=1 wait=500ms cause="status 503"
+		require.Equal(t, `level=WARN msg="stripe request failed, will retry" method=GET path=/v1/customers attempt=1 wait=500ms cause="status 503" request_id=req_1
 level=WARN msg="stripe request failed, will retry" method=GET path=/v1/customers attempt=2 wait=1s cause="unexpected EOF"
 `, out.String())
 	})

@@ -83,7 +83,8 @@ func (s *sender) exchange(caller context.Context, req *Request) (*Response, erro
 		return nil, &Error{Err: cause(ctx, req, err), tried: true}
 	}
 	// A response with an error status is usable without its body: the status
-	// and the headers are enough.
+	// and the headers are enough. A retry may bring the body, too.
+	resp.Cut = err != nil && !errors.Is(err, ErrTooLarge)
 	return resp, nil
 }
 

@@ -33,7 +33,7 @@ type Request struct {
 	attempt int // the number of the attempt under way, from 1
 }
 
-// Response is a complete response of the service, with any status.
+// Response is a response of the service, with any status. It is complete unless Cut is set.
 type Response struct {
 	Status int
 	Header http.Header
@@ -51,6 +51,8 @@ type Response struct {
 	SentAt time.Time
 	// Attempts is the number of HTTP requests made.
 	Attempts int
+	// Cut is set if the connection broke in the body of an error. Body is then empty.
+	Cut bool
 	// MayHaveExecuted is set if the service may have executed this attempt, or
 	// an earlier one, without reporting the outcome. For example, a 429 after a
 	// broken connection says nothing about the first request.
@@ -70,8 +72,11 @@ func (r *Response) Release() {
 
 // Error is returned for a call without a complete response.
 type Error struct {
-	Err      error
-	Attempts int // HTTP requests made; 0 if the wait for the first was cancelled
+	Err error
+	// RequestID is the Request-Id of the response to the last attempt, if the wait for
+	// the next one was cancelled.
+	RequestID string
+	Attempts  int // HTTP requests made; 0 if the wait for the first was cancelled
 	// MayHaveExecuted is set if the service may have executed this attempt or
 	// an earlier one.
 	MayHaveExecuted bool
