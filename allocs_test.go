@@ -157,11 +157,11 @@ func pollsOf(charges int, changes bool) func(*testing.T) memory {
 		for range charges {
 			(<-events).Ack()
 		}
-		pass(time.Minute + time.Second/2) // the polls are at whole seconds from now on
+		pass(time.Minute)
 		const polls = 50
 		before := s.requests
 		m := measured(polls, func() { pass(polls * time.Second) })
-		require.Equal(t, 4*polls, s.requests-before)
+		require.InDelta(t, 4*polls, s.requests-before, 2) // a poll may be at the beginning or the end
 		return m
 	}
 }
