@@ -212,7 +212,7 @@ func sqlTablesTool() *mcp.Tool {
 		Name: "sql_tables", Title: "List SQL tables",
 		Description: "Lists the tables of the tool sql with the names and types of their columns. It makes no API call.",
 		InputSchema: &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}}},
-		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, DestructiveHint: new(false), IdempotentHint: true, OpenWorldHint: new(false)},
+		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, OpenWorldHint: new(false)},
 	}
 }
 
