@@ -24,6 +24,10 @@ const (
 	maxNackDelay = 5 * time.Minute
 	// maxPause bounds how long an input waits before it begins again after an error.
 	maxPause = time.Minute
+	// stalledAfter is how long an input waits for the outputs before it says so.
+	stalledAfter = 30 * time.Second
+	// defaultMaxUnacked is that of the catalog.
+	defaultMaxUnacked = 1000
 )
 
 func inputSpec() *service.ConfigSpec {
@@ -94,6 +98,7 @@ type input struct {
 	client      *stripekit.Client
 	trigger     string
 	config      []byte
+	maxUnacked  int64
 	checkpoints checkpoints
 	nackDelay   time.Duration
 	log         *service.Logger
@@ -116,6 +121,9 @@ func newInput(conf *service.ParsedConfig, res *service.Resources) (service.Input
 		return nil, err
 	}
 	if in.config, err = triggerConfig(conf); err != nil {
+		return nil, err
+	}
+	if in.maxUnacked, err = maxUnacked(in.config); err != nil {
 		return nil, err
 	}
 	if in.nackDelay, err = conf.FieldDuration("nack_delay"); err != nil {
@@ -156,6 +164,15 @@ func triggerConfig(conf *service.ParsedConfig) ([]byte, error) {
 		}
 	}
 	return json.Marshal(set)
+}
+
+// maxUnacked returns the max_unacked of a trigger.
+func maxUnacked(config []byte) (int64, error) {
+	c := struct {
+		MaxUnacked int64 `json:"max_unacked"`
+	}{defaultMaxUnacked}
+	err := json.Unmarshal(config, &c)
+	return c.MaxUnacked, err
 }
 
 // check returns an error if the trigger or its configuration is invalid. It makes no
@@ -240,6 +257,7 @@ func (in *input) settle(ctx context.Context) {
 
 // Read returns the next event.
 func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, error) {
+	defer time.AfterFunc(stalledAfter, in.reportStall).Stop()
 	event, err := in.flow.Next(ctx)
 	switch {
 	case err == nil:
@@ -251,6 +269,15 @@ func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, e
 	default:
 		in.failed = err
 		return nil, nil, service.ErrNotConnected
+	}
+}
+
+// reportStall logs that the outputs have all messages that they may have, if they do. A
+// batch that waits for more of them waits for ever.
+func (in *input) reportStall() {
+	if n := in.sent.n.Load(); n >= in.maxUnacked {
+		in.log.Warnf("The outputs have %d messages, which is config.max_unacked, and have accepted or rejected none for %v. "+
+			"A batch that waits for more needs a period, or a count of at most max_unacked", n, stalledAfter)
 	}
 }
 

@@ -1,15 +1,20 @@
 package redpanda
 
 import (
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/connector"
+	"github.com/stripekit/stripekit/stripetest"
 )
 
 func TestNackDelayDoublesUpToABound(t *testing.T) {
@@ -95,4 +100,58 @@ level=INFO msg=started every=1s
 level=WARN msg=failed of.a=1 of.error="stripe: GET /v1/charges: 500 Internal Server Error"
 level=ERROR msg=ended key=sk_test_…cdef
 `, text.String())
+}
+
+// lines receives what is written, line by line.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+// TestBatchThatCannotFillIsReported reads as the engine does for an output that waits for a
+// batch of four.
+func TestBatchThatCannotFillIsReported(t *testing.T) {
+	server := stripetest.New(stripetest.InMemory())
+	t.Cleanup(server.Close)
+	server.Seed("/v1/charges", stripetest.Seeding{Count: 4, Every: time.Second})
+	synctest.Test(t, func(t *testing.T) {
+		warnings := make(lines, 10)
+		log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		res := service.MockResources(service.MockResourcesOptUseLogger(service.NewLoggerFromSlog(log)))
+		conf, err := inputSpec().ParseYAML("api_key: sk_test_1\ntrigger: charges.new\nconfig: { from: beginning, max_unacked: 3 }", nil)
+		require.NoError(t, err)
+		in, err := newInput(conf, res)
+		require.NoError(t, err)
+		in.(*input).client, err = stripekit.New("sk_test_1", stripekit.WithHTTPClient(server.Client()), stripekit.WithBaseURL(server.URL))
+		require.NoError(t, err)
+		require.NoError(t, in.Connect(t.Context()))
+		var accept service.AckFunc
+		for range 3 {
+			_, accept, err = in.Read(t.Context())
+			require.NoError(t, err)
+		}
+		read := make(chan error)
+		go func() {
+			_, _, err := in.Read(t.Context())
+			read <- err
+		}()
+		<-time.After(stalledAfter - 1)
+		synctest.Wait()
+		require.Empty(t, warnings)
+		<-time.After(1)
+		require.Contains(t, <-warnings, "The outputs have 3 messages, which is config.max_unacked")
+		require.NoError(t, accept(t.Context(), nil))
+		require.NoError(t, <-read)
+		require.NoError(t, in.Close(t.Context()))
+		require.Empty(t, warnings)
+	})
+}
+
+func TestDefaultMaxUnackedIsThatOfTheCatalog(t *testing.T) {
+	form, err := connector.Describe("charges.new")
+	require.NoError(t, err)
+	i := slices.IndexFunc(form.Fields, func(f connector.Field) bool { return f.Name == "max_unacked" })
+	require.Contains(t, form.Fields[i].Description, fmt.Sprintf("null is %d", defaultMaxUnacked))
 }
