@@ -98,6 +98,9 @@ func errorText(err error) string {
 	if e.ChargeID != "" {
 		text += "\nStripe keeps the failed charge as " + e.ChargeID + "."
 	}
+	if e.RetryAfter > 0 {
+		text += fmt.Sprintf("\nStripe asks to wait for %v before the next call.", e.RetryAfter)
+	}
 	if e.OutcomeUnknown {
 		text += fmt.Sprintf("\nIt may have been carried out. Repeat it with the same arguments and the idempotency_key %s: it is then carried out once at most.", e.IdempotencyKey)
 	}
