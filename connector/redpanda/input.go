@@ -39,7 +39,7 @@ func inputSpec() *service.ConfigSpec {
 			triggerField(),
 			configField(),
 			checkpointField(),
-			service.NewDurationField("nack_delay").Default("1s").Advanced().
+			service.NewDurationField("nack_delay").Default("1s").Advanced().LintRule(leastDuration("nack_delay", minNackDelay)).
 				Description("How long after it was rejected a message is delivered again. The time doubles with each delivery, up to 5m."),
 		).
 		Example("New charges into files", "One file for each day. A charge is acknowledged, and never delivered again, when it has been written.", inputExample).
@@ -64,10 +64,14 @@ func configField() *service.ConfigField {
 		if err != nil {
 			panic("redpanda: " + err.Error()) // the catalog has the name
 		}
+		var schema struct{ Properties map[string]bounds }
+		if err := json.Unmarshal(t.Config, &schema); err != nil {
+			panic("redpanda: " + err.Error()) // the catalog has only valid schemas
+		}
 		for _, f := range form.Fields {
 			if !seen[f.Name] {
 				seen[f.Name] = true
-				fields = append(fields, formField(f))
+				fields = append(fields, formField(f, schema.Properties[f.Name]))
 			}
 		}
 	}
@@ -75,21 +79,39 @@ func configField() *service.ConfigField {
 		Description("The settings of the trigger.")
 }
 
-// formField returns a field of a form as one of a configuration.
-func formField(f connector.Field) *service.ConfigField {
+// bounds are what a schema says of a value.
+type bounds struct {
+	Minimum float64 // in seconds if it is a duration
+	Pattern string
+}
+
+// formField returns a field of a form as one of a configuration. The linter refuses what
+// the start would: an engine that watches a file ends the old pipeline if only the start
+// does.
+func formField(f connector.Field, b bounds) *service.ConfigField {
+	text := strings.ReplaceAll(f.Description, "; null is ", "; by default ")
 	var field *service.ConfigField
 	switch f.Type {
 	case connector.TypeInteger:
-		field = service.NewIntField(f.Name)
+		field = service.NewIntField(f.Name).LintRule(fmt.Sprintf(`root = if this < %v { [ "%v: must be at least %[1]v" ] }`, b.Minimum, f.Name))
 	case connector.TypeObject:
 		field = service.NewAnyMapField(f.Name)
 	case connector.TypeList:
 		field = service.NewStringListField(f.Name)
-	default: // a string or a duration
+	case connector.TypeDuration:
+		field = service.NewStringField(f.Name).LintRule(leastDuration(f.Name, time.Duration(b.Minimum*float64(time.Second))))
+	default:
 		field = service.NewStringField(f.Name)
+		if b.Pattern != "" {
+			field = field.LintRule(fmt.Sprintf(`root = if !this.re_match(%q) { [ "%v: %%v is not valid: ".format(this) + %q ] }`, b.Pattern, f.Name, text))
+		}
 	}
-	text := strings.ReplaceAll(f.Description, "; null is ", "; by default ")
 	return field.Optional().Description(strings.ToUpper(text[:1]) + text[1:] + ".")
+}
+
+// leastDuration returns a rule of the linter.
+func leastDuration(name string, least time.Duration) string {
+	return fmt.Sprintf(`root = if this.string().parse_duration().catch(-1) < %d { [ "%v: must be a time such as 15s, and at least %v" ] }`, least, name, least)
 }
 
 // input delivers the events of a flow. The engine calls Connect, Read and Close one
