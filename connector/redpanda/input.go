@@ -279,8 +279,9 @@ func (in *input) settle(ctx context.Context) {
 
 // Read returns the next event.
 func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, error) {
-	defer time.AfterFunc(stalledAfter, in.reportStall).Stop()
-	event, err := in.flow.Next(ctx)
+	flow, sent := in.flow, in.sent
+	defer time.AfterFunc(stalledAfter, func() { in.reportStall(flow, sent) }).Stop()
+	event, err := flow.Next(ctx)
 	switch {
 	case err == nil:
 		in.pause = 0
@@ -294,12 +295,16 @@ func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, e
 	}
 }
 
-// reportStall logs that the outputs have all messages that they may have, if they do. A
-// batch that waits for more of them waits for ever.
-func (in *input) reportStall() {
-	if n := in.sent.n.Load(); n >= in.maxUnacked {
+// reportStall logs that nothing new is read, if there are max_unacked messages.
+func (in *input) reportStall(flow *connector.Flow, sent *undecided) {
+	switch {
+	case int64(flow.Status().Unacked) < in.maxUnacked:
+	case sent.n.Load() >= in.maxUnacked:
 		in.log.Warnf("The outputs have %d messages, which is config.max_unacked, and have accepted or rejected none for %v. "+
-			"A batch that waits for more needs a period, or a count of at most max_unacked", n, stalledAfter)
+			"A batch that waits for more needs a period, or a count of at most max_unacked", in.maxUnacked, stalledAfter)
+	default:
+		in.log.Warnf("%d messages, which is config.max_unacked, were rejected or wait for the outputs, and none was accepted for %v. "+
+			"Others are not read before. Those that are always rejected can be dropped by config.max_attempts, or sent elsewhere by fallback", in.maxUnacked, stalledAfter)
 	}
 }
 

@@ -1,6 +1,7 @@
 package redpanda
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -110,43 +111,68 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestBatchThatCannotFillIsReported reads as the engine does for an output that waits for a
-// batch of four.
-func TestBatchThatCannotFillIsReported(t *testing.T) {
-	server := stripetest.New(stripetest.InMemory())
-	t.Cleanup(server.Close)
-	server.Seed("/v1/charges", stripetest.Seeding{Count: 4, Every: time.Second})
-	synctest.Test(t, func(t *testing.T) {
-		warnings := make(lines, 10)
-		log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		res := service.MockResources(service.MockResourcesOptUseLogger(service.NewLoggerFromSlog(log)))
-		conf, err := inputSpec().ParseYAML("api_key: sk_test_1\ntrigger: charges.new\nconfig: { from: beginning, max_unacked: 3 }", nil)
-		require.NoError(t, err)
-		in, err := newInput(conf, res)
-		require.NoError(t, err)
-		in.(*input).client, err = stripekit.New("sk_test_1", stripekit.WithHTTPClient(server.Client()), stripekit.WithBaseURL(server.URL))
-		require.NoError(t, err)
-		require.NoError(t, in.Connect(t.Context()))
-		var accept service.AckFunc
-		for range 3 {
-			_, accept, err = in.Read(t.Context())
-			require.NoError(t, err)
-		}
-		read := make(chan error)
-		go func() {
-			_, _, err := in.Read(t.Context())
-			read <- err
-		}()
-		<-time.After(stalledAfter - 1)
-		synctest.Wait()
-		require.Empty(t, warnings)
-		<-time.After(1)
-		require.Contains(t, <-warnings, "The outputs have 3 messages, which is config.max_unacked")
-		require.NoError(t, accept(t.Context(), nil))
-		require.NoError(t, <-read)
-		require.NoError(t, in.Close(t.Context()))
-		require.Empty(t, warnings)
-	})
+// TestInputSaysWhyNothingNewIsRead reads three of four messages, as the engine does, with
+// max_unacked 3.
+func TestInputSaysWhyNothingNewIsRead(t *testing.T) {
+	for name, test := range map[string]struct {
+		decide error // on one of them; nil if it is not decided on
+		want   string
+	}{
+		"a batch waits for a fourth": {nil, "The outputs have 3 messages, which is config.max_unacked"},
+		"one is rejected":            {errors.New("refused by the test"), "3 messages, which is config.max_unacked, were rejected or wait"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := stripetest.New(stripetest.InMemory())
+			t.Cleanup(server.Close)
+			server.Seed("/v1/charges", stripetest.Seeding{Count: 4, Every: time.Second})
+			synctest.Test(t, func(t *testing.T) {
+				warnings := make(lines, 10)
+				in := newTestInput(t, server, warnings)
+				require.NoError(t, in.Connect(t.Context()))
+				var decide service.AckFunc
+				for range 3 {
+					var err error
+					_, decide, err = in.Read(t.Context())
+					require.NoError(t, err)
+				}
+				if test.decide != nil {
+					require.NoError(t, decide(t.Context(), test.decide))
+				}
+				read := make(chan error)
+				go func() {
+					_, _, err := in.Read(t.Context())
+					read <- err
+				}()
+				<-time.After(stalledAfter - 1)
+				synctest.Wait()
+				require.Empty(t, warnings)
+				<-time.After(1)
+				require.Contains(t, <-warnings, test.want)
+				require.NoError(t, decide(t.Context(), nil))
+				require.NoError(t, <-read)
+				require.NoError(t, in.Close(t.Context()))
+				require.Empty(t, warnings)
+			})
+		})
+	}
+}
+
+func newTestInput(t *testing.T, server *stripetest.Server, warnings lines) *input {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	res := service.MockResources(service.MockResourcesOptUseLogger(service.NewLoggerFromSlog(log)))
+	conf, err := inputSpec().ParseYAML(`
+api_key: sk_test_1
+trigger: charges.new
+nack_delay: 1h
+config: { from: beginning, max_unacked: 3 }`, nil)
+	require.NoError(t, err)
+	made, err := newInput(conf, res)
+	require.NoError(t, err)
+	in := made.(*input)
+	in.client, err = stripekit.New("sk_test_1", stripekit.WithHTTPClient(server.Client()), stripekit.WithBaseURL(server.URL))
+	require.NoError(t, err)
+	return in
 }
 
 func TestDefaultMaxUnackedIsThatOfTheCatalog(t *testing.T) {
