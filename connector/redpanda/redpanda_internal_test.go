@@ -157,6 +157,41 @@ func TestInputSaysWhyNothingNewIsRead(t *testing.T) {
 	}
 }
 
+// TestOutputThatFailsForAnHourLosesNothing rejects all messages for an hour.
+func TestOutputThatFailsForAnHourLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := stripetest.New(stripetest.InMemory())
+		defer server.Close()
+		server.Seed("/v1/charges", stripetest.Seeding{Count: 2, Every: time.Second})
+		in := newTestInput(t, server, make(lines, 1000))
+		in.nackDelay = time.Second
+		require.NoError(t, in.Connect(t.Context()))
+		recovered := time.Now().Add(time.Hour)
+		deliveries, accepted := map[string]int{}, map[string]int{}
+		for len(accepted) < 3 {
+			m, decide, err := in.Read(t.Context())
+			require.NoError(t, err)
+			id, _ := m.MetaGet("stripe_id")
+			deliveries[id]++
+			if time.Now().Before(recovered) {
+				require.NoError(t, decide(t.Context(), errors.New("refused by the test")))
+				continue
+			}
+			require.NoError(t, decide(t.Context(), nil))
+			accepted[id]++
+			if len(accepted) == 1 {
+				server.Seed("/v1/charges", stripetest.Seeding{})
+			}
+		}
+		require.NoError(t, in.Close(t.Context()))
+		require.Less(t, time.Since(recovered), maxNackDelay+time.Minute)
+		for id, n := range accepted {
+			require.Equal(t, 1, n)
+			require.LessOrEqual(t, deliveries[id], 22, "without haste: after 1 s, 2 s, 4 s … 5 m, 5 m")
+		}
+	})
+}
+
 func newTestInput(t *testing.T, server *stripetest.Server, warnings lines) *input {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
