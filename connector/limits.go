@@ -60,6 +60,8 @@ func (f *field) restrict(key, owner string) {
 		line1.required, line1.unsets = true, false
 	case "AccountEventListParams.Types":
 		f.without = "type"
+	case "InvoiceItemCreateParams.PriceData", "InvoiceItemUpdateParams.PriceData", "ProductCreateParams.DefaultPriceData":
+		f.unsets = false // the library requires a price in it
 	}
 }
 

@@ -209,7 +209,8 @@ func TestInputSchemasRefuseWhatInvokeRefuses(t *testing.T) {
 			`{"name": "x", "package_dimensions": {"height": 1}}`, `{"name": "x", "default_price_data": {"currency": "usd", "unit_amount": 1, "recurring": {"interval": null}}}`,
 			`{"name": "x", "default_price_data": {"currency": "usd", "unit_amount": 1, "currency_options": {"": {"unit_amount": 1}}}}`,
 		},
-		"customers.create": {`{"tax_id_data": [{"type": "eu_vat"}]}`, `[]`, `{"tax_exempt": "some"}`, `{"shipping": {"carrier": ""}}`, `{"cash_balance": {"settings": null}}`},
+		"invoice_items.update": {`{"id": "ii_1", "price_data": {}}`},
+		"customers.create":     {`{"tax_id_data": [{"type": "eu_vat"}]}`, `[]`, `{"tax_exempt": "some"}`, `{"shipping": {"carrier": ""}}`, `{"cash_balance": {"settings": null}}`},
 	} {
 		a := action(t, name)
 		for _, input := range inputs {

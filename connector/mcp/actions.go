@@ -21,8 +21,8 @@ func toolOf(action connector.Action) *mcp.Tool {
 	return &mcp.Tool{
 		Name:        strings.ReplaceAll(action.Name, ".", "_"), // clients allow letters, digits, _ and -
 		Title:       action.Title,
-		Description: action.Description,
-		InputSchema: action.Input,
+		Description: shorter.Replace(action.Description),
+		InputSchema: briefInput(action),
 		Annotations: annotations(action),
 	}
 }
@@ -35,6 +35,8 @@ var additive = []string{"customers.create", "products.create", "orders.create", 
 // the same arguments.
 var repeatable = []string{"update", "delete", "cancel", "capture"}
 
+// annotations returns what a client may know of an action. OpenWorldHint is true by
+// default: results have text of other people.
 func annotations(action connector.Action) *mcp.ToolAnnotations {
 	if action.Access == connector.Read {
 		return reads()
@@ -43,14 +45,12 @@ func annotations(action connector.Action) *mcp.ToolAnnotations {
 	return &mcp.ToolAnnotations{
 		DestructiveHint: new(!slices.Contains(additive, action.Name)),
 		IdempotentHint:  slices.Contains(repeatable, verb),
-		OpenWorldHint:   new(true),
 	}
 }
 
-// reads returns the annotations of a tool that reads from Stripe. The world is open
-// because results have text of other people.
+// reads returns the annotations of a tool that reads from Stripe.
 func reads() *mcp.ToolAnnotations {
-	return &mcp.ToolAnnotations{ReadOnlyHint: true, DestructiveHint: new(false), IdempotentHint: true, OpenWorldHint: new(true)}
+	return &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true}
 }
 
 // handle returns the handler of an action. It gets the arguments as the client has sent
@@ -97,6 +97,9 @@ func errorText(err error) string {
 	}
 	if e.ChargeID != "" {
 		text += "\nStripe keeps the failed charge as " + e.ChargeID + "."
+	}
+	if e.RetryAfter > 0 {
+		text += fmt.Sprintf("\nStripe asks to wait for %v before the next call.", e.RetryAfter)
 	}
 	if e.OutcomeUnknown {
 		text += fmt.Sprintf("\nIt may have been carried out. Repeat it with the same arguments and the idempotency_key %s: it is then carried out once at most.", e.IdempotencyKey)

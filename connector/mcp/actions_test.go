@@ -98,6 +98,11 @@ func TestFailuresAreResultsThatSayWhatToDo(t *testing.T) {
 			effect: []stripetest.Effect{stripetest.Respond(200, "<html>Log in</html>")},
 			want:   []string{"reading the response"},
 		},
+		"too many calls": {
+			tool: "charges_list", input: `{}`,
+			effect: []stripetest.Effect{stripetest.SetHeader("Retry-After", "90"), stripetest.Respond(429, `{"error": {"message": "slow down"}}`)},
+			want:   []string{"429", "slow down", "Stripe asks to wait for 1m30s before the next call."},
+		},
 		"a write that may have been carried out": {
 			tool: "charges_create", input: `{"amount": 500, "currency": "usd", "source": "tok_visa", "idempotency_key": "order-7"}`,
 			effect: []stripetest.Effect{stripetest.Drop(stripetest.BeforeResponse)},

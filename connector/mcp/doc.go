@@ -12,9 +12,14 @@
 // # Tools
 //
 // Each action of package connector is a tool. Its name is that of the action with an
-// underscore, charges_list for charges.list, and its input is the same. Actions that
+// underscore, charges_list for charges.list, and it accepts the same input. Actions that
 // write are tools only with Options.Write. The tool sql queries the account by package
 // stripesql, and sql_tables lists the columns of its tables.
+//
+// The schema of an input is that of the action in brief, since an agent reads all schemas
+// in every conversation. It has each parameter that an agent may need, with its type,
+// values and unit, and says which are required. null, which is the same as leaving a
+// parameter out, is accepted although the schema does not have it.
 //
 // # Results
 //

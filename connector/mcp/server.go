@@ -125,9 +125,13 @@ Amounts are in the smallest unit of the currency, such as cents. Times are in se
 
 For counts, sums and joins use sql. It is cheaper than reading page after page.
 
-A result with the field "truncated" is incomplete. The field says how to get the rest.`
+A result with the field "truncated" is incomplete. The field says how to get the rest.
+
+Parameters of many tools: expand lists the fields in which to return whole objects in place of ids, such as customer. A page begins with the object that is next older than starting_after, or ends with the one that is next newer than ending_before; these are ids, and do not go together. extra is an object with further parameters by their names in Stripe, such as level3[merchant_reference].`
 	if write {
 		text += `
+
+metadata has up to 50 keys of up to 40 characters, without brackets, and values of up to 500. What is left out of an update stays as it is, and an empty text, list or object unsets it. metadata is merged: an empty text removes a key, and an empty object all keys.
 
 Ask before you move money. Choose an idempotency_key for each write, and keep it. If you do not know whether the write was carried out, repeat it with the same idempotency_key and the same arguments: it is then carried out once at most. With another key, or none, it may be carried out twice.`
 	}

@@ -26,16 +26,26 @@ The tables are not stored: the statement reads them from Stripe's API while it r
 created is text such as '2026-01-31T15:04:05Z', and created_unix is in seconds. Amounts are in the smallest unit of the currency. Metadata and lists are JSON: metadata->>'order_id'.`
 
 type sqlInput struct {
-	Query    string `json:"query"`
-	MaxCalls *int   `json:"max_calls"` // nil: as many as the server allows
+	Query    string
+	MaxCalls *int // nil: as many as the server allows
 }
+
+var errSQLInput = errors.New(`stripe: the arguments must be {"query": a text, "max_calls": a number}, and max_calls may be left out`)
 
 // readSQLInput reads the arguments of the tool.
 func readSQLInput(arguments json.RawMessage, maxCalls int) (in sqlInput, err error) {
+	fields := map[string]any{"query": &in.Query, "max_calls": &in.MaxCalls}
 	decoder := json.NewDecoder(bytes.NewReader(arguments))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&in); err != nil {
-		return in, errors.New(`stripe: the arguments must be {"query": a text, "max_calls": a number}, and max_calls may be left out`)
+	if start, _ := decoder.Token(); start != json.Delim('{') {
+		return in, errSQLInput
+	}
+	for decoder.More() {
+		name, _ := decoder.Token()
+		field := fields[fmt.Sprint(name)]
+		if field == nil || decoder.Decode(field) != nil {
+			return in, errSQLInput
+		}
+		delete(fields, fmt.Sprint(name)) // a second one is refused: what was approved may be the first
 	}
 	in.MaxCalls = cmp.Or(in.MaxCalls, &maxCalls)
 	switch {
@@ -212,7 +222,7 @@ func sqlTablesTool() *mcp.Tool {
 		Name: "sql_tables", Title: "List SQL tables",
 		Description: "Lists the tables of the tool sql with the names and types of their columns. It makes no API call.",
 		InputSchema: &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}}},
-		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, DestructiveHint: new(false), IdempotentHint: true, OpenWorldHint: new(false)},
+		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, OpenWorldHint: new(false)},
 	}
 }
 

@@ -199,7 +199,12 @@ func TestArgumentsOfSQLAreChecked(t *testing.T) {
 	for input, want := range map[string]string{
 		`{"query": {"x": "` + strings.Repeat("x", 10_000) + `"}}`: "the arguments must be",
 		`{"` + strings.Repeat("x", 10_000) + `": 1}`:              "the arguments must be",
-		`{}`:                                    "query: is required",
+		`{}`:              "query: is required",
+		`{"query": null}`: "query: is required",
+		`{"query": "SELECT 1", "QUERY": "SELECT 2"}`: "the arguments must be",
+		`{"query": "SELECT 1", "query": "SELECT 2"}`: "the arguments must be",
+		`[]`:                                    "the arguments must be",
+		`"query"`:                               "the arguments must be",
 		`{"query": "SELECT 1", "max_calls": 0}`: "max_calls: must be 1 to 100",
 		`{"query": "SELECT 1", "max_calls": 101}`: "max_calls: must be 1 to 100",
 		`{"query": "SELECT 1", "max_calls": 1.5}`: "the arguments must be",
@@ -209,7 +214,7 @@ func TestArgumentsOfSQLAreChecked(t *testing.T) {
 		require.Contains(t, textOf(t, result), want)
 		require.LessOrEqual(t, len(textOf(t, result)), 2000)
 	}
-	require.Equal(t, 6, strings.Count(log.String(), "tool=sql"))
+	require.Equal(t, 11, strings.Count(log.String(), "tool=sql"))
 	require.False(t, call(t, session, "sql", `{"query": "SELECT 1", "max_calls": null}`).IsError)
 	require.Empty(t, fake.Requests())
 }

@@ -32,19 +32,11 @@ func listTools(t *testing.T, o stripemcp.Options) []*mcp.Tool {
 }
 
 // TestToolsAreTheOnesDecided compares what agents see, the instructions and the tools,
-// with testdata/tools.json, so that a change is a decision. The input of an action is
-// that of the catalog, which has golden files of its own.
+// with testdata/tools.json, so that a change is a decision.
 func TestToolsAreTheOnesDecided(t *testing.T) {
 	client, _ := stripekittest.NewClient(t)
 	session := connect(t, client, stripemcp.Options{Write: true})
 	tools := listTools(t, stripemcp.Options{Write: true})
-	for _, action := range connector.Actions() {
-		tool := toolNamed(t, tools, strings.Replace(action.Name, ".", "_", 1))
-		input, err := json.Marshal(tool.InputSchema)
-		require.NoError(t, err)
-		require.JSONEq(t, string(action.Input), string(input))
-		tool.InputSchema = "the input of " + action.Name
-	}
 	golden := struct {
 		Instructions string      `json:"instructions"`
 		Tools        []*mcp.Tool `json:"tools"`
@@ -90,7 +82,7 @@ func TestToolsAreTheActionsThatAreAllowed(t *testing.T) {
 
 // keywords are those of JSON Schema that the inputs use. Some clients reject schemas with
 // others, such as $ref.
-var keywords = regexp.MustCompile(`^(\$schema|type|title|description|default|examples|enum|const|not|anyOf|properties|required|additionalProperties|propertyNames|items|pattern|minLength|maxLength|minItems|maxItems|minimum|maximum|minProperties|maxProperties|x-unit)$`)
+var keywords = regexp.MustCompile(`^(type|description|default|enum|const|not|anyOf|properties|required|additionalProperties|items|minLength|maxItems|minimum|maximum|maxProperties)$`)
 
 func TestSchemasSuitClients(t *testing.T) {
 	for _, tool := range listTools(t, stripemcp.Options{Write: true}) {
@@ -153,8 +145,11 @@ func TestAnnotationsAreTruthful(t *testing.T) {
 	} {
 		a := toolNamed(t, tools, name).Annotations
 		require.Equal(t, want.reads, a.ReadOnlyHint, name)
-		require.Equal(t, want.destructive, *a.DestructiveHint, name)
+		require.Equal(t, want.destructive, !a.ReadOnlyHint && isTrue(a.DestructiveHint), name)
 		require.Equal(t, want.idempotent, a.IdempotentHint, name)
-		require.Equal(t, want.open, *a.OpenWorldHint, name)
+		require.Equal(t, want.open, isTrue(a.OpenWorldHint), name)
 	}
 }
+
+// isTrue returns a hint that is true by default.
+func isTrue(hint *bool) bool { return hint == nil || *hint }

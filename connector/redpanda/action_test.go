@@ -205,10 +205,13 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 		"field of another one":   {input(good, "trigger: charges.changed", "config:", "  expand: [ customer ]"), "expand: is unknown"},
 		"field of filter":        {input(good, "trigger: charges.new", "config:", "  filter:", "    custmer: x"), "filter[custmer]: is unknown"},
 		"value of filter":        {input(good, "trigger: charges.new", "config:", "  filter:", "    customer: [ 1 ]"), "filter[customer]: must be a string"},
-		"time":                   {input(good, "trigger: charges.new", "config:", "  every: often"), "every: is not a time"},
-		"number":                 {input(good, "trigger: charges.new", "config:", "  max_attempts: -1"), "max_attempts: must be positive"},
-		"start":                  {input(good, "trigger: charges.new", "config:", "  from: monday"), "from: must be"},
-		"no delay":               {input(good, "trigger: charges.new", "nack_delay: 0s"), "nack_delay: must be at least 10ms"},
+		"time":                   {input(good, "trigger: charges.new", "config:", "  every: often"), "lint errors: (7,1) every: must be a time such as 15s, and at least 100ms"},
+		"time without a unit":    {input(good, "trigger: charges.new", "config:", "  overlap: 15"), "lint errors: (7,1) overlap: must be a time such as 15s, and at least 1s"},
+		"short time":             {input(good, "trigger: charges.new", "config:", "  every: 99ms"), "lint errors: (7,1) every: must be a time such as 15s, and at least 100ms"},
+		"number":                 {input(good, "trigger: charges.new", "config:", "  max_attempts: -1"), "lint errors: (7,1) max_attempts: must be at least 1"},
+		"no messages":            {input(good, "trigger: charges.new", "config:", "  max_unacked: 0"), "lint errors: (7,1) max_unacked: must be at least 1"},
+		"start":                  {input(good, "trigger: charges.new", "config:", "  from: monday"), "lint errors: (7,1) from: monday is not valid: where to begin without a checkpoint: now, beginning, or a time"},
+		"no delay":               {input(good, "trigger: charges.new", "nack_delay: 0s"), "lint errors: (6,1) nack_delay: must be a time such as 15s, and at least 10ms"},
 		"two checkpoints":        {input(good, "trigger: charges.new", "checkpoint:", "  file:", "    directory: x", "  nats:", "    url: y"), "must have exactly one of file, sql and nats"},
 		"checkpoint of nothing":  {input(good, "trigger: charges.new", "checkpoint: {}"), "must have exactly one of file, sql and nats"},
 		"kind of database":       {input(good, "trigger: charges.new", "checkpoint:", "  sql:", "    driver: oracle", "    dsn: x"), "value oracle is not a valid option"},
@@ -247,6 +250,10 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 func TestUnlintedConfigurationIsRefused(t *testing.T) {
 	server, _ := newServer(t, 0)
 	for yaml, want := range map[string]string{
+		fromBeginning(server, "      max_attempts: -1") + toConsumer:                                                    "max_attempts: must be positive",
+		fromBeginning(server, "      overlap: often") + toConsumer:                                                      "overlap: is not a time",
+		strings.Replace(fromBeginning(server), "from: beginning", "from: monday", 1) + toConsumer:                       "from: must be",
+		strings.Replace(fromBeginning(server), "nack_delay: 50ms", "nack_delay: 0s", 1) + toConsumer:                    "nack_delay: must be at least 10ms",
 		writing(server, "action: charges.list"):                                                                         "there is no action that writes named charges.list",
 		strings.Replace(fromBeginning(server), "charges.new", "charges.never", 1) + toConsumer:                          "the catalog has no such name: charges.never",
 		fromBeginning(server, checkpointIn(t.TempDir()), "      nats:", "        url: x") + toConsumer:                  "checkpoint: must have exactly one",

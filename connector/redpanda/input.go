@@ -24,6 +24,10 @@ const (
 	maxNackDelay = 5 * time.Minute
 	// maxPause bounds how long an input waits before it begins again after an error.
 	maxPause = time.Minute
+	// stalledAfter is how long an input waits for the outputs before it says so.
+	stalledAfter = 30 * time.Second
+	// defaultMaxUnacked is that of the catalog.
+	defaultMaxUnacked = 1000
 )
 
 func inputSpec() *service.ConfigSpec {
@@ -35,7 +39,7 @@ func inputSpec() *service.ConfigSpec {
 			triggerField(),
 			configField(),
 			checkpointField(),
-			service.NewDurationField("nack_delay").Default("1s").Advanced().
+			service.NewDurationField("nack_delay").Default("1s").Advanced().LintRule(leastDuration("nack_delay", minNackDelay)).
 				Description("How long after it was rejected a message is delivered again. The time doubles with each delivery, up to 5m."),
 		).
 		Example("New charges into files", "One file for each day. A charge is acknowledged, and never delivered again, when it has been written.", inputExample).
@@ -60,10 +64,14 @@ func configField() *service.ConfigField {
 		if err != nil {
 			panic("redpanda: " + err.Error()) // the catalog has the name
 		}
+		var schema struct{ Properties map[string]bounds }
+		if err := json.Unmarshal(t.Config, &schema); err != nil {
+			panic("redpanda: " + err.Error()) // the catalog has only valid schemas
+		}
 		for _, f := range form.Fields {
 			if !seen[f.Name] {
 				seen[f.Name] = true
-				fields = append(fields, formField(f))
+				fields = append(fields, formField(f, schema.Properties[f.Name]))
 			}
 		}
 	}
@@ -71,21 +79,39 @@ func configField() *service.ConfigField {
 		Description("The settings of the trigger.")
 }
 
-// formField returns a field of a form as one of a configuration.
-func formField(f connector.Field) *service.ConfigField {
+// bounds are what a schema says of a value.
+type bounds struct {
+	Minimum float64 // in seconds if it is a duration
+	Pattern string
+}
+
+// formField returns a field of a form as one of a configuration. The linter refuses what
+// the start would: an engine that watches a file ends the old pipeline if only the start
+// does.
+func formField(f connector.Field, b bounds) *service.ConfigField {
+	text := strings.ReplaceAll(f.Description, "; null is ", "; by default ")
 	var field *service.ConfigField
 	switch f.Type {
 	case connector.TypeInteger:
-		field = service.NewIntField(f.Name)
+		field = service.NewIntField(f.Name).LintRule(fmt.Sprintf(`root = if this < %v { [ "%v: must be at least %[1]v" ] }`, b.Minimum, f.Name))
 	case connector.TypeObject:
 		field = service.NewAnyMapField(f.Name)
 	case connector.TypeList:
 		field = service.NewStringListField(f.Name)
-	default: // a string or a duration
+	case connector.TypeDuration:
+		field = service.NewStringField(f.Name).LintRule(leastDuration(f.Name, time.Duration(b.Minimum*float64(time.Second))))
+	default:
 		field = service.NewStringField(f.Name)
+		if b.Pattern != "" {
+			field = field.LintRule(fmt.Sprintf(`root = if !this.re_match(%q) { [ "%v: %%v is not valid: ".format(this) + %q ] }`, b.Pattern, f.Name, text))
+		}
 	}
-	text := strings.ReplaceAll(f.Description, "; null is ", "; by default ")
 	return field.Optional().Description(strings.ToUpper(text[:1]) + text[1:] + ".")
+}
+
+// leastDuration returns a rule of the linter.
+func leastDuration(name string, least time.Duration) string {
+	return fmt.Sprintf(`root = if this.string().parse_duration().catch(-1) < %d { [ "%v: must be a time such as 15s, and at least %v" ] }`, least, name, least)
 }
 
 // input delivers the events of a flow. The engine calls Connect, Read and Close one
@@ -94,6 +120,7 @@ type input struct {
 	client      *stripekit.Client
 	trigger     string
 	config      []byte
+	maxUnacked  int64
 	checkpoints checkpoints
 	nackDelay   time.Duration
 	log         *service.Logger
@@ -116,6 +143,9 @@ func newInput(conf *service.ParsedConfig, res *service.Resources) (service.Input
 		return nil, err
 	}
 	if in.config, err = triggerConfig(conf); err != nil {
+		return nil, err
+	}
+	if in.maxUnacked, err = maxUnacked(in.config); err != nil {
 		return nil, err
 	}
 	if in.nackDelay, err = conf.FieldDuration("nack_delay"); err != nil {
@@ -156,6 +186,15 @@ func triggerConfig(conf *service.ParsedConfig) ([]byte, error) {
 		}
 	}
 	return json.Marshal(set)
+}
+
+// maxUnacked returns the max_unacked of a trigger.
+func maxUnacked(config []byte) (int64, error) {
+	c := struct {
+		MaxUnacked int64 `json:"max_unacked"`
+	}{defaultMaxUnacked}
+	err := json.Unmarshal(config, &c)
+	return c.MaxUnacked, err
 }
 
 // check returns an error if the trigger or its configuration is invalid. It makes no
@@ -240,7 +279,9 @@ func (in *input) settle(ctx context.Context) {
 
 // Read returns the next event.
 func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, error) {
-	event, err := in.flow.Next(ctx)
+	flow, sent := in.flow, in.sent
+	defer time.AfterFunc(stalledAfter, func() { in.reportStall(flow, sent) }).Stop()
+	event, err := flow.Next(ctx)
 	switch {
 	case err == nil:
 		in.pause = 0
@@ -251,6 +292,19 @@ func (in *input) Read(ctx context.Context) (*service.Message, service.AckFunc, e
 	default:
 		in.failed = err
 		return nil, nil, service.ErrNotConnected
+	}
+}
+
+// reportStall logs that nothing new is read, if there are max_unacked messages.
+func (in *input) reportStall(flow *connector.Flow, sent *undecided) {
+	switch {
+	case int64(flow.Status().Unacked) < in.maxUnacked:
+	case sent.n.Load() >= in.maxUnacked:
+		in.log.Warnf("The outputs have %d messages, which is config.max_unacked, and have accepted or rejected none for %v. "+
+			"A batch that waits for more needs a period, or a count of at most max_unacked", in.maxUnacked, stalledAfter)
+	default:
+		in.log.Warnf("%d messages, which is config.max_unacked, were rejected or wait for the outputs, and none was accepted for %v. "+
+			"Others are not read before. Those that are always rejected can be dropped by config.max_attempts, or sent elsewhere by fallback", in.maxUnacked, stalledAfter)
 	}
 }
 

@@ -118,6 +118,21 @@ func TestMessageIsDroppedAfterMaxAttempts(t *testing.T) {
 	require.Equal(t, map[string]int{ids[0]: 3, ids[1]: 1}, attempts)
 }
 
+// A batch that is never full holds all messages that the outputs may have.
+func TestBatchThatCannotFillIsSentAfterItsPeriod(t *testing.T) {
+	server, ids := newServer(t, 7)
+	messages := make(chan received, len(ids))
+	run(t, fromBeginning(server, "      max_unacked: 3")+`
+output:
+  broker:
+    outputs: [ consume: {} ]
+    batching: { count: 4, period: 50ms }
+`, into(messages))
+	for _, id := range ids {
+		require.Equal(t, id, next(t, messages).id)
+	}
+}
+
 // TestStopSavesAcknowledgementsInAnyOrder holds every third message until all others are
 // acknowledged, and one until the pipeline has been stopped.
 func TestStopSavesAcknowledgementsInAnyOrder(t *testing.T) {

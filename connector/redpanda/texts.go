@@ -20,7 +20,9 @@ The body is JSON: the object as Stripe sends it (triggers that end in ` + "`.new
 
 A message is delivered until it is acknowledged, which is when the outputs have accepted it: at least once, and the oldest first. With a ` + "`checkpoint`" + ` this holds when the process is killed, too. What was acknowledged in the last second before that may be delivered again, since checkpoints are saved now and then.
 
-A message that an output rejects is delivered again after ` + "`nack_delay`" + `, which doubles each time, and holds nothing else back. By default that has no end; after ` + "`max_attempts`" + ` deliveries the message is dropped, and an error with its id is logged.
+A message that an output rejects is delivered again after ` + "`nack_delay`" + `, which doubles each time, and holds nothing else back, unless ` + "`max_unacked`" + ` messages are rejected. By default that has no end; after ` + "`max_attempts`" + ` deliveries the message is dropped, and an error with its id is logged.
+
+The outputs have at most ` + "`max_unacked`" + ` messages at a time, 1000 by default. So a batch must not need more: give it a ` + "`count`" + ` of at most ` + "`max_unacked`" + `, or a ` + "`period`" + ` after which it is sent as it is. Otherwise it is never full, and the input waits for it for ever. Nor does the input read anything new while ` + "`max_unacked`" + ` messages are rejected again and again. It logs a warning when it has waited for 30 seconds.
 
 The engine does not reject a message because a processor has failed. Put the output into ` + "`reject_errored`" + ` to have such a message delivered again, or into ` + "`fallback` with `reject_errored`" + ` to send it elsewhere: see the examples.
 

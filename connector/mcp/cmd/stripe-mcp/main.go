@@ -42,7 +42,9 @@ func main() {
 	}
 	if err == nil {
 		cfg.key, cfg.base = os.Getenv("STRIPE_API_KEY"), os.Getenv("STRIPE_API_BASE")
-		err = run(ctx, cfg, &mcp.StdioTransport{}, newLog(os.Stderr))
+		log := newLog(os.Stderr)
+		err = run(ctx, cfg, &mcp.StdioTransport{}, log)
+		log.flush()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stripe-mcp:", err)
@@ -93,7 +95,8 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 	return cfg, nil
 }
 
-// patience is how long run waits for calls in flight once ctx has ended.
+// patience is how long run waits for calls in flight once ctx has ended, and then main for
+// the log.
 const patience = 2 * time.Second
 
 // run serves one session, until the client ends it or ctx ends.
@@ -135,25 +138,47 @@ func run(ctx context.Context, cfg config, over mcp.Transport, log io.Writer) err
 }
 
 // lossyLog is a writer that never blocks: what a client does not read of stderr is lost.
-type lossyLog chan []byte
+type lossyLog struct {
+	lines   chan []byte   // nil asks for a value in written
+	written chan struct{} // receives a value when all lines before are written
+}
 
 func newLog(to io.Writer) lossyLog {
-	lines := make(lossyLog, 1000)
+	l := lossyLog{make(chan []byte, 1000), make(chan struct{}, 1)}
 	go func() {
-		for line := range lines {
+		for line := range l.lines {
+			if line == nil {
+				l.written <- struct{}{}
+				continue
+			}
 			_, _ = to.Write(line)
 		}
 	}()
-	return lines
+	return l
 }
 
 // Write takes a line.
 func (l lossyLog) Write(line []byte) (int, error) {
 	select {
-	case l <- bytes.Clone(line):
+	case l.lines <- bytes.Clone(line):
 	default:
 	}
 	return len(line), nil
+}
+
+// flush waits until all lines are written, but not longer than patience. The last ones may
+// have the idempotency key of a write that was in flight when the client left.
+func (l lossyLog) flush() {
+	end := time.After(patience)
+	select {
+	case l.lines <- nil:
+	case <-end:
+		return
+	}
+	select {
+	case <-l.written:
+	case <-end:
+	}
 }
 
 // open makes the client. It makes no request.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -248,6 +250,43 @@ func TestFlagsAreDocumented(t *testing.T) {
 	require.True(t, json.Valid([]byte(block)), block)
 }
 
+// TestWriteInFlightIsLoggedWhenTheClientLeaves: the log is what remains of the call.
+func TestWriteInFlightIsLoggedWhenTheClientLeaves(t *testing.T) {
+	arrived := make(chan struct{})
+	fake := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the context ends with the connection once the body is read
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(fake.Close)
+	for name, leave := range map[string]func(io.WriteCloser) error{
+		"stdin ends":                    func(stdin io.WriteCloser) error { return stdin.Close() },
+		"a message not of the protocol": func(stdin io.WriteCloser) error { _, err := io.WriteString(stdin, "hello\n"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd, stderr := command(t, []string{"STRIPE_API_KEY=sk_test_1", "STRIPE_API_BASE=" + fake.URL}, "-write")
+			stdin, err := cmd.StdinPipe()
+			require.NoError(t, err)
+			stdout, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			session := connect(t, &mcp.IOTransport{Reader: stdout, Writer: stdin})
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = session.CallTool(t.Context(), &mcp.CallToolParams{Name: "charges_create", Arguments: map[string]any{
+					"amount": 500, "currency": "usd", "source": "tok_visa", "idempotency_key": "order-7",
+				}})
+			}()
+			<-arrived
+			require.NoError(t, leave(stdin))
+			<-ended
+			_ = cmd.Wait() // a message not of the protocol is an error
+			require.Contains(t, stderr.String(), "outcome unknown, idempotency key order-7")
+		})
+	}
+}
+
 // blocked is a writer that never returns, like a pipe that is full and not read.
 type blocked struct{}
 
@@ -260,4 +299,5 @@ func TestLogNeverBlocks(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 4, n)
 	}
+	log.flush()
 }
