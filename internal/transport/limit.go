@@ -74,7 +74,8 @@ func (l *limiter) around(pool *Pool, next step) step {
 		if err := e.polls.enter(ctx, req.Account); err != nil {
 			return nil, &Error{Err: err}
 		}
-		defer e.polls.leave(req.Account)
+		entered := time.Now()
+		defer func() { e.polls.leave(req.Account, entered, outcomeOf(ctx, err)) }()
 		line := pool.line(endpointOf(req.Path))
 		if err := l.admit(ctx, e, line, req.Path); err != nil {
 			return nil, &Error{Err: err}

@@ -113,6 +113,21 @@ func TestHangingServiceGetsFewPolls(t *testing.T) {
 	})
 }
 
+func TestQuietServiceThatHangsGetsFewPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: 100 * time.Millisecond}
+		tr := chain(s)
+		for range 1_000 {
+			_, err := tr.Do(t.Context(), poll("/v1/charges", ""))
+			require.NoError(t, err)
+		}
+		s.hangs.Store(true)
+		_, end := polls(t, tr, 4_000, func(i int) *Request { return poll("/v1/charges", fmt.Sprint("acct_", i)) })
+		defer end()
+		require.EqualValues(t, minPolls, s.underWay.Load())
+	})
+}
+
 // TestClientAtItsRateHoldsUpNoOtherOfThePool has a client with more polls than its
 // rate allows.
 func TestClientAtItsRateHoldsUpNoOtherOfThePool(t *testing.T) {
@@ -150,6 +165,57 @@ func TestPollPassesWhenItIsSent(t *testing.T) {
 	})
 }
 
+func TestPollsWaitInTheOrderInWhichTheyCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{bound: 1, least: 1, most: 1}
+		require.NoError(t, l.enter(t.Context()))
+		var order []int
+		giveUp := make([]context.CancelFunc, 10)
+		for i := range giveUp {
+			var ctx context.Context
+			ctx, giveUp[i] = context.WithCancel(t.Context())
+			go func() {
+				if l.enter(ctx) == nil {
+					order = append(order, i)
+					l.leave(time.Now(), responded)
+				}
+			}()
+			synctest.Wait()
+		}
+		for _, i := range []int{0, 5, 9} {
+			giveUp[i]()
+		}
+		synctest.Wait()
+		l.leave(time.Now(), responded)
+		synctest.Wait()
+		require.Equal(t, []int{1, 2, 3, 4, 6, 7, 8}, order)
+		for _, cancel := range giveUp {
+			cancel()
+		}
+	})
+}
+
+func TestTurnOfAPollThatGivesUpGoesToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{bound: 1, least: 1, most: 1}
+		require.NoError(t, l.enter(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		first, next := make(chan error), make(chan error)
+		go func() { first <- l.enter(ctx) }()
+		synctest.Wait()
+		go func() { next <- l.enter(t.Context()) }()
+		synctest.Wait()
+		l.mu.Lock()
+		cancel() // the first no longer waits for its turn, but for mu
+		l.underWay--
+		l.admit()
+		l.mu.Unlock()
+		require.ErrorIs(t, <-first, context.Canceled)
+		require.NoError(t, <-next)
+		require.Equal(t, 1, l.underWay)
+	})
+}
+
 // TestPollsThatGiveUpLeaveNothing ends polls at random times, some in the moment of
 // their turn. They wait for those of their account, or for all.
 func TestPollsThatGiveUpLeaveNothing(t *testing.T) {
@@ -183,7 +249,5 @@ func pollsGiveUp(t *testing.T, of int) {
 	require.EqualValues(t, 5_000, ended.Load()+cancelled.Load())
 	require.Zero(t, pool.line("/v1/charges").underWay)
 	require.Zero(t, pool.line("/v1/charges").waiting.Len())
-	accounts := tr.limiter.endpoint("/v1/charges").polls
-	require.Empty(t, accounts.underWay)
-	require.Empty(t, accounts.waiting)
+	require.Empty(t, tr.limiter.endpoint("/v1/charges").polls.lines)
 }
