@@ -16,9 +16,12 @@ const (
 	// hangs, and not as many network connections.
 	minPolls = 256
 	maxPolls = 1024
-	// accountPolls bounds those of one client for one account, so that an account
-	// with many pollers holds up no other.
-	accountPolls = 64
+	// firstAccountPolls and maxAccountPolls bound those of one client for one account,
+	// so that an account with many pollers holds up no other. The bound is low at first.
+	// Otherwise the polls of four accounts that the service does not respond to would
+	// take all places, each until it times out.
+	firstAccountPolls = 4
+	maxAccountPolls   = 64
 )
 
 // Pool is what clients of the same service share: the network connections, and the
@@ -99,7 +102,7 @@ func (l *line) leave(entered time.Time, result outcome) {
 	switch {
 	case result == responded && (l.waiting.Len() > 0 || !entered.After(l.full)):
 		l.bound = min(l.bound+1, l.most)
-	case result == failed && entered.After(l.halved):
+	case result == failed && !entered.Before(l.halved):
 		l.bound, l.halved = max(l.bound/2, l.least), time.Now()
 	}
 	l.admit()
@@ -132,7 +135,7 @@ func (a *accounts) enter(ctx context.Context, id string) error {
 	a.mu.Lock()
 	l := a.lines[id]
 	if l == nil {
-		l = &accountLine{line: line{bound: accountPolls, least: accountPolls, most: accountPolls}}
+		l = &accountLine{line: line{bound: firstAccountPolls, least: 1, most: maxAccountPolls}}
 		a.lines[id] = l
 	}
 	l.polls++
@@ -166,7 +169,7 @@ type outcome uint8
 const (
 	responded outcome = iota // with a response of any status
 	failed                   // without a whole response
-	cancelled                // by the caller
+	cancelled                // by the caller, or by a panic
 )
 
 func outcomeOf(ctx context.Context, err error) outcome {

@@ -18,7 +18,7 @@ func BenchmarkEndOfWaitingPolls(b *testing.B) {
 				a := newAccounts()
 				ctx, cancel := context.WithCancel(b.Context())
 				var all sync.WaitGroup
-				for range accountPolls + n {
+				for range firstAccountPolls + n {
 					all.Go(func() { _ = a.enter(ctx, "acct_1") })
 				}
 				for a.waits("acct_1") < n {
