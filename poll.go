@@ -57,7 +57,8 @@ type PollConfig struct {
 	Name string
 	// MaxUnacked is the most events that the reader may have without an
 	// acknowledgement; 0 is 1000. If that many events are unacknowledged, delivered
-	// or not, the Poller fetches no more.
+	// or not, the Poller makes no request. Afterwards it goes on where it was, and loses
+	// nothing but objects that were created and deleted meanwhile.
 	MaxUnacked int
 	// MaxAttempts is how often an event is delivered before it is given up, as
 	// after Term; 0 is no limit.
@@ -221,7 +222,7 @@ type PollStatus struct {
 	Delivered     uint64        // events delivered, without redeliveries
 	Late          uint64        // events found after newer ones
 	GivenUp       uint64        // events that ended by Term or MaxAttempts
-	Unacked       int           // events found and not acknowledged, delivered or not
+	Unacked       int           // events found and not acknowledged, delivered or not; from PollConfig.MaxUnacked on, the Poller waits for the reader
 	Waiting       time.Duration // how long a request has waited for the rate limits of the client, or for other Pollers; 0 if none waits
 
 	Failures   int   // consecutive requests that failed, each after the retries of the client

@@ -8,13 +8,16 @@ import (
 )
 
 // unmarshal decodes JSON of the service.
-func unmarshal(b []byte, out any) error {
+func unmarshal(b []byte, out any) error { return json.Unmarshal(b, out, decoding(out)) }
+
+// decoding returns the options to decode JSON of the service into out.
+func decoding(out any) json.Options {
 	switch out.(type) {
 	case *Customer, *Product, *InvoiceItem, *AccountEvent, *changeEvent,
 		*Page[Customer], *Page[Product], *Page[InvoiceItem], *Page[AccountEvent]:
-		return json.Unmarshal(b, out, inOnePass)
+		return inOnePass
 	}
-	return json.Unmarshal(b, out, listing.Lenient)
+	return listing.Lenient
 }
 
 var (

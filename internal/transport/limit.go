@@ -60,7 +60,7 @@ func newLimiter(l Limits) *limiter {
 // its account, and last for all polls of the pool. In this order, a client that
 // has used up its rate holds up no other client.
 func (l *limiter) around(pool *Pool, next step) step {
-	return func(ctx context.Context, req *Request) (resp *Response, err error) {
+	return func(ctx context.Context, req *Request) (*Response, error) {
 		e := l.endpoint(req.Path)
 		if req.Waits != nil {
 			req.Waits(true)
@@ -74,14 +74,17 @@ func (l *limiter) around(pool *Pool, next step) step {
 		if err := e.polls.enter(ctx, req.Account); err != nil {
 			return nil, &Error{Err: err}
 		}
-		defer e.polls.leave(req.Account)
+		entered, result := time.Now(), cancelled
+		defer func() { e.polls.leave(req.Account, entered, result) }()
 		line := pool.line(endpointOf(req.Path))
 		if err := l.admit(ctx, e, line, req.Path); err != nil {
 			return nil, &Error{Err: err}
 		}
 		sent := time.Now()
-		defer func() { line.leave(sent, outcomeOf(ctx, err)) }()
-		return e.send(ctx, req, next)
+		defer func() { line.leave(sent, result) }()
+		resp, err := e.send(ctx, req, next)
+		result = outcomeOf(ctx, err)
+		return resp, err
 	}
 }
 

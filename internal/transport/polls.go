@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,9 +16,12 @@ const (
 	// hangs, and not as many network connections.
 	minPolls = 256
 	maxPolls = 1024
-	// accountPolls bounds those of one client for one account, so that an account
-	// with many pollers holds up no other.
-	accountPolls = 64
+	// firstAccountPolls and maxAccountPolls bound those of one client for one account,
+	// so that an account with many pollers holds up no other. The bound is low at first.
+	// Otherwise the polls of four accounts that the service does not respond to would
+	// take all places, each until it times out.
+	firstAccountPolls = 4
+	maxAccountPolls   = 64
 )
 
 // Pool is what clients of the same service share: the network connections, and the
@@ -39,20 +41,22 @@ func (p *Pool) line(endpoint string) *line {
 	defer p.mu.Unlock()
 	l := p.lines[endpoint]
 	if l == nil {
-		l = &line{bound: minPolls}
+		l = &line{bound: minPolls, least: minPolls, most: maxPolls}
 		p.lines[strings.Clone(endpoint)] = l
 	}
 	return l
 }
 
-// line bounds how many polls are under way. The others wait, first come, first
-// served. The bound follows the latency: while polls wait, each response lets one
-// more poll be under way, so that slow responses do not limit how many polls a second
-// are made. So does the response to each poll that was under way when another had to
-// wait, since a client with a rate has one poll wait for all. A poll without a
-// response halves the bound, once for all that were under way together. So a service
-// that recovers gets more polls step by step.
+// line bounds how many polls are under way, either of an endpoint over a Pool or of an
+// account. The others wait, first come, first served. The bound follows the latency:
+// while polls wait, each response lets one more poll be under way, so that slow
+// responses do not limit how many polls a second are made. So does the response to each
+// poll that was under way when another had to wait, since a client with a rate has one
+// poll wait for all. A poll without a response halves the bound, once for all that were
+// under way together. So a service that recovers gets more polls step by step.
 type line struct {
+	least, most int // the limits of bound
+
 	mu       sync.Mutex
 	bound    int
 	underWay int
@@ -90,16 +94,16 @@ func (l *line) enter(ctx context.Context) error {
 	return fmt.Errorf("%w while waiting for other polls", ctx.Err())
 }
 
-// leave ends a poll that was sent at a time.
-func (l *line) leave(sent time.Time, result outcome) {
+// leave ends a poll that has entered at a time.
+func (l *line) leave(entered time.Time, result outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.underWay--
 	switch {
-	case result == responded && (l.waiting.Len() > 0 || !sent.After(l.full)):
-		l.bound = min(l.bound+1, maxPolls)
-	case result == failed && sent.After(l.halved):
-		l.bound, l.halved = max(l.bound/2, minPolls), time.Now()
+	case result == responded && (l.waiting.Len() > 0 || !entered.After(l.full)):
+		l.bound = min(l.bound+1, l.most)
+	case result == failed && !entered.Before(l.halved):
+		l.bound, l.halved = max(l.bound/2, l.least), time.Now()
 	}
 	l.admit()
 }
@@ -111,68 +115,52 @@ func (l *line) admit() {
 	}
 }
 
-// accounts bounds how many polls of one endpoint a client has under way for each
-// account. The others of the account wait, first come, first served.
+// accounts has the lines in which the polls of one client for one endpoint wait, one
+// line for each account. A line ends with its last poll, so an account at rest takes no
+// memory.
 type accounts struct {
-	mu       sync.Mutex
-	underWay map[string]int
-	waiting  map[string][]chan struct{} // closed to let a poll go
+	mu    sync.Mutex
+	lines map[string]*accountLine
 }
 
-func newAccounts() *accounts {
-	return &accounts{underWay: map[string]int{}, waiting: map[string][]chan struct{}{}}
+type accountLine struct {
+	line
+	polls int // under way or waiting; accounts.mu guards it
 }
 
-// enter waits until a poll for an account may be under way.
+func newAccounts() *accounts { return &accounts{lines: map[string]*accountLine{}} }
+
+// enter waits until a poll of an account may be under way.
 func (a *accounts) enter(ctx context.Context, id string) error {
 	a.mu.Lock()
-	if a.underWay[id] < accountPolls {
-		a.underWay[id]++
-		a.mu.Unlock()
-		return nil
+	l := a.lines[id]
+	if l == nil {
+		l = &accountLine{line: line{bound: firstAccountPolls, least: 1, most: maxAccountPolls}}
+		a.lines[id] = l
 	}
-	turn := make(chan struct{})
-	a.waiting[id] = append(a.waiting[id], turn)
+	l.polls++
 	a.mu.Unlock()
-	select {
-	case <-turn:
-		return nil
-	case <-ctx.Done():
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if i := slices.Index(a.waiting[id], turn); i >= 0 {
-		a.setWaiting(id, slices.Delete(a.waiting[id], i, i+1))
-	} else { // the turn came at the same time
+	if err := l.enter(ctx); err != nil {
 		a.end(id)
+		return fmt.Errorf("%w of the account", err)
 	}
-	return fmt.Errorf("%w while waiting for other polls of the account", ctx.Err())
+	return nil
 }
 
-func (a *accounts) leave(id string) {
+// leave ends a poll that has entered at a time.
+func (a *accounts) leave(id string, entered time.Time, result outcome) {
+	a.end(id).leave(entered, result)
+}
+
+// end counts a poll less, and returns the line that it was in.
+func (a *accounts) end(id string) *accountLine {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.end(id)
-}
-
-// end ends a poll that is under way. The caller holds mu.
-func (a *accounts) end(id string) {
-	if turns := a.waiting[id]; len(turns) > 0 {
-		close(turns[0])
-		a.setWaiting(id, turns[1:])
-		return
+	l := a.lines[id]
+	if l.polls--; l.polls == 0 {
+		delete(a.lines, id)
 	}
-	if a.underWay[id]--; a.underWay[id] == 0 {
-		delete(a.underWay, id)
-	}
-}
-
-func (a *accounts) setWaiting(id string, turns []chan struct{}) {
-	if len(turns) == 0 {
-		delete(a.waiting, id)
-		return
-	}
-	a.waiting[id] = turns
+	return l
 }
 
 // outcome is how a poll ended.
@@ -181,7 +169,7 @@ type outcome uint8
 const (
 	responded outcome = iota // with a response of any status
 	failed                   // without a whole response
-	cancelled                // by the caller
+	cancelled                // by the caller, or by a panic
 )
 
 func outcomeOf(ctx context.Context, err error) outcome {

@@ -64,7 +64,7 @@ func TestAccountWithManyPollersHoldsUpNoOther(t *testing.T) {
 		tr := chain(s, noRetries)
 		_, end := polls(t, tr, 200, func(int) *Request { return poll("/v1/charges", "acct_1") })
 		defer end()
-		require.EqualValues(t, accountPolls, s.underWay.Load())
+		require.EqualValues(t, firstAccountPolls, s.underWay.Load())
 		s.hangs.Store(false)
 		for _, req := range []*Request{poll("/v1/charges", "acct_2"), poll("/v1/customers", "acct_1"), get("/v1/charges")} {
 			_, err := tr.Do(t.Context(), req)
@@ -92,6 +92,25 @@ func TestManyAccountsArePolledAtTheServicesLatency(t *testing.T) {
 	})
 }
 
+func TestAccountWithManyPollersIsPolledAtTheServicesLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: 100 * time.Millisecond}
+		tr := chain(s)
+		start := time.Now()
+		var callers sync.WaitGroup
+		for range 4_000 {
+			callers.Go(func() {
+				_, err := tr.Do(t.Context(), poll("/v1/charges", "acct_1"))
+				require.NoError(t, err)
+			})
+		}
+		callers.Wait()
+		require.EqualValues(t, maxAccountPolls, s.most.Load())
+		// 4, 8, 16, 32 and 62 times up to 64 at a time
+		require.Equal(t, 6600*time.Millisecond, time.Since(start))
+	})
+}
+
 func TestHangingServiceGetsFewPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{latency: 100 * time.Millisecond}
@@ -110,6 +129,21 @@ func TestHangingServiceGetsFewPolls(t *testing.T) {
 		<-time.After(4 * 80 * time.Second)
 		require.EqualValues(t, minPolls, s.underWay.Load())
 		end()
+	})
+}
+
+func TestQuietServiceThatHangsGetsFewPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: 100 * time.Millisecond}
+		tr := chain(s)
+		for range 1_000 {
+			_, err := tr.Do(t.Context(), poll("/v1/charges", ""))
+			require.NoError(t, err)
+		}
+		s.hangs.Store(true)
+		_, end := polls(t, tr, 4_000, func(i int) *Request { return poll("/v1/charges", fmt.Sprint("acct_", i)) })
+		defer end()
+		require.EqualValues(t, minPolls, s.underWay.Load())
 	})
 }
 
@@ -150,6 +184,57 @@ func TestPollPassesWhenItIsSent(t *testing.T) {
 	})
 }
 
+func TestPollsWaitInTheOrderInWhichTheyCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{bound: 1, least: 1, most: 1}
+		require.NoError(t, l.enter(t.Context()))
+		var order []int
+		giveUp := make([]context.CancelFunc, 10)
+		for i := range giveUp {
+			var ctx context.Context
+			ctx, giveUp[i] = context.WithCancel(t.Context())
+			go func() {
+				if l.enter(ctx) == nil {
+					order = append(order, i)
+					l.leave(time.Now(), responded)
+				}
+			}()
+			synctest.Wait()
+		}
+		for _, i := range []int{0, 5, 9} {
+			giveUp[i]()
+		}
+		synctest.Wait()
+		l.leave(time.Now(), responded)
+		synctest.Wait()
+		require.Equal(t, []int{1, 2, 3, 4, 6, 7, 8}, order)
+		for _, cancel := range giveUp {
+			cancel()
+		}
+	})
+}
+
+func TestTurnOfAPollThatGivesUpGoesToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{bound: 1, least: 1, most: 1}
+		require.NoError(t, l.enter(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		first, next := make(chan error), make(chan error)
+		go func() { first <- l.enter(ctx) }()
+		synctest.Wait()
+		go func() { next <- l.enter(t.Context()) }()
+		synctest.Wait()
+		l.mu.Lock()
+		cancel() // the first no longer waits for its turn, but for mu
+		l.underWay--
+		l.admit()
+		l.mu.Unlock()
+		require.ErrorIs(t, <-first, context.Canceled)
+		require.NoError(t, <-next)
+		require.Equal(t, 1, l.underWay)
+	})
+}
+
 // TestPollsThatGiveUpLeaveNothing ends polls at random times, some in the moment of
 // their turn. They wait for those of their account, or for all.
 func TestPollsThatGiveUpLeaveNothing(t *testing.T) {
@@ -183,7 +268,5 @@ func pollsGiveUp(t *testing.T, of int) {
 	require.EqualValues(t, 5_000, ended.Load()+cancelled.Load())
 	require.Zero(t, pool.line("/v1/charges").underWay)
 	require.Zero(t, pool.line("/v1/charges").waiting.Len())
-	accounts := tr.limiter.endpoint("/v1/charges").polls
-	require.Empty(t, accounts.underWay)
-	require.Empty(t, accounts.waiting)
+	require.Empty(t, tr.limiter.endpoint("/v1/charges").polls.lines)
 }
