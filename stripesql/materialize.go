@@ -1,9 +1,11 @@
 package stripesql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -59,6 +61,11 @@ type MaterializeProgress struct {
 // While one Materialize writes a file, another one returns an error. A file that does not
 // exist is created with mode 0600. Beside it there are files with the suffixes -wal, -shm
 // and -lock.
+//
+// A table in Tables that the key may not read, and that the file does not have, is an error
+// before anything is read. If the key may no longer read a table of the file, Materialize
+// brings the others up to date, and then returns an error that names the table, also with
+// Every. Once the key may read it, the table is brought up to date again.
 //
 // If requests fail temporarily for five minutes, Materialize returns the error. It takes the
 // time from the Date of responses: one that is more than ten minutes ahead can hide changes.
@@ -177,45 +184,58 @@ func (m *materialization) begin(ctx context.Context) error {
 func (m *materialization) account(ctx context.Context) (string, error) {
 	var account stripekit.Account
 	err := m.get(ctx, "/v1/account", nil, &account)
-	if refused, ok := errors.AsType[*stripekit.Error](err); ok && errors.Is(err, stripekit.ErrPermission) {
-		_, after, _ := strings.Cut(refused.Message, "on account '")
+	if e, ok := errors.AsType[*stripekit.Error](err); ok && refused(err) {
+		_, after, _ := strings.Cut(e.Message, "on account '")
 		id, _, _ := strings.Cut(after, "'")
 		return id, nil
 	}
 	return account.ID, err
 }
 
-// wanted returns the names of the tables of the configuration. By default, tables that
-// the file does not have are tried: the key may lack the permission to read them, and
-// the API version may lack the list.
-func (m *materialization) wanted(ctx context.Context, have []string) ([]string, error) {
-	if m.cfg.Tables != nil {
-		return m.cfg.Tables, nil
-	}
-	var names []string
-	for name, t := range m.known {
-		if name == eventsTable || slices.Contains(have, name) {
+// wanted returns the names of the tables of the configuration that the file does not have.
+// All of them are tried: a named one that cannot be read is an error, and by default it is
+// left out.
+func (m *materialization) wanted(ctx context.Context, have []string) (names []string, err error) {
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(m.known)) {
+		named := slices.Contains(m.cfg.Tables, name)
+		if slices.Contains(have, name) || !named && (m.cfg.Tables != nil || name == eventsTable) {
 			continue
 		}
+		t := m.known[name]
 		params := t.constant()
 		params["limit"] = "1"
 		var page json.Value
 		err := m.get(ctx, t.path, params, &page)
 		switch {
-		case errors.Is(err, stripekit.ErrPermission) || errors.Is(err, stripekit.ErrNotFound):
-			continue
-		case err != nil:
+		case err == nil:
+			names = append(names, name)
+		case !refused(err):
 			return nil, err
+		case named:
+			problems = append(problems, t.failed(err))
 		}
-		names = append(names, name)
 	}
-	if len(names)+len(have) == 0 {
+	if m.cfg.Tables == nil && len(names)+len(have) == 0 {
 		return nil, errors.New("stripesql: Materialize: the key may read none of the tables")
 	}
-	return names, nil
+	return names, errors.Join(problems...)
 }
 
-// refresh brings the file up to date. If events are missing, it reads the lists again.
+// refused reports whether the service refuses to read a table: the key may lack the
+// permission, and the API version the list. The page of a proxy does not say so.
+func refused(err error) bool {
+	e, ok := errors.AsType[*stripekit.Error](err)
+	return ok && e.Type != "" && (errors.Is(err, stripekit.ErrPermission) || errors.Is(err, stripekit.ErrNotFound))
+}
+
+// failed adds the name of the table to an error.
+func (t *table) failed(err error) error {
+	return fmt.Errorf("stripesql: Materialize: the table %s: %w", t.name, err)
+}
+
+// refresh brings the file up to date. If events are missing, it reads the lists again. The
+// error of a table that is refused comes last, after the others are up to date.
 func (m *materialization) refresh(ctx context.Context) error {
 	for {
 		if err := m.readClock(ctx); err != nil {
@@ -225,19 +245,35 @@ func (m *materialization) refresh(ctx context.Context) error {
 			return err
 		}
 		for _, t := range m.tables {
-			if err := m.fill(ctx, t); err != nil {
+			switch err := m.fill(ctx, t); {
+			case err == nil:
+				t.refused = nil
+			case refused(err):
+				t.refused = err
+			default:
 				return err
 			}
 		}
 		err := m.applyEvents(ctx)
 		gap, ok := errors.AsType[*stripekit.GapError](err)
 		if !ok {
-			return err
+			return cmp.Or(err, m.refusals())
 		}
 		if err := m.file.readAgain(m.tables, gap.Key, m.now); err != nil {
 			return err
 		}
 	}
+}
+
+// refusals returns the errors of the tables that are refused.
+func (m *materialization) refusals() error {
+	var problems []error
+	for _, t := range m.tables {
+		if t.refused != nil {
+			problems = append(problems, t.failed(t.refused))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // readClock sets now.
@@ -261,8 +297,8 @@ func (m *materialization) get(ctx context.Context, path string, params map[strin
 	began := time.Now()
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		err := m.client.Call(ctx, http.MethodGet, path, params, out, opts...)
-		refused, ok := errors.AsType[*stripekit.Error](err)
-		passing := ok && (refused.HTTPStatus == 0 || errors.Is(err, stripekit.ErrAPI) || errors.Is(err, stripekit.ErrRateLimited) || errors.Is(err, stripekit.ErrConflict))
+		e, ok := errors.AsType[*stripekit.Error](err)
+		passing := ok && (e.Type == "" || errors.Is(err, stripekit.ErrAPI) || errors.Is(err, stripekit.ErrRateLimited) || errors.Is(err, stripekit.ErrConflict))
 		if !passing || time.Since(began) > outage {
 			return err
 		}

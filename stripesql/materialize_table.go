@@ -32,7 +32,8 @@ type reading struct {
 type copied struct {
 	*table
 	reading
-	raw bool // the file has the column raw
+	raw     bool  // the file has the column raw
+	refused error // why the service refuses to read the table now; nil if it does not
 }
 
 // columnType returns the type of a column in a file. Other programs do not have the
@@ -166,6 +167,17 @@ func (r *replica) addColumns(c *copied, have map[string]string) error {
 	return r.restart(c)
 }
 
+// miss is called when a change of the table could not be read: the next reading will have
+// it. The rows of a first reading are removed, since it does not see which objects are gone.
+func (r *replica) miss(c *copied) error {
+	if c.complete == 0 {
+		if err := r.exec("DELETE FROM " + sqlite3.QuoteIdentifier(c.name)); err != nil {
+			return err
+		}
+	}
+	return r.restart(c)
+}
+
 // restart makes the next reading one of the whole list, from its beginning.
 func (r *replica) restart(c *copied) error {
 	c.whole = true
@@ -217,8 +229,9 @@ func (r *replica) readAgain(tables []*copied, checkpoint string, now int64) erro
 
 // row is a row of a table: the values of the columns that the file has.
 type row struct {
-	id     string
-	values []any
+	id      string
+	values  []any
+	refused error // why the object could not be read; nil if it was
 }
 
 // row returns the row of an object.
@@ -234,7 +247,7 @@ func (c *copied) row(raw json.Value) (row, error) {
 	if c.raw {
 		values[len(values)-1] = string(raw) // the last column
 	}
-	return row{o.id, values}, nil
+	return row{id: o.id, values: values}, nil
 }
 
 // put writes rows in the current transaction. If overwrite is false, rows that exist stay
