@@ -68,8 +68,10 @@ type MaterializeProgress struct {
 // Every. Once the key may read it, the table is brought up to date again.
 //
 // If requests fail temporarily for five minutes, Materialize returns the error. It takes the
-// time from the Date of responses: one that is more than ten minutes ahead can hide changes.
-// An object whose id has a slash or a backslash has the values of the first reading.
+// time from the Date of responses if the clock of the machine agrees to the minute, and from
+// the newest event otherwise. So a wrong clock costs requests, and hides no change, unless
+// both are wrong alike. An object whose id has a slash or a backslash has the values of the
+// first reading.
 func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg MaterializeConfig) (err error) {
 	m, err := newMaterialization(client, cfg)
 	if err != nil {
@@ -113,7 +115,12 @@ type materialization struct {
 	known  map[string]*table
 	file   *replica
 	tables []*copied
-	now    int64 // the second, by the service's clock, at which the current refresh began
+
+	// now is when the current refresh began, by the service's clock, or before: what was
+	// created until then is in the lists.
+	now int64
+	// since is from when on events are applied without a checkpoint; 1 is from the oldest one.
+	since int64
 }
 
 func newMaterialization(client *stripekit.Client, cfg MaterializeConfig) (*materialization, error) {
@@ -237,11 +244,11 @@ func (t *table) failed(err error) error {
 // refresh brings the file up to date. If events are missing, it reads the lists again. The
 // error of a table that is refused comes last, after the others are up to date.
 func (m *materialization) refresh(ctx context.Context) error {
-	for {
+	for first := true; ; first = false {
 		if err := m.readClock(ctx); err != nil {
 			return err
 		}
-		if err := m.file.start(m.now); err != nil {
+		if err := m.file.start(m.since); err != nil {
 			return err
 		}
 		for _, t := range m.tables {
@@ -256,10 +263,10 @@ func (m *materialization) refresh(ctx context.Context) error {
 		}
 		err := m.applyEvents(ctx)
 		gap, ok := errors.AsType[*stripekit.GapError](err)
-		if !ok {
+		if !ok || !first {
 			return cmp.Or(err, m.refusals())
 		}
-		if err := m.file.readAgain(m.tables, gap.Key, m.now); err != nil {
+		if err := m.file.readAgain(m.tables, gap.Key, m.since); err != nil {
 			return err
 		}
 	}
@@ -276,19 +283,35 @@ func (m *materialization) refusals() error {
 	return errors.Join(problems...)
 }
 
-// readClock sets now.
+// readClock sets now and since. A Date may be wrong, and so may the clock of this machine.
+// If they do not agree, the newest event was created before now. Without one, nothing has
+// changed since Stripe forgot the last one, unless a clock is wrong by a month.
 func (m *materialization) readClock(ctx context.Context) error {
-	var page json.Value
+	const tolerance, kept = time.Minute, 29 * 24 * time.Hour
+	var newest struct {
+		Data []struct {
+			Created int64 `json:"created"`
+		} `json:"data"`
+	}
 	var r stripekit.Response
-	err := m.get(ctx, eventsPath, map[string]string{"limit": "1"}, &page, stripekit.CaptureResponse(&r))
+	err := m.get(ctx, eventsPath, map[string]string{"limit": "1"}, &newest, stripekit.CaptureResponse(&r))
 	if err != nil {
 		return err
 	}
-	now, err := http.ParseTime(r.Header.Get("Date"))
+	date, err := http.ParseTime(r.Header.Get("Date"))
 	if err != nil {
 		return fmt.Errorf("stripesql: the time of the service: %w", err)
 	}
-	m.now = now.Unix()
+	machine := time.Now()
+	m.now = min(machine.Unix(), date.Unix())
+	switch agree := machine.Sub(date).Abs() < tolerance; {
+	case agree:
+		m.since = m.now
+	case len(newest.Data) > 0:
+		m.now, m.since = newest.Data[0].Created, newest.Data[0].Created
+	default:
+		m.now, m.since = m.now-int64(kept/time.Second), 1
+	}
 	return nil
 }
 

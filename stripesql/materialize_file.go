@@ -249,8 +249,8 @@ func (r *replica) belongTo(account string, mode stripekit.Mode) error {
 }
 
 // start sets since, unless it is set.
-func (r *replica) start(now int64) error {
-	return r.transact(func() error { return r.exec("UPDATE stripekit_file SET since = ? WHERE since = 0", now) })
+func (r *replica) start(since int64) error {
+	return r.transact(func() error { return r.exec("UPDATE stripekit_file SET since = ? WHERE since = 0", since) })
 }
 
 // since returns the second from which on events are applied if there is no checkpoint.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -136,35 +137,42 @@ func TestMaterializeCopiesCanceledSubscriptions(t *testing.T) {
 }
 
 func TestMaterializeReadsBalanceTransactionsUntilTheyAreAvailable(t *testing.T) {
-	l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
-	const day = 24 * 3600
-	pending := map[string]any{"id": "txn_1", "object": "balance_transaction", "status": "pending", "available_on": l.now + 7*day}
-	l.add("/v1/balance_transactions", pending)
-	l.add("/v1/balance_transactions", map[string]any{"id": "txn_2", "object": "balance_transaction", "status": "available"})
-	cfg := stripesql.MaterializeConfig{Tables: []string{"balance_transactions"}}
-	requireLast := func(reads bool) { // the last 10 minutes, or since the transaction
-		t.Helper()
-		l.paths = nil
-		before := l.now
-		l.now += day
-		require.NoError(t, l.materialize(t, file, cfg))
-		for _, path := range l.paths {
-			if strings.HasPrefix(path, "/v1/balance_transactions") {
-				require.Equal(t, reads, strings.Contains(path, fmt.Sprint("created[gte]=", before-600)), path)
+	synctest.Test(t, func(t *testing.T) {
+		l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
+		const day = 24 * 3600
+		pass := func(seconds int64) {
+			time.Sleep(time.Duration(seconds) * time.Second)
+			l.now = time.Now().Unix()
+		}
+		pass(1)
+		pending := map[string]any{"id": "txn_1", "object": "balance_transaction", "status": "pending", "available_on": l.now + 7*day}
+		l.add("/v1/balance_transactions", pending)
+		l.add("/v1/balance_transactions", map[string]any{"id": "txn_2", "object": "balance_transaction", "status": "available"})
+		cfg := stripesql.MaterializeConfig{Tables: []string{"balance_transactions"}}
+		requireLast := func(reads bool) { // the last 10 minutes, or since the transaction
+			t.Helper()
+			l.paths = nil
+			before := l.now
+			pass(day)
+			require.NoError(t, l.materialize(t, file, cfg))
+			for _, path := range l.paths {
+				if strings.HasPrefix(path, "/v1/balance_transactions") {
+					require.Equal(t, reads, strings.Contains(path, fmt.Sprint("created[gte]=", before-600)), path)
+				}
 			}
 		}
-	}
-	require.NoError(t, l.materialize(t, file, cfg))
-	l.now += day
-	require.NoError(t, l.materialize(t, file, cfg))
-	requireLast(true)
-	l.now += 5 * day
-	require.NoError(t, l.materialize(t, file, cfg))
-	requireLast(false)
-	pending["status"] = "available"
-	require.NoError(t, l.materialize(t, file, cfg))
-	require.Equal(t, []string{"txn_1|available", "txn_2|available"}, query(t, file, "SELECT id, status FROM balance_transactions ORDER BY id"))
-	requireLast(true)
+		require.NoError(t, l.materialize(t, file, cfg))
+		pass(day)
+		require.NoError(t, l.materialize(t, file, cfg))
+		requireLast(true)
+		pass(5 * day)
+		require.NoError(t, l.materialize(t, file, cfg))
+		requireLast(false)
+		pending["status"] = "available"
+		require.NoError(t, l.materialize(t, file, cfg))
+		require.Equal(t, []string{"txn_1|available", "txn_2|available"}, query(t, file, "SELECT id, status FROM balance_transactions ORDER BY id"))
+		requireLast(true)
+	})
 }
 
 func TestMaterializeKeepsEventsAndTransactionsThatAreNotListedAnyMore(t *testing.T) {

@@ -93,16 +93,18 @@ func TestMaterializeGoesOnWithoutARefusedTable(t *testing.T) {
 
 // A table that is refused without a change meanwhile is not read again as a whole.
 func TestMaterializeReadsARefusedTableAgainIfItHasChanged(t *testing.T) {
-	c := newCopying(t)
-	c.seed(1000)
-	c.server.Advance(time.Hour)
-	cfg := stripesql.MaterializeConfig{Tables: []string{"charges", "customers"}}
-	c.mustRun(cfg)
-	refusing := c.server.Fault("GET /v1/charges", stripetest.Every(), stripetest.Respond(403, notPermitted))
-	require.ErrorContains(t, c.run(t.Context(), cfg), "the table charges: ")
-	refusing.Remove()
-	require.Less(t, c.mustRun(cfg), int64(12))
-	c.requireEqual()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCopying(t)
+		c.seed(1000)
+		time.Sleep(time.Hour)
+		cfg := stripesql.MaterializeConfig{Tables: []string{"charges", "customers"}}
+		c.mustRun(cfg)
+		refusing := c.server.Fault("GET /v1/charges", stripetest.Every(), stripetest.Respond(403, notPermitted))
+		require.ErrorContains(t, c.run(t.Context(), cfg), "the table charges: ")
+		refusing.Remove()
+		require.Less(t, c.mustRun(cfg), int64(12))
+		c.requireEqual()
+	})
 }
 
 // The first reading of customers is interrupted, then one of them is deleted while the

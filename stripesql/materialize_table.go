@@ -209,7 +209,7 @@ func (r *replica) forget(c *copied) error {
 
 // readAgain is called when events are missing: the lists of their objects must be read
 // again, and events be applied from now on, from a new checkpoint.
-func (r *replica) readAgain(tables []*copied, checkpoint string, now int64) error {
+func (r *replica) readAgain(tables []*copied, checkpoint string, since int64) error {
 	return r.transact(func() error {
 		for _, c := range tables {
 			if !c.hasEvents() {
@@ -219,7 +219,7 @@ func (r *replica) readAgain(tables []*copied, checkpoint string, now int64) erro
 				return err
 			}
 		}
-		err := r.exec("UPDATE stripekit_file SET since = ?", now)
+		err := r.exec("UPDATE stripekit_file SET since = ?", since)
 		if err == nil {
 			err = r.exec("DELETE FROM stripekit_checkpoints WHERE key = ?", checkpoint)
 		}
