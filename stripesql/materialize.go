@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/internal/json"
 )
@@ -26,8 +28,8 @@ type MaterializeConfig struct {
 	// column keeps it.
 	Raw bool
 	// Every is the wait between looking for changes, after the file is up to date, such as
-	// 15 s. Each look takes a request for each table, and one for each 100 events of the
-	// last ten minutes. 0 returns when the file is up to date.
+	// 15 s. Each look takes two requests, one for each table, and one for each 100 events of
+	// the last ten minutes. 0 returns when the file is up to date.
 	Every time.Duration
 	// Progress is called about once a second while a list is read, at its end, and when
 	// the file is up to date, one call at a time. If nil, it is not called.
@@ -58,9 +60,11 @@ type MaterializeProgress struct {
 // not made is refused, and so is the file of another account or mode. Whatever ends a
 // Materialize, such as a crash or a full disk, the next one continues.
 //
-// While one Materialize writes a file, another one returns an error. A file that does not
-// exist is created with mode 0600. Beside it there are files with the suffixes -wal, -shm
-// and -lock.
+// While one Materialize writes a file, another one returns an error. While another program
+// locks the file, Materialize waits, for up to five minutes. With Every, it returns an error
+// if the file is removed, or if the client's connection is updated to another account. A
+// file that does not exist is created with mode 0600. Beside it there are files with the
+// suffixes -wal, -shm and -lock.
 //
 // A table in Tables that the key may not read, and that the file does not have, is an error
 // before anything is read. If the key may no longer read a table of the file, Materialize
@@ -80,10 +84,18 @@ func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg
 	if target, err := filepath.EvalSymlinks(file); err == nil {
 		file = target // one file has one lock
 	}
-	if m.file, err = openReplica(file); err != nil {
+	if m.file, err = openReplica(ctx, file); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.file.close()) }()
+	if err = m.run(ctx); errors.Is(err, sqlite3.BUSY) {
+		err = cmp.Or(ctx.Err(), err) // it has waited until ctx ended
+	}
+	return err
+}
+
+// run brings the file up to date once, or again and again.
+func (m *materialization) run(ctx context.Context) error {
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
@@ -92,10 +104,13 @@ func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg
 			return err
 		}
 		m.report("", stripekit.BackfillProgress{})
-		if cfg.Every == 0 {
+		if m.cfg.Every == 0 {
 			return nil
 		}
-		if err := pause(ctx, cfg.Every); err != nil {
+		if err := pause(ctx, m.cfg.Every); err != nil {
+			return err
+		}
+		if err := m.belong(ctx); err != nil {
 			return err
 		}
 	}
@@ -154,13 +169,22 @@ func newMaterialization(client *stripekit.Client, cfg MaterializeConfig) (*mater
 	return m, nil
 }
 
-// begin checks that the file is of the client's account, and chooses the tables.
-func (m *materialization) begin(ctx context.Context) error {
+// belong checks that the file is there, and of the client's account: another program may
+// have removed it, and a connection may have another key.
+func (m *materialization) belong(ctx context.Context) error {
+	if err := m.file.unmoved(); err != nil {
+		return err
+	}
 	account, err := m.account(ctx)
 	if err != nil {
 		return err
 	}
-	if err := m.file.belongTo(account, m.client.Mode()); err != nil {
+	return m.file.belongTo(account, m.client.Mode())
+}
+
+// begin checks the file, and chooses the tables.
+func (m *materialization) begin(ctx context.Context) error {
+	if err := m.belong(ctx); err != nil {
 		return err
 	}
 	names, err := m.file.tables()

@@ -25,8 +25,10 @@ const (
 	replicaVersion = 1
 	// ownPrefix is the prefix of the tables of a file that are not the account's.
 	ownPrefix = "stripekit_"
-	// busyTimeout is how long a transaction waits for another program that uses the file.
+	// busyTimeout is how long a query waits for another program that uses the file.
 	busyTimeout = 10 * time.Second
+	// busyPause is how long a transaction waits before it tries again to lock the file.
+	busyPause = 50 * time.Millisecond
 	// writerCache is the cache of the writer, in KiB with a minus sign.
 	writerCache = "-16384"
 )
@@ -50,15 +52,17 @@ const replicaSchema = `
 // replica is an SQLite file that Materialize writes. Rows and the checkpoint that covers
 // them are written in one transaction, so that a crash loses both or neither.
 type replica struct {
-	name string
-	lock *sqlite3.Conn // holds the lock of the file
+	name   string
+	lock   *sqlite3.Conn // holds the lock of the file
+	opened os.FileInfo   // of the file
 
 	mu sync.Mutex // for db, which is used by one goroutine at a time
 	db *sqlite3.Conn
 }
 
-// openReplica opens or creates a file, and locks it.
-func openReplica(name string) (*replica, error) {
+// openReplica opens or creates a file, and locks it. Until ctx ends, transactions wait while
+// another program uses the file, for as long as an outage.
+func openReplica(ctx context.Context, name string) (*replica, error) {
 	r := &replica{name: name}
 	var err error
 	if r.lock, err = openPrivate(name + "-lock"); err == nil {
@@ -71,10 +75,19 @@ func openReplica(name string) (*replica, error) {
 		r.db, err = openPrivate(name)
 	}
 	if err == nil {
+		r.opened, err = os.Stat(name)
+	}
+	if err == nil {
 		err = r.db.CreateCollation(stampCollation, compareStamps)
 	}
 	if err == nil {
-		err = r.db.BusyTimeout(busyTimeout)
+		var began time.Time
+		err = r.db.BusyHandler(func(_ context.Context, count int) bool {
+			if count == 0 {
+				began = time.Now()
+			}
+			return time.Since(began) < outage && pause(ctx, busyPause) == nil
+		})
 	}
 	if err == nil {
 		err = r.prepare()
@@ -246,6 +259,15 @@ func (r *replica) belongTo(account string, mode stripekit.Mode) error {
 		}
 		return nil
 	})
+}
+
+// unmoved returns an error if there is no file of this name any more, or another one.
+func (r *replica) unmoved() error {
+	now, err := os.Stat(r.name)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(r.opened, now) {
+		err = errors.New("it was removed or replaced while Materialize was writing it")
+	}
+	return r.failed(err)
 }
 
 // start sets since, unless it is set.
