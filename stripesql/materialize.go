@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -80,9 +79,6 @@ func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg
 	m, err := newMaterialization(client, cfg)
 	if err != nil {
 		return err
-	}
-	if target, err := filepath.EvalSymlinks(file); err == nil {
-		file = target // one file has one lock
 	}
 	if m.file, err = openReplica(ctx, file); err != nil {
 		return err

@@ -122,3 +122,34 @@ func TestMaterializeEndsIfItsConnectionHasAnotherAccount(t *testing.T) {
 		require.ErrorContains(t, err, problem)
 	}
 }
+
+func TestMaterializeIsAloneWithItsFileUnderAnyName(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a symbolic link needs a privilege there")
+	}
+	for _, dangling := range []bool{false, true} {
+		c := newCopying(t)
+		c.seed(3)
+		cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}}
+		target, link := c.file, c.file+".link"
+		require.NoError(t, os.Symlink(target, link))
+		if !dangling {
+			c.mustRun(cfg)
+		}
+		var others []error
+		c.onRequest = func(*http.Request) error {
+			c.onRequest = nil
+			for _, c.file = range []string{target, link} {
+				others = append(others, c.run(t.Context(), cfg))
+			}
+			return nil
+		}
+		c.file = link
+		c.mustRun(cfg)
+		require.Len(t, others, 2)
+		for _, err := range others {
+			require.ErrorContains(t, err, "another Materialize is writing it")
+		}
+		c.requireEqual()
+	}
+}

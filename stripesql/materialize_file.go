@@ -64,18 +64,24 @@ type replica struct {
 // another program uses the file, for as long as an outage.
 func openReplica(ctx context.Context, name string) (*replica, error) {
 	r := &replica{name: name}
-	var err error
-	if r.lock, err = openPrivate(name + "-lock"); err == nil {
+	err := create(name)
+	if target, errLink := filepath.EvalSymlinks(name); errLink == nil {
+		r.name = target // one file has one lock
+	}
+	if err == nil {
+		r.lock, err = openPrivate(r.name + "-lock")
+	}
+	if err == nil {
 		err = r.lock.Exec("BEGIN EXCLUSIVE")
 	}
 	if errors.Is(err, sqlite3.BUSY) {
 		err = errors.New("another Materialize is writing it")
 	}
 	if err == nil {
-		r.db, err = openPrivate(name)
+		r.db, err = openPrivate(r.name)
 	}
 	if err == nil {
-		r.opened, err = os.Stat(name)
+		r.opened, err = os.Stat(r.name)
 	}
 	if err == nil {
 		err = r.db.CreateCollation(stampCollation, compareStamps)
@@ -98,14 +104,18 @@ func openReplica(ctx context.Context, name string) (*replica, error) {
 	return r, nil
 }
 
-// openPrivate opens a database. A file that does not exist is created so that only its
-// owner can read it.
-func openPrivate(name string) (*sqlite3.Conn, error) {
+// create creates a file that only its owner can read, unless there is one.
+func create(name string) error {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := file.Close(); err != nil {
+	return file.Close()
+}
+
+// openPrivate opens a database. A file that does not exist is created.
+func openPrivate(name string) (*sqlite3.Conn, error) {
+	if err := create(name); err != nil {
 		return nil, err
 	}
 	return sqlite3.Open(fileURI(name, "modeof", name))

@@ -3,6 +3,7 @@ package stripesql_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -230,6 +231,49 @@ func TestMaterializeTakesOddObjects(t *testing.T) {
 	require.Equal(t, []string{"2|2"}, query(t, file, "SELECT count(*), count(raw) FROM customers"))
 	require.Equal(t, []string{`cus_"'; DROP TABLE customers; --`}, query(t, file, "SELECT id FROM customers WHERE id LIKE '%DROP%'"))
 	require.Equal(t, []string{"3"}, query(t, file, "SELECT length(CAST(name AS blob)) FROM customers WHERE id = 'cus_2'"))
+}
+
+// indented sends responses as Stripe does, with white space.
+func indented(of http.RoundTripper) roundTrip {
+	return func(r *http.Request) (*http.Response, error) {
+		response, err := of.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			return nil, err
+		}
+		var spaced bytes.Buffer
+		if err := json.Indent(&spaced, text, "", "  "); err != nil {
+			return nil, err
+		}
+		response.Body, response.ContentLength = io.NopCloser(&spaced), int64(spaced.Len())
+		return response, nil
+	}
+}
+
+func TestMaterializedRawIsThatOfTheLiveTable(t *testing.T) {
+	l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
+	const metadata = `{"a b":"x  y","q\"":"\u0000","é":"\n","dup":"1","dup":"2","deep":{"n":[1e999,-0, 123456789012345678901234567890]}}`
+	l.add("/v1/customers", map[string]any{"id": "cus_1", "object": "customer", "metadata": json.RawMessage(metadata)})
+	changed := map[string]any{"id": "cus_2", "object": "customer", "metadata": json.RawMessage(metadata)}
+	l.add("/v1/customers", changed)
+	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}, Raw: true}
+	require.NoError(t, materializeBy(t.Context(), t, indented(l), file, cfg))
+	changed["name"] = "Ann"
+	l.tell(changed)
+	require.NoError(t, materializeBy(t.Context(), t, indented(l), file, cfg))
+
+	client, err := stripekit.New("sk_test_1", stripekit.WithHTTPClient(&http.Client{Transport: indented(l)}))
+	require.NoError(t, err)
+	connector, err := stripesql.Connector(client)
+	require.NoError(t, err)
+	live := sql.OpenDB(connector)
+	defer live.Close()
+	for _, text := range []string{"SELECT id, raw FROM customers ORDER BY id", "SELECT raw->>'$.metadata.dup', length(raw), json_valid(raw, 8) FROM customers ORDER BY id"} {
+		require.Equal(t, mustRun(t, live, text).rows, query(t, file, text))
+	}
 }
 
 func TestMaterializeEndsAtWhatIsNoList(t *testing.T) {

@@ -245,6 +245,9 @@ func (c *copied) row(raw json.Value) (row, error) {
 		return row{}, err
 	}
 	if c.raw {
+		if err := raw.Compact(); err != nil {
+			return row{}, err
+		}
 		values[len(values)-1] = string(raw) // the last column
 	}
 	return row{id: o.id, values: values}, nil
