@@ -283,8 +283,11 @@ func (m *materialization) refresh(ctx context.Context) error {
 		}
 		err := m.applyEvents(ctx)
 		gap, ok := errors.AsType[*stripekit.GapError](err)
-		if !ok || !first {
+		switch {
+		case !ok:
 			return cmp.Or(err, m.refusals())
+		case !first:
+			return fmt.Errorf("stripesql: Materialize: the Date of responses may be wrong: %w", err)
 		}
 		if err := m.file.readAgain(m.tables, gap.Key, m.since); err != nil {
 			return err

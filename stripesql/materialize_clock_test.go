@@ -63,7 +63,9 @@ func TestMaterializeEndsIfTheDateIsAMonthAheadForEver(t *testing.T) {
 	c.charge(customers[0])
 	cfg := stripesql.MaterializeConfig{Tables: []string{"customers", "charges"}}
 	fault := c.server.Fault("", stripetest.Every(), stripetest.DateOffset(40*24*time.Hour))
-	require.ErrorIs(t, c.run(t.Context(), cfg), stripekit.ErrGap)
+	err := c.run(t.Context(), cfg)
+	require.ErrorIs(t, err, stripekit.ErrGap)
+	require.ErrorContains(t, err, "the Date of responses may be wrong")
 	c.rename(customers[0], "Ann")
 	c.remove(customers[1])
 	fault.Remove()
