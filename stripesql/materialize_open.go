@@ -52,15 +52,16 @@ func (s *source) place() string {
 // their collation. SQLite replaces the view by the table, with its indexes, when it plans
 // a statement.
 func (c *conn) setUpViews() error {
+	// The last program that closes the file locks it.
+	if err := c.db.BusyTimeout(busyTimeout); err != nil {
+		return err
+	}
 	id, version, err := identify(c.db)
 	if err == nil {
 		err = checkIdentity(id, version)
 	}
 	if err == nil {
 		c.opened, err = c.fileState()
-	}
-	if err == nil {
-		err = c.db.BusyTimeout(busyTimeout)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.source.file, err)

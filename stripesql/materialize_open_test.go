@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit/stripesql"
@@ -159,4 +160,23 @@ func TestOpenMaterializedReadsTheFileThatThereIs(t *testing.T) {
 	require.NoError(t, os.Remove(c.file))
 	_, err = run(t.Context(), db, "SELECT count(*) FROM customers")
 	require.ErrorContains(t, err, "unable to open database file")
+}
+
+// Another program closes the file as its last user, which locks it for a moment, while
+// it is opened.
+func TestOpenMaterializedWaitsForAnotherProgram(t *testing.T) {
+	c := newCopying(t)
+	c.seed(3)
+	c.mustRun(stripesql.MaterializeConfig{Tables: []string{"customers"}})
+	other, err := sqlite3.Open(c.file)
+	require.NoError(t, err)
+	defer other.Close()
+	require.NoError(t, other.Exec("PRAGMA locking_mode = exclusive; BEGIN IMMEDIATE"))
+	released := make(chan error, 1)
+	time.AfterFunc(100*time.Millisecond, func() { released <- other.Close() })
+	db, err := stripesql.OpenMaterialized(c.file)
+	require.NoError(t, err)
+	defer db.Close()
+	require.Equal(t, []string{"3"}, mustRun(t, db, "SELECT count(*) FROM customers").rows)
+	require.NoError(t, <-released)
 }
