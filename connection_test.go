@@ -53,6 +53,31 @@ func TestSecretShowsNoMoreThanAQuarterOfItsEnd(t *testing.T) {
 	}
 }
 
+func TestSecretEqualsTheSameKey(t *testing.T) {
+	t.Setenv("STRIPEKIT_TEST_KEY", otherKey)
+	var cs stripekit.Connections
+	require.NoError(t, cs.Add(stripekit.Connection{Name: "read", APIKey: stripekit.SecretFromEnv("STRIPEKIT_TEST_KEY")}))
+	read, err := cs.Get("read")
+	require.NoError(t, err)
+	key := stripekit.NewSecret(otherKey)
+	for name, test := range map[string]struct {
+		a, b stripekit.Secret
+		want bool
+	}{
+		"one key":                    {key, stripekit.NewSecret(otherKey), true},
+		"another key":                {key, stripekit.NewSecret(liveKey), false},
+		"another last character":     {key, stripekit.NewSecret(otherKey[:len(otherKey)-1] + "x"), false},
+		"a key, and none":            {key, stripekit.Secret{}, false},
+		"none":                       {stripekit.Secret{}, stripekit.Secret{}, true},
+		"a variable that was read":   {key, read.APIKey, true},
+		"a variable that is unread":  {key, stripekit.SecretFromEnv("STRIPEKIT_TEST_KEY"), false},
+		"two variables, both unread": {stripekit.SecretFromEnv("A"), stripekit.SecretFromEnv("A"), false},
+	} {
+		require.Equal(t, test.want, test.a.Equal(test.b), name)
+		require.Equal(t, test.want, test.b.Equal(test.a), name)
+	}
+}
+
 func TestSecretOfAnEnvironmentVariableIsReadWhenItIsUsed(t *testing.T) {
 	secret := stripekit.SecretFromEnv("STRIPEKIT_TEST_KEY")
 	require.False(t, secret.IsZero())

@@ -202,6 +202,18 @@ func (cs *Connections) Get(name string) (Connection, error) {
 	return e.resolved.conn, nil
 }
 
+// All returns all connections as they are at one moment, sorted by name. Like those of
+// Get, they do not show what is secret.
+func (cs *Connections) All() []Connection {
+	cs.mu.RLock()
+	defer cs.mu.RUnlock()
+	all := make([]Connection, 0, len(cs.byName))
+	for _, name := range slices.Sorted(maps.Keys(cs.byName)) {
+		all = append(all, cs.byName[name].resolved.conn)
+	}
+	return all
+}
+
 // Names returns the names of all connections, sorted.
 func (cs *Connections) Names() []string {
 	cs.mu.RLock()

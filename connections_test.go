@@ -49,6 +49,12 @@ func TestConnectionsKeepConnectionsByName(t *testing.T) {
 		require.NoError(t, cs.Add(connection(name)))
 	}
 	require.Equal(t, []string{"a", "b", "c"}, cs.Names())
+	all := cs.All()
+	require.Len(t, all, 3)
+	for i, name := range cs.Names() {
+		require.Equal(t, name, all[i].Name)
+		require.Equal(t, "sk_test_…stuv", all[i].APIKey.String())
+	}
 
 	err := cs.Add(connection("b"))
 	require.ErrorIs(t, err, stripekit.ErrConnectionExists)

@@ -1,6 +1,7 @@
 package stripekit
 
 import (
+	"crypto/subtle"
 	"fmt"
 	"os"
 
@@ -45,6 +46,17 @@ func SecretFromEnv(variable string) Secret {
 
 // IsZero reports whether there is no key.
 func (s Secret) IsZero() bool { return s.reveal == nil }
+
+// Equal reports whether s and other hold the same key. One whose variable was not read
+// yet equals no other.
+func (s Secret) Equal(other Secret) bool {
+	if s.unread() || other.unread() {
+		return false
+	}
+	key, _ := s.read()
+	otherKey, _ := other.read()
+	return subtle.ConstantTimeCompare([]byte(key), []byte(otherKey)) == 1
+}
 
 // String returns the part of the key that may be shown, such as sk_test_…abcd. For
 // a variable that was not read yet, it returns the name as $NAME. For the zero value

@@ -2,9 +2,11 @@ package stripesql
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -23,9 +25,9 @@ import (
 //
 // The accounts are those that are enabled when a query begins, read side by side. The
 // budget of a query, see WithMaxCalls, is one for each account. The error of one account
-// ends the query, and names the connection. A query must not run while a connection is updated
-// to another account: it would have rows of both. In the order of created, a page of each
-// account is held in memory, about 400 kB.
+// ends the query, and names the connection. So does an Update to another key, or a Remove,
+// while the query reads the account: it would have rows of two accounts. In the order of
+// created, a page of each account is held in memory, about 400 kB.
 func OpenAll(connections *stripekit.Connections, opts ...Option) (*sql.DB, error) {
 	if connections == nil {
 		return nil, errors.New("stripesql: the connections are nil")
@@ -45,6 +47,22 @@ type account struct {
 	name    string // of its connection, "" for the client of a Connector
 	client  *stripekit.Client
 	density *densities
+
+	connections *stripekit.Connections // nil for the client of a Connector
+	began       stripekit.Connection   // the connection as it was when the query began
+}
+
+// get makes a GET request. Its response is not used if it may be of another account than
+// those before it, because the connection has another key by now.
+func (a *account) get(ctx context.Context, r request, out any) error {
+	err := a.client.Call(ctx, http.MethodGet, r.path, r.params, out)
+	if err == nil && a.connections != nil {
+		now, errGet := a.connections.Get(a.name)
+		if errGet == nil && (now.BaseURL != a.began.BaseURL || !now.APIKey.Equal(a.began.APIKey)) {
+			err = errors.New("it was updated to another key while the query ran")
+		}
+	}
+	return a.named(err)
 }
 
 // named adds the name of the connection to an error, if it has one.
@@ -71,19 +89,31 @@ func (as *accounts) now() []*account {
 	}
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	var all []*account
-	before := as.densities
-	as.densities = map[string]*densities{}
-	for _, name := range as.connections.Names() {
-		c, err := as.connections.Get(name)
-		client, errOpen := as.connections.Open(name)
-		if err != nil || errOpen != nil || c.Disabled {
-			continue // it was removed meanwhile, or is not to be used
+	for {
+		if all, ok := as.open(); ok {
+			return all
 		}
-		as.densities[name] = cmp.Or(before[name], newDensities())
-		all = append(all, &account{name, client, as.densities[name]})
 	}
-	return all
+}
+
+// open returns the accounts that are enabled at one moment. ok is false if one of them was
+// removed since then. Without it, there might be none in place of two, while a connection
+// is replaced by another.
+func (as *accounts) open() (all []*account, ok bool) {
+	known := map[string]*densities{}
+	for _, c := range as.connections.All() {
+		if c.Disabled {
+			continue
+		}
+		client, err := as.connections.Open(c.Name)
+		if err != nil {
+			return nil, false
+		}
+		known[c.Name] = cmp.Or(as.densities[c.Name], newDensities())
+		all = append(all, &account{name: c.Name, client: client, density: known[c.Name], connections: as.connections, began: c})
+	}
+	as.densities = known
+	return all, true
 }
 
 // several reports whether the tables have the column connection.

@@ -1,6 +1,7 @@
 package stripesql_test
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -124,4 +125,80 @@ func TestEstimatesCountTheAccounts(t *testing.T) {
 		lines, _ := explanation(t, db, query)
 		require.True(t, strings.HasPrefix(lines[len(lines)-1], fmt.Sprintf("ESTIMATE about %d call", estimate)), "%s: %s", query, lines)
 	}
+}
+
+// The connection fr changes before the third page of its charges is read.
+func TestConnectionThatChangesWhileAQueryReads(t *testing.T) {
+	update := func(change func(*stripekit.Connection)) func(*mall) error {
+		return func(m *mall) error {
+			c := m.connection("fr")
+			change(&c)
+			return m.connections.Update(c)
+		}
+	}
+	for name, test := range map[string]struct {
+		change  func(*mall) error
+		problem string // "" if the query has all rows
+	}{
+		"the same key again": {update(func(c *stripekit.Connection) { c.Timeout = time.Minute }), ""},
+		"another key":        {update(func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret("sk_test_de") }), "updated to another key"},
+		"another service":    {update(func(c *stripekit.Connection) { c.BaseURL = "https://elsewhere.example" }), "updated to another key"},
+		"disabled":           {update(func(c *stripekit.Connection) { c.Disabled = true }), "disabled"},
+		"removed":            {func(m *mall) error { return m.connections.Remove("fr") }, "no such connection"},
+		"removed and added": {func(m *mall) error {
+			c := m.connection("fr")
+			c.APIKey = stripekit.NewSecret("sk_test_de")
+			return errors.Join(m.connections.Remove("fr"), m.connections.Add(c))
+		}, "updated to another key"},
+	} {
+		for _, query := range []string{"SELECT count(*) FROM charges", "SELECT count(*) FROM (SELECT id FROM charges ORDER BY created DESC LIMIT 5000)"} {
+			t.Run(name, func(t *testing.T) {
+				m := newMall(t, 90, "de", "fr")
+				changed := errors.New("not yet")
+				m.servers["fr"].Fault("GET /v1/charges", stripetest.Nth(3), stripetest.Do(func() { changed = test.change(m) }))
+				got, err := run(t.Context(), m.open(t), query)
+				require.NoError(t, changed)
+				if test.problem == "" {
+					require.NoError(t, err)
+					require.Equal(t, []string{"720"}, got.rows)
+					return
+				}
+				require.ErrorContains(t, err, test.problem)
+				require.ErrorContains(t, err, `connection "fr"`)
+			})
+		}
+	}
+}
+
+// While connections are added, updated and removed, a query has all rows or an error.
+func TestQueriesWhileConnectionsChange(t *testing.T) {
+	m := newMall(t, 1, "a", "b", "c")
+	db := m.open(t)
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		var err error
+		for n := 0; err == nil; n++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			c := m.connection("b")
+			c.Timeout = time.Duration(1+n%2) * time.Minute
+			err = errors.Join(m.connections.Remove("c"), m.connections.Update(c), m.connections.Add(m.connection("c")))
+		}
+		stopped <- err
+	}()
+	for range 100 {
+		got, err := run(t.Context(), db, "SELECT group_concat(connection, ' ') FROM (SELECT DISTINCT connection FROM charges ORDER BY 1)")
+		if err == nil {
+			require.Contains(t, []string{"a b", "a b c"}, got.rows[0])
+		} else {
+			require.ErrorIs(t, err, stripekit.ErrNoConnection)
+			require.ErrorContains(t, err, `connection "c"`)
+		}
+	}
+	close(stop)
+	require.NoError(t, <-stopped)
 }

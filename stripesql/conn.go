@@ -17,10 +17,11 @@ import (
 type conn struct {
 	source  *source
 	db      *sqlite3.Conn
-	running *query // the query whose statement is being stepped
-	reads   reads  // the columns of the statement that is being compiled
-	held    int    // bytes that functions hold outside of SQLite
-	broken  bool   // SQLite has panicked: only Close uses it now
+	running *query    // the query whose statement is being stepped
+	reads   reads     // the columns of the statement that is being compiled
+	held    int       // bytes that functions hold outside of SQLite
+	broken  bool      // SQLite has panicked: only Close uses it now
+	opened  fileState // of the file of Materialize
 }
 
 func open(ctx context.Context, s *source) (*conn, error) {

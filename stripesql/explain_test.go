@@ -2,6 +2,7 @@ package stripesql_test
 
 import (
 	"database/sql"
+	"math"
 	"testing"
 	"time"
 
@@ -99,4 +100,27 @@ func TestExplainWithinASmallBudget(t *testing.T) {
 	require.Equal(t, 3, calls)
 	require.Equal(t, 3, list.count())
 	require.Equal(t, []string{"SCAN charges: GET /v1/charges?limit=100", "ESTIMATE unknown: to measure takes more than the 3 calls allowed"}, lines[len(lines)-2:])
+}
+
+func TestExplainOfAnInfiniteParameter(t *testing.T) {
+	server := newServer(t)
+	seedCharges(server, 250)
+	db := openDB(t, server)
+	for _, number := range []float64{math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat64} {
+		for condition, want := range map[string]string{
+			"created > ?":                        "SCAN charges: GET /v1/charges?created[gt]=?&limit=100, about 1 call",
+			"created_unix <= ?":                  "SCAN charges: GET /v1/charges?created[lte]=?&limit=100, about 1 call",
+			"amount = ?":                         "SCAN charges: GET /v1/charges?limit=100, locally amount = ?, about 3 calls",
+			"id = ? AND description = 'it''s ?'": "SCAN charges: GET /v1/charges/{id}, locally description = 'it''s ?', about 1 call",
+		} {
+			lines, _ := explanation(t, db, "SELECT count(*) FROM charges WHERE "+condition, number)
+			require.Equal(t, want, lines[0], "%s %v", condition, number)
+		}
+	}
+	requireRows := func(want string, condition string, number float64) {
+		require.Equal(t, []string{want}, mustRun(t, db, "SELECT count(*) FROM charges WHERE "+condition, number).rows, "%s %v", condition, number)
+	}
+	requireRows("0", "created_unix > ?", math.Inf(1))
+	requireRows("250", "created_unix > ?", math.Inf(-1))
+	requireRows("0", "created_unix > ?", math.NaN())
 }

@@ -28,7 +28,7 @@ func (q *query) newFeed(s *spec) feed {
 		return &searchFeed{query: q, spec: s, used: listing.Cursors{}}
 	}
 	var f feed
-	if len(s.filters) == 0 && !s.short && !s.table.disordered {
+	if !s.short && !s.table.disordered {
 		f = newWideFeed(q, s)
 	} else {
 		f = newListFeed(q, s)

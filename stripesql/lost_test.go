@@ -1,12 +1,10 @@
 package stripesql_test
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/stripesql"
 )
 
@@ -109,11 +107,9 @@ func isWindow(query string) bool {
 func TestScanEndsWhereEveryCursorIsLost(t *testing.T) {
 	list := many()
 	list.cursorless = true
-	for _, name := range []string{"filtered", "in no order"} {
+	for name, problem := range map[string]string{"filtered": "pages repeat earlier ones", "in no order": "resource_missing"} {
 		got, err := run(t.Context(), list.open(t), scans()[name])
-		failure, ok := errors.AsType[*stripekit.Error](err)
-		require.True(t, ok, "%s: %v", name, err)
-		require.Equal(t, "starting_after", failure.Param, name)
-		require.Less(t, got.stats.Calls, 500, name)
+		require.ErrorContains(t, err, problem, name)
+		require.Less(t, got.stats.Calls, 1000, name)
 	}
 }

@@ -1,14 +1,17 @@
 package stripesql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/internal/json"
@@ -24,8 +27,8 @@ type MaterializeConfig struct {
 	// column keeps it.
 	Raw bool
 	// Every is the wait between looking for changes, after the file is up to date, such as
-	// 15 s. Each look takes a request for each table, and one for each 100 events of the
-	// last ten minutes. 0 returns when the file is up to date.
+	// 15 s. Each look takes two requests, one for each table, and one for each 100 events of
+	// the last ten minutes. 0 returns when the file is up to date.
 	Every time.Duration
 	// Progress is called about once a second while a list is read, at its end, and when
 	// the file is up to date, one call at a time. If nil, it is not called.
@@ -56,25 +59,39 @@ type MaterializeProgress struct {
 // not made is refused, and so is the file of another account or mode. Whatever ends a
 // Materialize, such as a crash or a full disk, the next one continues.
 //
-// While one Materialize writes a file, another one returns an error. A file that does not
-// exist is created with mode 0600. Beside it there are files with the suffixes -wal, -shm
-// and -lock.
+// While one Materialize writes a file, another one returns an error. While another program
+// locks the file, Materialize waits, for up to five minutes. With Every, it returns an error
+// if the file is removed, or if the client's connection is updated to another account. A
+// file that does not exist is created with mode 0600. Beside it there are files with the
+// suffixes -wal, -shm and -lock.
+//
+// A table in Tables that the key may not read, and that the file does not have, is an error
+// before anything is read. If the key may no longer read a table of the file, Materialize
+// brings the others up to date, and then returns an error that names the table, also with
+// Every. Once the key may read it, the table is brought up to date again.
 //
 // If requests fail temporarily for five minutes, Materialize returns the error. It takes the
-// time from the Date of responses: one that is more than ten minutes ahead can hide changes.
-// An object whose id has a slash or a backslash has the values of the first reading.
+// time from the Date of responses if the clock of the machine agrees to the minute, and from
+// the newest event otherwise. So a wrong clock costs requests, and hides no change, unless
+// both are wrong alike. An object whose id has a slash or a backslash has the values of the
+// first reading.
 func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg MaterializeConfig) (err error) {
 	m, err := newMaterialization(client, cfg)
 	if err != nil {
 		return err
 	}
-	if target, err := filepath.EvalSymlinks(file); err == nil {
-		file = target // one file has one lock
-	}
-	if m.file, err = openReplica(file); err != nil {
+	if m.file, err = openReplica(ctx, file); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.file.close()) }()
+	if err = m.run(ctx); errors.Is(err, sqlite3.BUSY) {
+		err = cmp.Or(ctx.Err(), err) // it has waited until ctx ended
+	}
+	return err
+}
+
+// run brings the file up to date once, or again and again.
+func (m *materialization) run(ctx context.Context) error {
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
@@ -83,10 +100,13 @@ func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg
 			return err
 		}
 		m.report("", stripekit.BackfillProgress{})
-		if cfg.Every == 0 {
+		if m.cfg.Every == 0 {
 			return nil
 		}
-		if err := pause(ctx, cfg.Every); err != nil {
+		if err := pause(ctx, m.cfg.Every); err != nil {
+			return err
+		}
+		if err := m.belong(ctx); err != nil {
 			return err
 		}
 	}
@@ -106,7 +126,12 @@ type materialization struct {
 	known  map[string]*table
 	file   *replica
 	tables []*copied
-	now    int64 // the second, by the service's clock, at which the current refresh began
+
+	// now is when the current refresh began, by the service's clock, or before: what was
+	// created until then is in the lists.
+	now int64
+	// since is from when on events are applied without a checkpoint; 1 is from the oldest one.
+	since int64
 }
 
 func newMaterialization(client *stripekit.Client, cfg MaterializeConfig) (*materialization, error) {
@@ -140,13 +165,22 @@ func newMaterialization(client *stripekit.Client, cfg MaterializeConfig) (*mater
 	return m, nil
 }
 
-// begin checks that the file is of the client's account, and chooses the tables.
-func (m *materialization) begin(ctx context.Context) error {
+// belong checks that the file is there, and of the client's account: another program may
+// have removed it, and a connection may have another key.
+func (m *materialization) belong(ctx context.Context) error {
+	if err := m.file.unmoved(); err != nil {
+		return err
+	}
 	account, err := m.account(ctx)
 	if err != nil {
 		return err
 	}
-	if err := m.file.belongTo(account, m.client.Mode()); err != nil {
+	return m.file.belongTo(account, m.client.Mode())
+}
+
+// begin checks the file, and chooses the tables.
+func (m *materialization) begin(ctx context.Context) error {
+	if err := m.belong(ctx); err != nil {
 		return err
 	}
 	names, err := m.file.tables()
@@ -177,82 +211,130 @@ func (m *materialization) begin(ctx context.Context) error {
 func (m *materialization) account(ctx context.Context) (string, error) {
 	var account stripekit.Account
 	err := m.get(ctx, "/v1/account", nil, &account)
-	if refused, ok := errors.AsType[*stripekit.Error](err); ok && errors.Is(err, stripekit.ErrPermission) {
-		_, after, _ := strings.Cut(refused.Message, "on account '")
+	if e, ok := errors.AsType[*stripekit.Error](err); ok && refused(err) {
+		_, after, _ := strings.Cut(e.Message, "on account '")
 		id, _, _ := strings.Cut(after, "'")
 		return id, nil
 	}
 	return account.ID, err
 }
 
-// wanted returns the names of the tables of the configuration. By default, tables that
-// the file does not have are tried: the key may lack the permission to read them, and
-// the API version may lack the list.
-func (m *materialization) wanted(ctx context.Context, have []string) ([]string, error) {
-	if m.cfg.Tables != nil {
-		return m.cfg.Tables, nil
-	}
-	var names []string
-	for name, t := range m.known {
-		if name == eventsTable || slices.Contains(have, name) {
+// wanted returns the names of the tables of the configuration that the file does not have.
+// All of them are tried: a named one that cannot be read is an error, and by default it is
+// left out.
+func (m *materialization) wanted(ctx context.Context, have []string) (names []string, err error) {
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(m.known)) {
+		named := slices.Contains(m.cfg.Tables, name)
+		if slices.Contains(have, name) || !named && (m.cfg.Tables != nil || name == eventsTable) {
 			continue
 		}
+		t := m.known[name]
 		params := t.constant()
 		params["limit"] = "1"
 		var page json.Value
 		err := m.get(ctx, t.path, params, &page)
 		switch {
-		case errors.Is(err, stripekit.ErrPermission) || errors.Is(err, stripekit.ErrNotFound):
-			continue
-		case err != nil:
+		case err == nil:
+			names = append(names, name)
+		case !refused(err):
 			return nil, err
+		case named:
+			problems = append(problems, t.failed(err))
 		}
-		names = append(names, name)
 	}
-	if len(names)+len(have) == 0 {
+	if m.cfg.Tables == nil && len(names)+len(have) == 0 {
 		return nil, errors.New("stripesql: Materialize: the key may read none of the tables")
 	}
-	return names, nil
+	return names, errors.Join(problems...)
 }
 
-// refresh brings the file up to date. If events are missing, it reads the lists again.
+// refused reports whether the service refuses to read a table: the key may lack the
+// permission, and the API version the list. The page of a proxy does not say so.
+func refused(err error) bool {
+	e, ok := errors.AsType[*stripekit.Error](err)
+	return ok && e.Type != "" && (errors.Is(err, stripekit.ErrPermission) || errors.Is(err, stripekit.ErrNotFound))
+}
+
+// failed adds the name of the table to an error.
+func (t *table) failed(err error) error {
+	return fmt.Errorf("stripesql: Materialize: the table %s: %w", t.name, err)
+}
+
+// refresh brings the file up to date. If events are missing, it reads the lists again. The
+// error of a table that is refused comes last, after the others are up to date.
 func (m *materialization) refresh(ctx context.Context) error {
-	for {
+	for first := true; ; first = false {
 		if err := m.readClock(ctx); err != nil {
 			return err
 		}
-		if err := m.file.start(m.now); err != nil {
+		if err := m.file.start(m.since); err != nil {
 			return err
 		}
 		for _, t := range m.tables {
-			if err := m.fill(ctx, t); err != nil {
+			switch err := m.fill(ctx, t); {
+			case err == nil:
+				t.refused = nil
+			case refused(err):
+				t.refused = err
+			default:
 				return err
 			}
 		}
 		err := m.applyEvents(ctx)
 		gap, ok := errors.AsType[*stripekit.GapError](err)
-		if !ok {
-			return err
+		switch {
+		case !ok:
+			return cmp.Or(err, m.refusals())
+		case !first:
+			return fmt.Errorf("stripesql: Materialize: the Date of responses may be wrong: %w", err)
 		}
-		if err := m.file.readAgain(m.tables, gap.Key, m.now); err != nil {
+		if err := m.file.readAgain(m.tables, gap.Key, m.since); err != nil {
 			return err
 		}
 	}
 }
 
-// readClock sets now.
+// refusals returns the errors of the tables that are refused.
+func (m *materialization) refusals() error {
+	var problems []error
+	for _, t := range m.tables {
+		if t.refused != nil {
+			problems = append(problems, t.failed(t.refused))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// readClock sets now and since. A Date may be wrong, and so may the clock of this machine.
+// If they do not agree, the newest event was created before now. Without one, nothing has
+// changed since Stripe forgot the last one, unless a clock is wrong by a month.
 func (m *materialization) readClock(ctx context.Context) error {
-	var page json.Value
+	const tolerance, kept = time.Minute, 29 * 24 * time.Hour
+	var newest struct {
+		Data []struct {
+			Created int64 `json:"created"`
+		} `json:"data"`
+	}
 	var r stripekit.Response
-	err := m.get(ctx, eventsPath, map[string]string{"limit": "1"}, &page, stripekit.CaptureResponse(&r))
+	err := m.get(ctx, eventsPath, map[string]string{"limit": "1"}, &newest, stripekit.CaptureResponse(&r))
 	if err != nil {
 		return err
 	}
-	now, err := http.ParseTime(r.Header.Get("Date"))
+	date, err := http.ParseTime(r.Header.Get("Date"))
 	if err != nil {
 		return fmt.Errorf("stripesql: the time of the service: %w", err)
 	}
-	m.now = now.Unix()
+	machine := time.Now()
+	m.now = min(machine.Unix(), date.Unix())
+	switch agree := machine.Sub(date).Abs() < tolerance; {
+	case agree:
+		m.since = m.now
+	case len(newest.Data) > 0:
+		m.now, m.since = newest.Data[0].Created, newest.Data[0].Created
+	default:
+		m.now, m.since = m.now-int64(kept/time.Second), 1
+	}
 	return nil
 }
 
@@ -261,8 +343,8 @@ func (m *materialization) get(ctx context.Context, path string, params map[strin
 	began := time.Now()
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		err := m.client.Call(ctx, http.MethodGet, path, params, out, opts...)
-		refused, ok := errors.AsType[*stripekit.Error](err)
-		passing := ok && (refused.HTTPStatus == 0 || errors.Is(err, stripekit.ErrAPI) || errors.Is(err, stripekit.ErrRateLimited) || errors.Is(err, stripekit.ErrConflict))
+		e, ok := errors.AsType[*stripekit.Error](err)
+		passing := ok && (e.Type == "" || errors.Is(err, stripekit.ErrAPI) || errors.Is(err, stripekit.ErrRateLimited) || errors.Is(err, stripekit.ErrConflict))
 		if !passing || time.Since(began) > outage {
 			return err
 		}

@@ -173,7 +173,10 @@ func (m *materialization) apply(ctx context.Context, poller *stripekit.Poller[no
 
 // update writes what an object is now.
 func (r *replica) update(t target, now row) error {
-	if now.values == nil {
+	switch {
+	case t.table.refused != nil:
+		return r.miss(t.table)
+	case now.values == nil:
 		return r.exec("DELETE FROM "+sqlite3.QuoteIdentifier(t.table.name)+" WHERE id = ?", t.id)
 	}
 	return r.put(t.table, []row{now}, true)
@@ -249,16 +252,24 @@ func (m *materialization) readAll(ctx context.Context, targets []target) ([]row,
 	slots := make(chan struct{}, readers)
 	var all sync.WaitGroup
 	for i, t := range targets {
+		if t.table.refused != nil {
+			continue
+		}
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
 			var err error
-			if rows[i], err = m.readObject(ctx, t); err != nil {
+			if rows[i], err = m.readObject(ctx, t); refused(err) {
+				rows[i].refused = err
+			} else if err != nil {
 				stop(err)
 			}
 		})
 	}
 	all.Wait()
+	for i, t := range targets {
+		t.table.refused = cmp.Or(t.table.refused, rows[i].refused)
+	}
 	return rows, context.Cause(ctx)
 }
 
@@ -267,7 +278,7 @@ func (m *materialization) readAll(ctx context.Context, targets []target) ([]row,
 func (m *materialization) readObject(ctx context.Context, t target) (row, error) {
 	var raw json.Value
 	err := m.get(ctx, t.table.path+"/"+url.PathEscape(t.id), nil, &raw)
-	if refused, ok := errors.AsType[*stripekit.Error](err); ok && refused.Code == "resource_missing" {
+	if e, ok := errors.AsType[*stripekit.Error](err); ok && e.Code == missingCode {
 		return row{}, nil
 	}
 	if err != nil {

@@ -25,8 +25,10 @@ const (
 	replicaVersion = 1
 	// ownPrefix is the prefix of the tables of a file that are not the account's.
 	ownPrefix = "stripekit_"
-	// busyTimeout is how long a transaction waits for another program that uses the file.
+	// busyTimeout is how long a query waits for another program that uses the file.
 	busyTimeout = 10 * time.Second
+	// busyPause is how long a transaction waits before it tries again to lock the file.
+	busyPause = 50 * time.Millisecond
 	// writerCache is the cache of the writer, in KiB with a minus sign.
 	writerCache = "-16384"
 )
@@ -50,31 +52,48 @@ const replicaSchema = `
 // replica is an SQLite file that Materialize writes. Rows and the checkpoint that covers
 // them are written in one transaction, so that a crash loses both or neither.
 type replica struct {
-	name string
-	lock *sqlite3.Conn // holds the lock of the file
+	name   string
+	lock   *sqlite3.Conn // holds the lock of the file
+	opened os.FileInfo   // of the file
 
 	mu sync.Mutex // for db, which is used by one goroutine at a time
 	db *sqlite3.Conn
 }
 
-// openReplica opens or creates a file, and locks it.
-func openReplica(name string) (*replica, error) {
+// openReplica opens or creates a file, and locks it. Until ctx ends, transactions wait while
+// another program uses the file, for as long as an outage.
+func openReplica(ctx context.Context, name string) (*replica, error) {
 	r := &replica{name: name}
-	var err error
-	if r.lock, err = openPrivate(name + "-lock"); err == nil {
+	err := create(name)
+	if target, errLink := filepath.EvalSymlinks(name); errLink == nil {
+		r.name = target // one file has one lock
+	}
+	if err == nil {
+		r.lock, err = openPrivate(r.name + "-lock")
+	}
+	if err == nil {
 		err = r.lock.Exec("BEGIN EXCLUSIVE")
 	}
 	if errors.Is(err, sqlite3.BUSY) {
 		err = errors.New("another Materialize is writing it")
 	}
 	if err == nil {
-		r.db, err = openPrivate(name)
+		r.db, err = openPrivate(r.name)
+	}
+	if err == nil {
+		r.opened, err = os.Stat(r.name)
 	}
 	if err == nil {
 		err = r.db.CreateCollation(stampCollation, compareStamps)
 	}
 	if err == nil {
-		err = r.db.BusyTimeout(busyTimeout)
+		var began time.Time
+		err = r.db.BusyHandler(func(_ context.Context, count int) bool {
+			if count == 0 {
+				began = time.Now()
+			}
+			return time.Since(began) < outage && pause(ctx, busyPause) == nil
+		})
 	}
 	if err == nil {
 		err = r.prepare()
@@ -85,14 +104,18 @@ func openReplica(name string) (*replica, error) {
 	return r, nil
 }
 
-// openPrivate opens a database. A file that does not exist is created so that only its
-// owner can read it.
-func openPrivate(name string) (*sqlite3.Conn, error) {
+// create creates a file that only its owner can read, unless there is one.
+func create(name string) error {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := file.Close(); err != nil {
+	return file.Close()
+}
+
+// openPrivate opens a database. A file that does not exist is created.
+func openPrivate(name string) (*sqlite3.Conn, error) {
+	if err := create(name); err != nil {
 		return nil, err
 	}
 	return sqlite3.Open(fileURI(name, "modeof", name))
@@ -248,9 +271,18 @@ func (r *replica) belongTo(account string, mode stripekit.Mode) error {
 	})
 }
 
+// unmoved returns an error if there is no file of this name any more, or another one.
+func (r *replica) unmoved() error {
+	now, err := os.Stat(r.name)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(r.opened, now) {
+		err = errors.New("it was removed or replaced while Materialize was writing it")
+	}
+	return r.failed(err)
+}
+
 // start sets since, unless it is set.
-func (r *replica) start(now int64) error {
-	return r.transact(func() error { return r.exec("UPDATE stripekit_file SET since = ? WHERE since = 0", now) })
+func (r *replica) start(since int64) error {
+	return r.transact(func() error { return r.exec("UPDATE stripekit_file SET since = ? WHERE since = 0", since) })
 }
 
 // since returns the second from which on events are applied if there is no checkpoint.

@@ -30,7 +30,7 @@ const maxGivenUp = 3
 // events tell of what has changed since it began, and a list without events is read again.
 func (m *materialization) fill(ctx context.Context, c *copied) error {
 	for givenUp := 0; ; {
-		continued := c.began != 0 && c.began != m.now
+		continued := c.began != 0
 		err := m.readList(ctx, c)
 		switch {
 		case errors.Is(err, listing.ErrLost) && givenUp < maxGivenUp:

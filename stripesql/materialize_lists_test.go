@@ -3,6 +3,7 @@ package stripesql_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -136,35 +138,42 @@ func TestMaterializeCopiesCanceledSubscriptions(t *testing.T) {
 }
 
 func TestMaterializeReadsBalanceTransactionsUntilTheyAreAvailable(t *testing.T) {
-	l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
-	const day = 24 * 3600
-	pending := map[string]any{"id": "txn_1", "object": "balance_transaction", "status": "pending", "available_on": l.now + 7*day}
-	l.add("/v1/balance_transactions", pending)
-	l.add("/v1/balance_transactions", map[string]any{"id": "txn_2", "object": "balance_transaction", "status": "available"})
-	cfg := stripesql.MaterializeConfig{Tables: []string{"balance_transactions"}}
-	requireLast := func(reads bool) { // the last 10 minutes, or since the transaction
-		t.Helper()
-		l.paths = nil
-		before := l.now
-		l.now += day
-		require.NoError(t, l.materialize(t, file, cfg))
-		for _, path := range l.paths {
-			if strings.HasPrefix(path, "/v1/balance_transactions") {
-				require.Equal(t, reads, strings.Contains(path, fmt.Sprint("created[gte]=", before-600)), path)
+	synctest.Test(t, func(t *testing.T) {
+		l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
+		const day = 24 * 3600
+		pass := func(seconds int64) {
+			time.Sleep(time.Duration(seconds) * time.Second)
+			l.now = time.Now().Unix()
+		}
+		pass(1)
+		pending := map[string]any{"id": "txn_1", "object": "balance_transaction", "status": "pending", "available_on": l.now + 7*day}
+		l.add("/v1/balance_transactions", pending)
+		l.add("/v1/balance_transactions", map[string]any{"id": "txn_2", "object": "balance_transaction", "status": "available"})
+		cfg := stripesql.MaterializeConfig{Tables: []string{"balance_transactions"}}
+		requireLast := func(reads bool) { // the last 10 minutes, or since the transaction
+			t.Helper()
+			l.paths = nil
+			before := l.now
+			pass(day)
+			require.NoError(t, l.materialize(t, file, cfg))
+			for _, path := range l.paths {
+				if strings.HasPrefix(path, "/v1/balance_transactions") {
+					require.Equal(t, reads, strings.Contains(path, fmt.Sprint("created[gte]=", before-600)), path)
+				}
 			}
 		}
-	}
-	require.NoError(t, l.materialize(t, file, cfg))
-	l.now += day
-	require.NoError(t, l.materialize(t, file, cfg))
-	requireLast(true)
-	l.now += 5 * day
-	require.NoError(t, l.materialize(t, file, cfg))
-	requireLast(false)
-	pending["status"] = "available"
-	require.NoError(t, l.materialize(t, file, cfg))
-	require.Equal(t, []string{"txn_1|available", "txn_2|available"}, query(t, file, "SELECT id, status FROM balance_transactions ORDER BY id"))
-	requireLast(true)
+		require.NoError(t, l.materialize(t, file, cfg))
+		pass(day)
+		require.NoError(t, l.materialize(t, file, cfg))
+		requireLast(true)
+		pass(5 * day)
+		require.NoError(t, l.materialize(t, file, cfg))
+		requireLast(false)
+		pending["status"] = "available"
+		require.NoError(t, l.materialize(t, file, cfg))
+		require.Equal(t, []string{"txn_1|available", "txn_2|available"}, query(t, file, "SELECT id, status FROM balance_transactions ORDER BY id"))
+		requireLast(true)
+	})
 }
 
 func TestMaterializeKeepsEventsAndTransactionsThatAreNotListedAnyMore(t *testing.T) {
@@ -222,6 +231,49 @@ func TestMaterializeTakesOddObjects(t *testing.T) {
 	require.Equal(t, []string{"2|2"}, query(t, file, "SELECT count(*), count(raw) FROM customers"))
 	require.Equal(t, []string{`cus_"'; DROP TABLE customers; --`}, query(t, file, "SELECT id FROM customers WHERE id LIKE '%DROP%'"))
 	require.Equal(t, []string{"3"}, query(t, file, "SELECT length(CAST(name AS blob)) FROM customers WHERE id = 'cus_2'"))
+}
+
+// indented sends responses as Stripe does, with white space.
+func indented(of http.RoundTripper) roundTrip {
+	return func(r *http.Request) (*http.Response, error) {
+		response, err := of.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			return nil, err
+		}
+		var spaced bytes.Buffer
+		if err := json.Indent(&spaced, text, "", "  "); err != nil {
+			return nil, err
+		}
+		response.Body, response.ContentLength = io.NopCloser(&spaced), int64(spaced.Len())
+		return response, nil
+	}
+}
+
+func TestMaterializedRawIsThatOfTheLiveTable(t *testing.T) {
+	l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
+	const metadata = `{"a b":"x  y","q\"":"\u0000","é":"\n","dup":"1","dup":"2","deep":{"n":[1e999,-0, 123456789012345678901234567890]}}`
+	l.add("/v1/customers", map[string]any{"id": "cus_1", "object": "customer", "metadata": json.RawMessage(metadata)})
+	changed := map[string]any{"id": "cus_2", "object": "customer", "metadata": json.RawMessage(metadata)}
+	l.add("/v1/customers", changed)
+	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}, Raw: true}
+	require.NoError(t, materializeBy(t.Context(), t, indented(l), file, cfg))
+	changed["name"] = "Ann"
+	l.tell(changed)
+	require.NoError(t, materializeBy(t.Context(), t, indented(l), file, cfg))
+
+	client, err := stripekit.New("sk_test_1", stripekit.WithHTTPClient(&http.Client{Transport: indented(l)}))
+	require.NoError(t, err)
+	connector, err := stripesql.Connector(client)
+	require.NoError(t, err)
+	live := sql.OpenDB(connector)
+	defer live.Close()
+	for _, text := range []string{"SELECT id, raw FROM customers ORDER BY id", "SELECT raw->>'$.metadata.dup', length(raw), json_valid(raw, 8) FROM customers ORDER BY id"} {
+		require.Equal(t, mustRun(t, live, text).rows, query(t, file, text))
+	}
 }
 
 func TestMaterializeEndsAtWhatIsNoList(t *testing.T) {

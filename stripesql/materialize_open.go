@@ -1,9 +1,12 @@
 package stripesql
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
@@ -49,12 +52,16 @@ func (s *source) place() string {
 // their collation. SQLite replaces the view by the table, with its indexes, when it plans
 // a statement.
 func (c *conn) setUpViews() error {
+	// The last program that closes the file locks it.
+	if err := c.db.BusyTimeout(busyTimeout); err != nil {
+		return err
+	}
 	id, version, err := identify(c.db)
 	if err == nil {
 		err = checkIdentity(id, version)
 	}
 	if err == nil {
-		err = c.db.BusyTimeout(busyTimeout)
+		c.opened, err = c.fileState()
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.source.file, err)
@@ -76,6 +83,45 @@ func (c *conn) setUpViews() error {
 		if err := c.db.Exec("CREATE TEMP VIEW " + table + " AS SELECT " + strings.Join(selected, ", ") + " FROM main." + table); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// fileState identifies a file, and the tables and columns that it has.
+type fileState struct {
+	file   os.FileInfo
+	schema int64 // SQLite increases it with each change of a table
+}
+
+func (c *conn) fileState() (s fileState, err error) {
+	err = each(c.db, "SELECT schema_version FROM pragma_schema_version", func(row *sqlite3.Stmt) error {
+		s.schema = row.ColumnInt64(0)
+		return nil
+	})
+	if err == nil {
+		s.file, err = os.Stat(c.source.file)
+	}
+	return s, err
+}
+
+// ResetSession is called before the connection is used again. If the file was replaced, or
+// Materialize has added a table or a column, the pool opens another connection.
+func (c *conn) ResetSession(context.Context) error {
+	if c.source.file == "" || c.broken {
+		return nil
+	}
+	err := c.guard(func() error {
+		if err := c.db.SetAuthorizer(nil); err != nil {
+			return err
+		}
+		now, err := c.fileState()
+		if err == nil && (now.schema != c.opened.schema || !os.SameFile(now.file, c.opened.file)) {
+			err = errors.New("it is not the file that was opened")
+		}
+		return errors.Join(err, c.db.SetAuthorizer(c.authorize))
+	})
+	if err != nil {
+		return driver.ErrBadConn
 	}
 	return nil
 }

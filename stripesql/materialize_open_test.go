@@ -3,9 +3,11 @@ package stripesql_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit/stripesql"
@@ -114,4 +116,67 @@ func TestOpenMaterializedDoesNotCreateAFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	_, err = stripesql.OpenMaterialized(file)
 	require.ErrorContains(t, err, "not a file of Materialize")
+}
+
+// The database stays open while Materialize adds a table and a column.
+func TestOpenMaterializedSeesNewTablesAndColumns(t *testing.T) {
+	c := newCopying(t)
+	customers := c.seed(3)
+	c.rename(customers[0], "Ann")
+	buyers := func(columns ...stripesql.Column) []stripesql.Option {
+		return []stripesql.Option{stripesql.WithTable("buyers", "/v1/customers", columns...)}
+	}
+	email, name := stripesql.Column{Name: "email"}, stripesql.Column{Name: "name"}
+	c.mustRun(stripesql.MaterializeConfig{Tables: []string{"buyers"}, Options: buyers(email)})
+	db, err := stripesql.OpenMaterialized(c.file)
+	require.NoError(t, err)
+	defer db.Close()
+	require.Equal(t, []string{"3"}, mustRun(t, db, "SELECT count(email) FROM buyers").rows)
+
+	c.mustRun(stripesql.MaterializeConfig{Tables: []string{"buyers", "charges"}, Options: buyers(email, name)})
+	require.Equal(t, []string{"3"}, mustRun(t, db, "SELECT count(*) FROM charges").rows)
+	require.Equal(t, []string{"Ann"}, mustRun(t, db, "SELECT name FROM buyers WHERE name IS NOT NULL").rows)
+	require.Equal(t, []string{"0"}, mustRun(t, db, "SELECT count(*) FROM charges WHERE created > strftime('%Y-%m-%d %H:%M:%S', created)").rows, "it compares as a time")
+	_, err = run(t.Context(), db, "PRAGMA schema_version")
+	require.ErrorContains(t, err, "only statements that read")
+}
+
+func TestOpenMaterializedReadsTheFileThatThereIs(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file cannot be removed there")
+	}
+	c := newCopying(t)
+	customers := c.seed(3)
+	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}}
+	c.mustRun(cfg)
+	db, err := stripesql.OpenMaterialized(c.file)
+	require.NoError(t, err)
+	defer db.Close()
+	require.Equal(t, []string{"3"}, mustRun(t, db, "SELECT count(*) FROM customers").rows)
+	require.NoError(t, os.Remove(c.file))
+	c.remove(customers[0])
+	c.mustRun(cfg)
+	require.Equal(t, []string{"2"}, mustRun(t, db, "SELECT count(*) FROM customers").rows)
+	require.NoError(t, os.Remove(c.file))
+	_, err = run(t.Context(), db, "SELECT count(*) FROM customers")
+	require.ErrorContains(t, err, "unable to open database file")
+}
+
+// Another program closes the file as its last user, which locks it for a moment, while
+// it is opened.
+func TestOpenMaterializedWaitsForAnotherProgram(t *testing.T) {
+	c := newCopying(t)
+	c.seed(3)
+	c.mustRun(stripesql.MaterializeConfig{Tables: []string{"customers"}})
+	other, err := sqlite3.Open(c.file)
+	require.NoError(t, err)
+	defer other.Close()
+	require.NoError(t, other.Exec("PRAGMA locking_mode = exclusive; BEGIN IMMEDIATE"))
+	released := make(chan error, 1)
+	time.AfterFunc(100*time.Millisecond, func() { released <- other.Close() })
+	db, err := stripesql.OpenMaterialized(c.file)
+	require.NoError(t, err)
+	defer db.Close()
+	require.Equal(t, []string{"3"}, mustRun(t, db, "SELECT count(*) FROM customers").rows)
+	require.NoError(t, <-released)
 }

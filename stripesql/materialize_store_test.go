@@ -13,7 +13,7 @@ import (
 // TestReplicaIsAStore opens the file once: a second time, it would be locked.
 func TestReplicaIsAStore(t *testing.T) {
 	stripekittest.TestStore(t, func(t *testing.T) func() stripekit.CheckpointStore {
-		r, err := openReplica(filepath.Join(t.TempDir(), "a.db"))
+		r, err := openReplica(t.Context(), filepath.Join(t.TempDir(), "a.db"))
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, r.close()) })
 		return func() stripekit.CheckpointStore { return r }

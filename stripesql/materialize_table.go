@@ -32,7 +32,8 @@ type reading struct {
 type copied struct {
 	*table
 	reading
-	raw bool // the file has the column raw
+	raw     bool  // the file has the column raw
+	refused error // why the service refuses to read the table now; nil if it does not
 }
 
 // columnType returns the type of a column in a file. Other programs do not have the
@@ -166,6 +167,17 @@ func (r *replica) addColumns(c *copied, have map[string]string) error {
 	return r.restart(c)
 }
 
+// miss is called when a change of the table could not be read: the next reading will have
+// it. The rows of a first reading are removed, since it does not see which objects are gone.
+func (r *replica) miss(c *copied) error {
+	if c.complete == 0 {
+		if err := r.exec("DELETE FROM " + sqlite3.QuoteIdentifier(c.name)); err != nil {
+			return err
+		}
+	}
+	return r.restart(c)
+}
+
 // restart makes the next reading one of the whole list, from its beginning.
 func (r *replica) restart(c *copied) error {
 	c.whole = true
@@ -197,7 +209,7 @@ func (r *replica) forget(c *copied) error {
 
 // readAgain is called when events are missing: the lists of their objects must be read
 // again, and events be applied from now on, from a new checkpoint.
-func (r *replica) readAgain(tables []*copied, checkpoint string, now int64) error {
+func (r *replica) readAgain(tables []*copied, checkpoint string, since int64) error {
 	return r.transact(func() error {
 		for _, c := range tables {
 			if !c.hasEvents() {
@@ -207,7 +219,7 @@ func (r *replica) readAgain(tables []*copied, checkpoint string, now int64) erro
 				return err
 			}
 		}
-		err := r.exec("UPDATE stripekit_file SET since = ?", now)
+		err := r.exec("UPDATE stripekit_file SET since = ?", since)
 		if err == nil {
 			err = r.exec("DELETE FROM stripekit_checkpoints WHERE key = ?", checkpoint)
 		}
@@ -217,8 +229,9 @@ func (r *replica) readAgain(tables []*copied, checkpoint string, now int64) erro
 
 // row is a row of a table: the values of the columns that the file has.
 type row struct {
-	id     string
-	values []any
+	id      string
+	values  []any
+	refused error // why the object could not be read; nil if it was
 }
 
 // row returns the row of an object.
@@ -232,9 +245,12 @@ func (c *copied) row(raw json.Value) (row, error) {
 		return row{}, err
 	}
 	if c.raw {
+		if err := raw.Compact(); err != nil {
+			return row{}, err
+		}
 		values[len(values)-1] = string(raw) // the last column
 	}
-	return row{o.id, values}, nil
+	return row{id: o.id, values: values}, nil
 }
 
 // put writes rows in the current transaction. If overwrite is false, rows that exist stay

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -157,7 +156,7 @@ func (q *query) call(a *account, r request, out any) error {
 	if err := q.spend(a, r); err != nil {
 		return err
 	}
-	return a.named(a.client.Call(q.ctx, http.MethodGet, r.path, r.params, out))
+	return a.get(q.ctx, r, out)
 }
 
 // report counts the objects of a response and reports the progress.

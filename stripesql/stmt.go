@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,10 +126,14 @@ func (s *stmt) bind(compiled *sqlite3.Stmt, args []driver.NamedValue) error {
 	for i := range s.params {
 		missing[i] = true
 	}
+	_, explained := explains(s.text)
 	for _, arg := range args {
 		places := s.places(arg)
 		if len(places) == 0 {
 			return fmt.Errorf("the statement has no parameter %s", cmp.Or(arg.Name, strconv.Itoa(arg.Ordinal)))
+		}
+		if explained {
+			arg.Value = finite(arg.Value)
 		}
 		for _, place := range places {
 			if err := bindAt(compiled, place+1, arg.Value); err != nil {
@@ -143,6 +148,15 @@ func (s *stmt) bind(compiled *sqlite3.Stmt, args []driver.NamedValue) error {
 		}
 	}
 	return nil
+}
+
+// finite returns the number next to an infinite value, and any other value as it is. An
+// EXPLAIN QUERY PLAN has its parameters in its text, and SQL has no literal of infinity.
+func finite(value driver.Value) driver.Value {
+	if number, ok := value.(float64); ok && math.IsInf(number, 0) {
+		return math.Copysign(math.MaxFloat64, number)
+	}
+	return value
 }
 
 // places returns the indices of the parameters that an argument is for.

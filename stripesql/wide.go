@@ -26,8 +26,7 @@ const (
 	measuredPages = 32
 )
 
-// wideFeed reads a list with several requests at once. The list must have no
-// filter other than created.
+// wideFeed reads a list with several requests at once.
 type wideFeed struct {
 	query  *query
 	spec   *spec
@@ -103,9 +102,9 @@ func (f *wideFeed) next() ([]*object, error) {
 	return append(undated, objects...), nil
 }
 
-// measure estimates how the objects are spread over time, which the progress of a scan
-// without a lower bound depends on. An error is ignored: the next request of the scan
-// would fail too.
+// measure estimates how the objects of the table are spread over time, which the progress
+// of a scan without a lower bound depends on. An error is ignored: the next request of the
+// scan would fail too.
 func (f *wideFeed) measure() {
 	if low, _ := f.spec.window.bounded(); low || f.query.progress == nil || len(f.query.accounts) > 1 {
 		return
@@ -158,6 +157,8 @@ func (f *wideFeed) page(q listing.Query) (page, error) {
 	case r.cursorLost(err):
 		f.query.report(0, 0)
 		return page{}, fmt.Errorf("%w: %w", listing.ErrLost, err)
+	case f.spec.isMissing(err):
+		p = page{}
 	case err != nil:
 		f.mu.Lock()
 		defer f.mu.Unlock()

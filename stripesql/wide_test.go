@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/stripesql"
+	"github.com/stripekit/stripekit/stripetest"
 )
 
 // many returns 18,350 charges at irregular times: three series with different
@@ -174,6 +176,38 @@ func TestScanUsesTheRateLimit(t *testing.T) {
 // At first, a statement that needs few rows costs only their pages. Later it
 // costs at most a quarter of them in addition, plus the 8 % that a whole scan
 // may cost.
+// Each request takes a second, so that one after the other would take 100 seconds.
+func TestFilteredListIsReadSideBySide(t *testing.T) {
+	for _, query := range []string{
+		"SELECT count(*), count(DISTINCT id) FROM charges WHERE customer = ?",
+		"SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM charges WHERE customer = ? ORDER BY created DESC)",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			server := stripetest.New(stripetest.InMemory())
+			defer server.Close()
+			ann, bob := seedCustomer(server, "ann@example.com"), seedCustomer(server, "bob@example.com")
+			for i, customer := range []string{ann, bob} {
+				server.Seed("/v1/charges", stripetest.Seeding{
+					Count: 10_000, First: bigOpened.Add(time.Duration(i) * time.Second), Every: time.Minute,
+					Params: url.Values{"customer": {customer}, "amount": {"500"}, "currency": {"usd"}},
+				})
+			}
+			server.Fault("GET /v1/charges", stripetest.Every(), stripetest.Delay(time.Second))
+			db := openServer(t, server, nil)
+			began := time.Now()
+			got := mustRun(t, db, query, ann)
+			require.Equal(t, []string{"10000|10000"}, got.rows)
+			require.Less(t, time.Since(began), 60*time.Second, query)
+			require.LessOrEqual(t, got.stats.Calls, 110)
+
+			server.Fault("GET /v1/charges", stripetest.Every(), stripetest.Respond(400, `{"error":{"type":"invalid_request_error","code":"resource_missing","param":"customer"}}`))
+			got = mustRun(t, db, query, "cus_none")
+			require.Equal(t, []string{"0|0"}, got.rows)
+			require.Equal(t, 1, got.stats.Calls)
+		})
+	}
+}
+
 func TestScanThatStopsEarlyHasReadLittleAhead(t *testing.T) {
 	list := clockwork()
 	for _, query := range []string{"SELECT id FROM charges", "SELECT id FROM charges ORDER BY created DESC"} {
