@@ -2,6 +2,7 @@ package stripesql_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -71,4 +72,25 @@ func TestMaterializeEndsIfTheDateIsAMonthAheadForEver(t *testing.T) {
 	fault.Remove()
 	c.mustRun(cfg)
 	c.requireEqual()
+}
+
+// An event of a test clock is created in the future, and the clocks do not agree.
+func TestMaterializeLosesNothingByATestClock(t *testing.T) {
+	l, file := newMadeUp(), filepath.Join(t.TempDir(), "a.db")
+	ahead := map[string]any{"id": "evt_ahead", "created": time.Now().AddDate(1, 0, 0).Unix(), "type": "some.thing", "data": map[string]any{"object": map[string]any{"id": "sub_1", "object": "subscription"}}}
+	l.objects["/v1/events"] = []map[string]any{ahead}
+	made := map[string]any{"id": "cus_1", "object": "customer", "name": "a"}
+	l.add("/v1/customers", made)
+	events := l.objects["/v1/events"]
+	l.objects["/v1/events"] = []map[string]any{ahead, events[0]}
+	cfg := stripesql.MaterializeConfig{Tables: []string{"customers"}}
+	require.NoError(t, l.materialize(t, file, cfg))
+	l.now += 3600
+	made["name"] = "b"
+	l.tell(made)
+	events = l.objects["/v1/events"]
+	l.objects["/v1/events"] = []map[string]any{ahead, events[0], events[2]}
+	l.now += 3600
+	require.NoError(t, l.materialize(t, file, cfg))
+	require.Equal(t, []string{"b"}, query(t, file, "SELECT name FROM customers"))
 }
