@@ -185,10 +185,10 @@ func responses() (faults []fault) {
 }
 
 // wanted returns how many attempts Stripe's rules ask for. The header
-// Stripe-Should-Retry takes precedence; otherwise conflicts, rate limits and
-// failures of the service are retried.
+// Stripe-Should-Retry takes precedence; otherwise conflicts, rate limits, failures
+// of the service and broken connections are retried.
 func (f fault) wanted() int {
-	again := f.status == 409 || f.status == 429 || f.status >= 500
+	again := f.status == 409 || f.status == 429 || f.status >= 500 || f.body == "truncated"
 	if f.shouldRetry != "" {
 		again = f.shouldRetry == "true"
 	}
