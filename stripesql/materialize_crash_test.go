@@ -70,6 +70,7 @@ func TestMaterializeContinuesAfterEachTransaction(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCopying(t)
 			customers := c.seed(30)
 			prepare(c, customers)
