@@ -47,8 +47,8 @@ func SecretFromEnv(variable string) Secret {
 // IsZero reports whether there is no key.
 func (s Secret) IsZero() bool { return s.reveal == nil }
 
-// Equal reports whether s and other hold the same key. One whose variable was not read
-// yet equals no other.
+// Equal reports whether s and other hold the same key. A Secret with a variable that was
+// not read yet equals no other.
 func (s Secret) Equal(other Secret) bool {
 	if s.unread() || other.unread() {
 		return false

@@ -73,7 +73,7 @@ type MaterializeProgress struct {
 // If requests fail temporarily for five minutes, Materialize returns the error. It takes the
 // time from the Date of responses if the clock of the machine agrees to the minute, and from
 // the newest event otherwise. So a wrong clock costs requests, and hides no change, unless
-// both are wrong alike. An object whose id has a slash or a backslash has the values of the
+// both are wrong alike. An object with a slash or a backslash in its id has the values of the
 // first reading.
 func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg MaterializeConfig) (err error) {
 	m, err := newMaterialization(client, cfg)
