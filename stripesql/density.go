@@ -111,6 +111,9 @@ func (d *densities) learn(t *table, r request, p page) {
 	case after+before == "":
 		to = high - 1
 	}
+	if known.meet(objects) {
+		open = false
+	}
 	known.add(objects, from, to, open)
 	if !p.more && before == "" {
 		known.add(nil, low, oldest-1, false)
@@ -126,6 +129,31 @@ func (d *density) beside(after, before string) *stretch {
 		return nil
 	}
 	return &d.seen[i]
+}
+
+// meet looks for stretches that share objects with a page, as where a second is read from
+// both ends. It closes those that the page goes on behind, and reports whether one of them
+// goes on behind the page.
+func (d *density) meet(objects []*object) (goesOn bool) {
+	newest, oldest := objects[0].created, objects[len(objects)-1].created
+	var on map[string]bool // the ids of the page
+	for i := range d.seen {
+		s := &d.seen[i]
+		if s.first == "" || s.low > newest || s.high < oldest {
+			continue
+		}
+		if on == nil {
+			on = make(map[string]bool, len(objects))
+			for _, o := range objects {
+				on[o.id] = true
+			}
+		}
+		if on[s.last] && s.last != objects[len(objects)-1].id {
+			s.open = false
+		}
+		goesOn = goesOn || on[s.first] && !on[s.last]
+	}
+	return goesOn
 }
 
 // add adds a stretch with the given objects, newest first. What it has in common with

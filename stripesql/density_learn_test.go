@@ -41,3 +41,37 @@ func TestDensityOfALongListIsSmall(t *testing.T) {
 		require.True(t, got.sure(), "%v: %v", w, got)
 	}
 }
+
+// A second with several pages is read from both ends, in any order, until the pages meet.
+func TestSecondThatIsReadFromBothEndsIsKnown(t *testing.T) {
+	const objects, second = 610, 1_767_405_600
+	list := make([]*object, objects)
+	for i := range list { // all but a few at each end are of one second
+		list[i] = &object{id: fmt.Sprint("ch_", i), created: second + int64(max(20-i, 0)) - int64(max(i-objects+20, 0)), dated: true}
+	}
+	for order := range 1 << 6 {
+		d, table := newDensities(), newTables()["charges"]
+		below, above := 70, objects-19 // what was read from the newest on, and from the oldest on
+		learn := func(from, to int, cursor, id string) {
+			r := request{path: table.path, params: map[string]string{"limit": "100"}}
+			if cursor != "" {
+				r.params[cursor] = id
+			}
+			d.learn(table, r, page{objects: list[from:to], more: cursor == "ending_before" || to < objects})
+		}
+		learn(0, below, "", "")
+		d.learn(table, request{path: table.path, params: map[string]string{"limit": "100", "created[lt]": fmt.Sprint(second)}}, page{objects: list[above:]})
+		for n := 0; below < above; n++ {
+			if order>>(n%6)&1 == 0 {
+				learn(below, min(below+maxPage, objects), "starting_after", list[below-1].id)
+				below += maxPage
+			} else {
+				learn(max(above-maxPage, 0), above, "ending_before", list[above].id)
+				above -= maxPage
+			}
+		}
+		got := d.count(table, everything())
+		require.True(t, got.sure(), "order %06b: %v", order, got)
+		require.InDelta(t, objects, got.likely, maxPage, "order %06b", order)
+	}
+}
