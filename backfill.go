@@ -134,7 +134,7 @@ type backfill[T any] struct {
 	batch      []*backfilled[T]                // objects that were read and not yielded yet
 	last       int64                           // the created second of the object yielded last
 	meter      backfillMeter
-	lanes      *lanes
+	lanes      *listing.Lanes
 
 	mu          sync.Mutex
 	identity    *keyIdentity
@@ -152,7 +152,7 @@ type backfilled[T any] struct {
 }
 
 func newBackfill[T any](s source[T], cfg BackfillConfig) *backfill[T] {
-	return &backfill[T]{source: s, cfg: cfg, lanes: newLanes(s.client, cfg.Concurrency), respondedAt: time.Now()}
+	return &backfill[T]{source: s, cfg: cfg, lanes: s.client.lanes(cfg.Concurrency), respondedAt: time.Now()}
 }
 
 // errLeft means that the caller has left the loop.
@@ -206,8 +206,8 @@ func (b *backfill[T]) readSpan(ctx context.Context, yield func(*T, error) bool) 
 		order = listing.AnyOrder
 	}
 	w := listing.NewWindows(listing.Config{
-		Order: order, Low: b.reading.Low, High: b.reading.High, Lanes: b.lanes.count(),
-		Buffer: max(cmp.Or(b.cfg.MaxBuffered, b.lanes.buffer()), leastBuffered) - listing.PageSize, // without the batch
+		Order: order, Low: b.reading.Low, High: b.reading.High, Lanes: b.lanes.Count(),
+		Buffer: max(cmp.Or(b.cfg.MaxBuffered, b.lanes.Buffer()), leastBuffered) - listing.PageSize, // without the batch
 	})
 	b.reader = listing.NewReader(w, b.fetch)
 	if err := b.yieldAll(ctx, b.reader.All(ctx), yield); err != nil {
@@ -314,17 +314,17 @@ func (b *backfill[T]) request(ctx context.Context, q listing.Query) (response li
 	if err != nil {
 		return response, err
 	}
-	var sent time.Time
 	req.Waits = func(waits bool) {
 		if waits {
 			return
 		}
-		sent = time.Now()
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.requests++
 	}
+	var took time.Duration
 	err = current.do(ctx, req, co, func(resp *transport.Response) error {
+		took = resp.Duration
 		body := bytes.Clone(resp.Body)
 		page, err := listing.Scan(body, s.timeField)
 		if err != nil {
@@ -336,7 +336,7 @@ func (b *backfill[T]) request(ctx context.Context, q listing.Query) (response li
 		return nil
 	})
 	if err == nil {
-		b.responded(time.Since(sent))
+		b.responded(took)
 	}
 	return response, err
 }
@@ -362,7 +362,7 @@ func (b *backfill[T]) responded(latency time.Duration) {
 	b.mu.Lock()
 	b.respondedAt = time.Now()
 	b.mu.Unlock()
-	if n, changed := b.lanes.observe(latency); changed && b.reader != nil {
+	if n, changed := b.lanes.Observe(latency); changed && b.reader != nil {
 		b.reader.Do(func(w *listing.Windows) { w.SetLanes(n) })
 	}
 }

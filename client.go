@@ -133,6 +133,9 @@ func (c *Client) WithAccount(id string) *Client {
 // Mode returns the mode of the key: ModeTest or ModeLive.
 func (c *Client) Mode() Mode { return c.current.Load().identity.mode }
 
+// RateLimit returns the rate limits: those of WithRateLimit, or the defaults.
+func (c *Client) RateLimit() RateLimit { return RateLimit(c.current.Load().transport.Limits()) }
+
 // Format prints the mode and the account of the client for every verb, and never
 // the key.
 func (c Client) Format(f fmt.State, _ rune) {

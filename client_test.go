@@ -157,6 +157,20 @@ func TestWithAccountRefusesWhatCannotBeInAHeader(t *testing.T) {
 	require.Empty(t, n.requests)
 }
 
+func TestClientTellsItsRateLimits(t *testing.T) {
+	given := stripekit.RateLimit{Total: 7, Endpoint: 5, Search: 3}
+	for want, opts := range map[stripekit.RateLimit][]stripekit.Option{
+		{Total: 25, Endpoint: 25, Search: 20}: nil,
+		given:                                 {stripekit.WithRateLimit(given)},
+		{}:                                    {stripekit.WithBaseURL("https://stripe.test")},
+	} {
+		c, err := stripekit.New("sk_test_123", opts...)
+		require.NoError(t, err)
+		require.Equal(t, want, c.RateLimit())
+		require.Equal(t, want, c.WithAccount("acct_1").RateLimit())
+	}
+}
+
 func TestCopiesOfAClientShareTheirRateLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clientOver(t, replies(200, "{}"), stripekit.WithRateLimit(stripekit.RateLimit{Total: 1}))
@@ -406,13 +420,16 @@ func TestIdempotencyKeysOfPosts(t *testing.T) {
 
 func TestCaptureResponseTellsOfTheResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := inTurn(replies(503, ""), replies(200, `{"id":"ch_1"}`, "Request-Id", "req_2", "Idempotent-Replayed", "true"))
+		n := inTurn(replies(503, ""), &network{respond: func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return reply(200, `{"id":"ch_1"}`, "Request-Id", "req_2", "Idempotent-Replayed", "true"), nil
+		}})
 		var got stripekit.Response
 		_, err := clientOver(t, n).Charges.Get(t.Context(), "ch_1", stripekit.CaptureResponse(&got))
 		require.NoError(t, err)
 		require.Equal(t, "application/json", got.Header.Get("Content-Type"))
 		got.Header = nil
-		require.Empty(t, cmp.Diff(stripekit.Response{Status: 200, RequestID: "req_2", IdempotentReplayed: true, Attempts: 2, Body: []byte(`{"id":"ch_1"}`)}, got))
+		require.Empty(t, cmp.Diff(stripekit.Response{Status: 200, RequestID: "req_2", IdempotentReplayed: true, Attempts: 2, Duration: time.Second, Body: []byte(`{"id":"ch_1"}`)}, got))
 	})
 }
 

@@ -65,6 +65,11 @@ type source[T any] struct {
 
 func (s source[T]) source() source[T] { return s }
 
+// lanes returns n lanes for a list. If n is 0, the number follows from the rate limit.
+func (c *Client) lanes(n int) *listing.Lanes {
+	return listing.NewLanes(c.current.Load().transport.Limits().List(), n)
+}
+
 // resource returns the name of the list in logs, such as "charges".
 func (s source[T]) resource() string { return strings.TrimPrefix(s.path, "/v1/") }
 

@@ -349,10 +349,11 @@ func WithExpand(fields ...string) CallOption {
 
 // Response is the HTTP response of a call, for CaptureResponse.
 type Response struct {
-	Status             int    // the HTTP status
-	RequestID          string // "req_…"
-	IdempotentReplayed bool   // the response is that of an earlier request with the same idempotency key
-	Attempts           int    // requests made
+	Status             int           // the HTTP status
+	RequestID          string        // "req_…"
+	IdempotentReplayed bool          // the response is that of an earlier request with the same idempotency key
+	Attempts           int           // requests made
+	Duration           time.Duration // of the last request, to the last byte of the response; without waits for the rate limits
 	Header             http.Header
 	Body               []byte // as the service sent it
 }
@@ -372,7 +373,7 @@ func CaptureResponse(r *Response) CallOption {
 
 func responseOf(r *transport.Response) Response {
 	return Response{
-		Status: r.Status, RequestID: r.Header.Get("Request-Id"), Attempts: r.Attempts,
+		Status: r.Status, RequestID: r.Header.Get("Request-Id"), Attempts: r.Attempts, Duration: r.Duration,
 		Header: r.Header, Body: bytes.Clone(r.Body),
 		IdempotentReplayed: r.Header.Get("Idempotent-Replayed") == "true",
 	}

@@ -25,7 +25,7 @@ var drains = make(chan struct{}, maxDrains)
 type drainer struct {
 	wide     bool // it counts in drains
 	rekey    bool // the key was changed
-	lanes    *lanes
+	lanes    *listing.Lanes
 	inFlight int                            // requests in flight
 	waiting  map[*listing.Request]time.Time // since when requests wait for the rate limits of the client
 	changed  chan struct{}                  // wakes the fetching role after a response or an acknowledgement
@@ -37,7 +37,7 @@ func (p *Poller[T]) openDrain() *drainer {
 		return p.drainer
 	}
 	d := &drainer{
-		lanes: newLanes(p.source.client, 1), waiting: map[*listing.Request]time.Time{}, changed: make(chan struct{}, 1),
+		lanes: p.source.client.lanes(1), waiting: map[*listing.Request]time.Time{}, changed: make(chan struct{}, 1),
 	}
 	p.tail.OpenDrain(1, narrowBuffer)
 	p.widen(d)
@@ -53,8 +53,8 @@ func (p *Poller[T]) widen(d *drainer) {
 	}
 	select {
 	case drains <- struct{}{}:
-		d.wide, d.lanes = true, newLanes(p.source.client, 0)
-		p.tail.WidenDrain(d.lanes.count(), drainBuffer)
+		d.wide, d.lanes = true, p.source.client.lanes(0)
+		p.tail.WidenDrain(d.lanes.Count(), drainBuffer)
 	default:
 	}
 }
@@ -177,7 +177,7 @@ func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyId
 		p.mu.Lock()
 		lanes := d.lanes // widen may replace them
 		p.mu.Unlock()
-		if n, changed := lanes.observe(time.Since(sent)); changed {
+		if n, changed := lanes.Observe(time.Since(sent)); changed {
 			p.mu.Lock()
 			p.tail.DrainLanes(n)
 			p.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/listing"
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
@@ -54,8 +55,8 @@ type account struct {
 
 // get makes a GET request. Its response is not used if it may be of another account than
 // those before it, because the connection has another key by now.
-func (a *account) get(ctx context.Context, r request, out any) error {
-	err := a.client.Call(ctx, http.MethodGet, r.path, r.params, out)
+func (a *account) get(ctx context.Context, r request, out any, opts ...stripekit.CallOption) error {
+	err := a.client.Call(ctx, http.MethodGet, r.path, r.params, out, opts...)
 	if err == nil && a.connections != nil {
 		now, errGet := a.connections.Get(a.name)
 		if errGet == nil && (now.BaseURL != a.began.BaseURL || !now.APIKey.Equal(a.began.APIKey)) {
@@ -63,6 +64,11 @@ func (a *account) get(ctx context.Context, r request, out any) error {
 		}
 	}
 	return a.named(err)
+}
+
+// lanes returns how many requests read a list of the account at the same time.
+func (a *account) lanes(concurrency int) *listing.Lanes {
+	return listing.NewLanes(transport.Limits(a.client.RateLimit()).List(), concurrency)
 }
 
 // named adds the name of the connection to an error, if it has one.

@@ -33,6 +33,8 @@ type bareList struct {
 
 	mu         sync.Mutex
 	calls      int
+	underWay   int
+	peak       int              // of underWay
 	fails      int              // the number of the call that fails, 0 for none
 	gone       map[int]bool     // the charges that were deleted, by their place
 	onPage     func(page []int) // called with each page; it may delete charges
@@ -41,6 +43,8 @@ type bareList struct {
 }
 
 func (l *bareList) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.enter(1)
+	defer l.enter(-1)
 	select {
 	case <-time.After(l.delay):
 	case <-r.Context().Done():
@@ -76,6 +80,13 @@ func (l *bareList) RoundTrip(r *http.Request) (*http.Response, error) {
 		objects[i] = fmt.Sprintf(`{"id":"ch_%d","created":%s,"date":%[2]s,"customer":"cus_1","description":%[3]q}`, n, created, l.padding)
 	}
 	return l.response(r, 200, fmt.Sprintf(`{"data":[%s],"has_more":%v}`, strings.Join(objects, ","), more)), nil
+}
+
+func (l *bareList) enter(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.underWay += n
+	l.peak = max(l.peak, l.underWay)
 }
 
 // page returns the places of the charges that a query requests.

@@ -134,7 +134,8 @@
 // span of time, as fast as the client's rate limits allow. Invoice items, and a list
 // of a statement with a LIMIT, are read one page after another to the end. However the
 // objects are spread over time, a scan makes at most 1.08 calls for each page of the
-// list, plus about 80; usually it is only a few calls more than pages. A scan never
+// list, plus about 60, plus two for each request under way; usually it is only a few calls
+// more than pages. A scan never
 // reads ahead by more than a quarter of the pages that the statement has used, and not
 // at all within the first 10.
 //

@@ -1,6 +1,7 @@
 package stripesql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +13,10 @@ import (
 
 // The defaults of the options.
 const (
-	defaultMaxCalls    = 1000
-	defaultConcurrency = 12
-	defaultMaxMemory   = 128 << 20
-	defaultFewLookups  = 20
+	defaultMaxCalls   = 1000
+	defaultMaxMemory  = 128 << 20
+	defaultFewLookups = 20
+	defaultAtOnce     = 64
 )
 
 // leastMemory is the least WithMaxMemory: SQLite itself needs some.
@@ -31,16 +32,19 @@ type Option func(*options) error
 type options struct {
 	maxCalls    int
 	search      bool
-	concurrency int
+	concurrency int // 0 is as many calls as the rate limit needs
 	maxMemory   int
 	tempFiles   bool
 	added       []*table
 	fewLookups  int // how many calls lookups take before the whole list is read too
 }
 
+// atOnce returns how many calls a query may have under way at once for all accounts.
+func (o options) atOnce() int { return cmp.Or(o.concurrency, defaultAtOnce) }
+
 func defaultOptions() options {
 	return options{
-		maxCalls: defaultMaxCalls, concurrency: defaultConcurrency, maxMemory: defaultMaxMemory, fewLookups: defaultFewLookups,
+		maxCalls: defaultMaxCalls, maxMemory: defaultMaxMemory, fewLookups: defaultFewLookups,
 	}
 }
 
@@ -69,8 +73,10 @@ func WithSearch() Option {
 }
 
 // WithConcurrency sets how many calls a query may have under way at once, for a
-// list that is longer than 10 pages. The default is 12, which is enough for 100 calls a
-// second at a latency of 100 ms. The client's rate limits apply in addition.
+// list that is longer than 10 pages. The default is as many as needed to use the rate
+// limit of the client at the latency of the service, between 4 and 64, and 16 for a
+// client without a rate limit. With OpenAll it is for all accounts together, and 64 by
+// default. The client's rate limits apply in addition.
 func WithConcurrency(n int) Option {
 	return func(o *options) error {
 		if n <= 0 {

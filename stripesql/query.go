@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
 )
@@ -149,14 +150,14 @@ func (q *query) spend(a *account, next request) error {
 }
 
 // call makes a request within the budget.
-func (q *query) call(a *account, r request, out any) error {
+func (q *query) call(a *account, r request, out any, opts ...stripekit.CallOption) error {
 	if err := q.ctx.Err(); err != nil {
 		return err
 	}
 	if err := q.spend(a, r); err != nil {
 		return err
 	}
-	return a.get(q.ctx, r, out)
+	return a.get(q.ctx, r, out, opts...)
 }
 
 // report counts the objects of a response and reports the progress.
@@ -177,18 +178,20 @@ type page struct {
 	objects []*object
 	more    bool
 	next    string // the cursor for the next page of a search
+	took    time.Duration
 }
 
 // page requests and parses a page.
 func (q *query) page(s *spec, r request) (page, error) {
-	var body json.Value
-	if err := q.call(s.account(), r, &body); err != nil {
+	var response stripekit.Response
+	if err := q.call(s.account(), r, nil, stripekit.CaptureResponse(&response)); err != nil {
 		return page{}, err
 	}
-	p, err := s.table.readPage(s.account(), body)
+	p, err := s.table.readPage(s.account(), response.Body)
 	if err != nil {
 		return page{}, fmt.Errorf("stripesql: %s: %w", r, err)
 	}
+	p.took = response.Duration
 	s.account().density.learn(s.table, r, p)
 	return p, nil
 }

@@ -26,7 +26,7 @@ type part struct {
 
 // newUnion returns the feed of a scan of several accounts.
 func (q *query) newUnion(s *spec) feed {
-	u := &union{query: q, by: s.order, lanes: q.source.concurrency}
+	u := &union{query: q, by: s.order, lanes: q.source.atOnce()}
 	switch {
 	case s.order != "":
 		u.lanes = len(s.accounts)
@@ -74,7 +74,7 @@ func (q *query) sideBySide(n int, f func(i int) error) error {
 	if n == 1 {
 		return f(0)
 	}
-	lanes := make(chan struct{}, q.source.concurrency)
+	lanes := make(chan struct{}, q.source.atOnce())
 	var running sync.WaitGroup
 	for i := range n {
 		lanes <- struct{}{}

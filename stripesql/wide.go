@@ -18,9 +18,11 @@ const (
 	// aheadShare is the divisor of the pages used so far that limits how many
 	// pages a scan may be ahead.
 	aheadShare = 4
-	// maxAhead is the maximum number of pages that a scan in order may be
-	// ahead: 10,000 objects take about 40 MB.
-	maxAhead = 100
+	// A scan in order may be maxAhead pages ahead, or aheadPerLane for each request
+	// under way if that is more: 100 pages take about 40 MB, and those of 64 requests
+	// 100 MB.
+	maxAhead     = 100
+	aheadPerLane = 4
 	// measuredPages is the number of pages after which a scan measures the
 	// table for its progress.
 	measuredPages = 32
@@ -30,6 +32,7 @@ const (
 type wideFeed struct {
 	query  *query
 	spec   *spec
+	lanes  *listing.Lanes
 	reader *listing.Reader[*object]
 	read   func() ([]*object, error)
 	pages  int      // pages returned
@@ -44,7 +47,7 @@ type wideFeed struct {
 }
 
 func newWideFeed(q *query, s *spec) *wideFeed {
-	f := &wideFeed{query: q, spec: s, seen: map[string]bool{}}
+	f := &wideFeed{query: q, spec: s, lanes: s.account().lanes(q.source.concurrency), seen: map[string]bool{}}
 	c := listing.Config{Order: listing.AnyOrder, Low: s.window.low, Lanes: 1, Buffer: maxAhead * maxPage}
 	if _, bounded := s.window.bounded(); bounded {
 		c.High = s.window.high
@@ -64,10 +67,12 @@ func (f *wideFeed) pace(pages int) (lanes, ahead int) {
 	if pages <= rampPages {
 		return 1, 0
 	}
-	most, held := f.query.source.concurrency, maxAhead
+	most := f.lanes.Count()
+	held := max(maxAhead, aheadPerLane*most)
 	if n := f.spec.beside; n > 1 { // what is allowed is for all accounts
-		most, held = max(1, most/n), held/n
-		if n > f.query.source.concurrency {
+		all := f.query.source.atOnce()
+		most, held = min(most, max(1, all/n)), held/n
+		if n > all {
 			held = 0
 		}
 	}
@@ -76,7 +81,7 @@ func (f *wideFeed) pace(pages int) (lanes, ahead int) {
 		lanes = min(ahead, most)
 		return lanes, min(lanes, held)
 	}
-	return min(2+ahead/8, most), min(ahead, held)
+	return min(2+ahead/4, most), min(ahead, held)
 }
 
 func (f *wideFeed) next() ([]*object, error) {
@@ -165,6 +170,7 @@ func (f *wideFeed) page(q listing.Query) (page, error) {
 		f.failed = err
 		return page{}, err
 	}
+	f.lanes.Observe(p.took)
 	f.query.report(len(p.objects), f.share(q, p))
 	return p, nil
 }

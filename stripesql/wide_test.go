@@ -107,6 +107,36 @@ func TestLongScanCostsLittleMoreThanItsPages(t *testing.T) {
 	}
 }
 
+// A scan makes as many requests at once as the rate limit needs at the latency of the
+// service, unless WithConcurrency says how many.
+func TestLongScanFollowsTheLatency(t *testing.T) {
+	for _, query := range []string{"SELECT count(*) FROM charges", "SELECT id FROM charges ORDER BY created DESC"} {
+		for _, test := range []struct {
+			rate        float64
+			latency     time.Duration
+			opts        []stripesql.Option
+			least, most int // requests under way at the peak
+		}{
+			{25, 100 * time.Millisecond, nil, 3, 8},
+			{25, time.Second, nil, 20, 30},
+			{25, time.Second, []stripesql.Option{stripesql.WithConcurrency(5)}, 5, 5},
+			{100, 2 * time.Second, nil, 30, 64},
+			{0, time.Second, nil, 16, 16},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				list := new(bareList)
+				list.add(60_000, 0, time.Minute)
+				list.delay = test.latency
+				got := mustRun(t, list.openAt(t, stripekit.RateLimit{Endpoint: test.rate}, test.opts...), query)
+				t.Logf("%v: %d at once, %d calls", test, list.peak, got.stats.Calls)
+				require.GreaterOrEqual(t, list.peak, test.least, "%v", test)
+				require.LessOrEqual(t, list.peak, test.most, "%v", test)
+				require.LessOrEqual(t, got.stats.Calls, list.most(list.peak), "%v", test)
+			})
+		}
+	}
+}
+
 // most returns how many calls a scan of the list may make.
 func (l *bareList) most(concurrency int) int {
 	least := pages(len(l.created))

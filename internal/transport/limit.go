@@ -19,6 +19,14 @@ type Limits struct {
 	Search   float64 // for all searches together
 }
 
+// List returns how many requests per second the limits allow for one list; 0 is no limit.
+func (l Limits) List() float64 {
+	if l.Total > 0 && l.Endpoint > 0 {
+		return min(l.Total, l.Endpoint)
+	}
+	return max(l.Total, l.Endpoint)
+}
+
 // firstPause is how long requests to an endpoint pause after a 429 without a
 // Retry-After. It doubles with each further 429. It is short, because a single
 // 429 among many requests must cost little: at 25 requests per second, one in

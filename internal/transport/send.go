@@ -45,11 +45,12 @@ func newSender(cfg Config) *sender {
 func (s *sender) send(ctx context.Context, req *Request) (*Response, error) {
 	start := time.Now()
 	resp, err := s.exchange(ctx, req)
+	took := time.Since(start)
 	if resp != nil {
-		resp.clock(start)
+		resp.clock(start, took)
 	}
 	if s.observe != nil {
-		a := Attempt{Method: req.Method, Path: req.Path, Number: req.attempt, Duration: time.Since(start), Err: err}
+		a := Attempt{Method: req.Method, Path: req.Path, Number: req.attempt, Duration: took, Err: err}
 		if resp != nil {
 			a.Status, a.Header = resp.Status, resp.Header
 		}
@@ -155,15 +156,15 @@ func withoutSecrets(req *Request, err error) error {
 	return errors.New(text)
 }
 
-// clock sets the times of a response to a request that was sent at start. The
+// clock sets the times of a response to a request that was sent at start and took so long. The
 // Date header drops the fraction of a second, and was written before the
 // response was complete. So ServerTimeAtSend can be too early, by up to the
 // duration of the request plus about a second, but never too late.
-func (r *Response) clock(start time.Time) {
-	r.SentAt = start
+func (r *Response) clock(start time.Time, took time.Duration) {
+	r.SentAt, r.Duration = start, took
 	date, err := http.ParseTime(r.Header.Get("Date"))
 	if err != nil {
 		return
 	}
-	r.Date, r.ServerTimeAtSend = date, date.Add(-time.Since(start)).Truncate(time.Second)
+	r.Date, r.ServerTimeAtSend = date, date.Add(-took).Truncate(time.Second)
 }

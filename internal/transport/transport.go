@@ -49,6 +49,8 @@ type Response struct {
 	// SentAt is the local time when the request was sent, with its monotonic
 	// reading.
 	SentAt time.Time
+	// Duration is how long the last HTTP request took, to the last byte of its response.
+	Duration time.Duration
 	// Attempts is the number of HTTP requests made.
 	Attempts int
 	// Cut is set if the connection broke in the body of an error. Body is then empty.
@@ -136,15 +138,8 @@ func link(cfg Config, l *limiter) *Transport {
 	return &Transport{first: r.around(l.around(cfg.Pool, s.send)), limiter: l}
 }
 
-// Rate returns how many requests per second the limits allow for one list; 0 is
-// no limit.
-func (t *Transport) Rate() float64 {
-	l := t.limiter.limits
-	if l.Total > 0 && l.Endpoint > 0 {
-		return min(l.Total, l.Endpoint)
-	}
-	return max(l.Total, l.Endpoint)
-}
+// Limits returns the rate limits.
+func (t *Transport) Limits() Limits { return t.limiter.limits }
 
 // Do makes the call. It returns a Response of any status, or an *Error if there
 // was no complete response.

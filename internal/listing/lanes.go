@@ -1,10 +1,8 @@
-package stripekit
+package listing
 
 import (
 	"sync"
 	"time"
-
-	"github.com/stripekit/stripekit/internal/listing"
 )
 
 const (
@@ -21,10 +19,10 @@ const (
 	maxBuffer  = 40_000
 )
 
-// lanes computes how many requests read a list at the same time: as many as the
+// Lanes computes how many requests read a list at the same time: as many as the
 // rate limit allows in the duration of one request, and some more for the time
 // between two requests.
-type lanes struct {
+type Lanes struct {
 	rate  float64 // requests a second; 0 is no limit
 	given bool    // the caller has set n, and it does not change
 
@@ -33,9 +31,10 @@ type lanes struct {
 	n       int
 }
 
-// newLanes returns n lanes. If n is 0, the number follows from the rate limit.
-func newLanes(c *Client, n int) *lanes {
-	l := &lanes{rate: c.current.Load().transport.Rate(), given: n > 0, n: n}
+// NewLanes returns the lanes for a rate limit, in requests a second; 0 is no limit. If n
+// is not 0, there are always n.
+func NewLanes(rate float64, n int) *Lanes {
+	l := &Lanes{rate: rate, given: n > 0, n: n}
 	switch {
 	case l.given:
 	case l.rate > 0:
@@ -46,20 +45,21 @@ func newLanes(c *Client, n int) *lanes {
 	return l
 }
 
-func (l *lanes) count() int {
+// Count returns the number of lanes.
+func (l *Lanes) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.n
 }
 
-// buffer returns how many objects to hold so that all lanes are busy.
-func (l *lanes) buffer() int {
-	return min(max(int(l.rate*bufferTime.Seconds())*listing.PageSize, minBuffer), maxBuffer)
+// Buffer returns how many objects to hold so that all lanes are busy.
+func (l *Lanes) Buffer() int {
+	return min(max(int(l.rate*bufferTime.Seconds())*PageSize, minBuffer), maxBuffer)
 }
 
-// observe records how long a request took. It returns the number of lanes, and
+// Observe records how long a request took. It returns the number of lanes, and
 // reports whether it has changed.
-func (l *lanes) observe(latency time.Duration) (n int, changed bool) {
+func (l *Lanes) Observe(latency time.Duration) (n int, changed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.given || l.rate == 0 {
