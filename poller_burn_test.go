@@ -24,7 +24,7 @@ import (
 func restingBubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	name := t.Name()
-	watchdog := time.AfterFunc(2*time.Minute, func() { panic(name + ": fake time stands still: a goroutine spins or is blocked") })
+	watchdog := time.AfterFunc(5*time.Minute, func() { panic(name + ": fake time stands still: a goroutine spins or is blocked") })
 	defer watchdog.Stop()
 	synctest.Test(t, f)
 }
