@@ -64,7 +64,7 @@ func TestMaterializeReadsNewObjectsByTheList(t *testing.T) {
 		c.charge(customer)
 	}
 	c.server.Advance(time.Hour) // the events are older than what may be late
-	one := 0 // reads of one charge, as an event asks for
+	one := 0                    // reads of one charge, as an event asks for
 	c.onRequest = func(r *http.Request) error {
 		if strings.HasPrefix(r.URL.Path, "/v1/charges/") {
 			one++
@@ -216,7 +216,8 @@ func TestMaterializeRefusesAConfigurationBeforeAnyRequest(t *testing.T) {
 	c := newCopying(t)
 	for name, cfg := range map[string]stripesql.MaterializeConfig{
 		`there is no table "charge"`: {Tables: []string{"charges", "charge"}},
-		"Every is out of range":      {Every: -1},
+		"Every must not be negative": {Every: -1},
+		"Every is 15ns: is the unit": {Every: 15},
 		"stripekit_ is reserved":     {Options: []stripesql.Option{stripesql.WithTable("stripekit_file", "/v1/files")}},
 		"there is a table charges":   {Options: []stripesql.Option{stripesql.WithTable("charges", "/v1/charges")}},
 	} {
