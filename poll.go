@@ -217,8 +217,8 @@ type givenUp struct {
 }
 
 // PollStatus is the current state of a Poller, for metrics. Counts begin with the
-// Poller. After its end it stays as it was, and Poller.Err says why the Poller ended. In
-// JSON, and so in logs of slog.JSONHandler, most errors are {}: log them by themselves.
+// Poller. After its end it stays as it was, and Poller.Err says why the Poller ended.
+// MarshalJSON has the names of its fields in JSON and in logs.
 type PollStatus struct {
 	LastPoll      time.Time     // when a poll last succeeded, by this machine's clock; zero before. A backlog is one poll, however long that takes
 	Lag           time.Duration // the largest age of an unacknowledged event, by the service's clock; 0 if there is none
