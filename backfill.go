@@ -44,11 +44,20 @@ type BackfillConfig struct {
 	// is not complete either, since objects may still be created in it. The loop
 	// waits for each save, so a store that does not return holds it up. If nil, a
 	// Backfill begins at From.
-	//
-	// An object counts as done when the loop asks for the next one. So a loop that
-	// collects objects, to store many at a time, would lose those that it holds in a
-	// crash. It must store them before Save does, as ExampleBackfill_batches does.
 	Checkpoints CheckpointStore
+	// BeforeSave is called before each save of the checkpoint, between two objects, on
+	// the goroutine of the loop. An object counts as done when the loop asks for the
+	// next one. So a loop that collects objects, to store many at a time, stores those
+	// that it holds in BeforeSave, and a crash loses none. An object may still be
+	// yielded again, so it should be stored under its ID.
+	//
+	// An error ends the Backfill: it is yielded, and nothing is saved any more. At the
+	// end, after the last object or before an error of the Backfill is yielded, BeforeSave
+	// is called with a context that is not cancelled with that of the Backfill, so that
+	// what is held can be stored after a SIGTERM. A loop that is left, perhaps because it
+	// could not store, is treated as a crash: BeforeSave is not called, and nothing saved.
+	// BeforeSave requires Checkpoints. If nil, it is not called.
+	BeforeSave func(ctx context.Context) error
 	// Name distinguishes Backfills of one list that have checkpoints in one store. ""
 	// is a valid name.
 	Name string
@@ -80,6 +89,9 @@ func (c BackfillConfig) check() error {
 		if bad {
 			return fmt.Errorf("stripe: BackfillConfig.%s is out of range", name)
 		}
+	}
+	if c.BeforeSave != nil && c.Checkpoints == nil {
+		return errors.New("stripe: BackfillConfig.BeforeSave requires Checkpoints")
 	}
 	return nil
 }
@@ -133,6 +145,7 @@ type backfill[T any] struct {
 	reader     *listing.Reader[*backfilled[T]] // reads that part
 	batch      []*backfilled[T]                // objects that were read and not yielded yet
 	last       int64                           // the created second of the object yielded last
+	unstored   error                           // of BeforeSave: what the loop holds may be lost, so nothing is saved any more
 	meter      backfillMeter
 	lanes      *listing.Lanes
 
@@ -166,9 +179,13 @@ func (b *backfill[T]) run(ctx context.Context, yield func(*T, error) bool) error
 	err := b.read(ctx, yield)
 	b.meter.complete = err == nil
 	b.report(true)
+	left := errors.Is(err, errLeft)
+	if left && b.cfg.BeforeSave != nil {
+		return nil // perhaps because the loop could not store what it holds
+	}
 	saveErr := b.save(context.WithoutCancel(ctx))
 	switch {
-	case errors.Is(err, errLeft):
+	case left:
 		return nil // no error can be yielded any more
 	case err != nil:
 		return err

@@ -140,16 +140,28 @@ func (b *backfill[T]) identify(ctx context.Context) error {
 }
 
 // saveNow saves the checkpoint if a save is due. A save that fails temporarily is
-// no error: it is repeated later.
+// no error: it is repeated later. An error of BeforeSave is one.
 func (b *backfill[T]) saveNow(ctx context.Context) error {
 	if b.cfg.Checkpoints == nil || time.Now().Before(b.checkpoint.saveAt) {
 		return nil
 	}
 	err := b.save(ctx)
-	if err != nil && endsPoller(err, false) == ends {
+	if b.unstored != nil || err != nil && endsPoller(err, false) == ends {
 		return err
 	}
 	return nil
+}
+
+// beforeSave lets the loop store what it holds. It is not called again after an error:
+// the loop may have dropped what it could not store.
+func (b *backfill[T]) beforeSave(ctx context.Context) error {
+	if b.cfg.BeforeSave == nil || b.unstored != nil {
+		return b.unstored
+	}
+	if err := b.cfg.BeforeSave(ctx); err != nil {
+		b.unstored = fmt.Errorf("stripe: BackfillConfig.BeforeSave: %w", err)
+	}
+	return b.unstored
 }
 
 func (b *backfill[T]) save(ctx context.Context) error {
@@ -159,6 +171,9 @@ func (b *backfill[T]) save(ctx context.Context) error {
 	}
 	data, err := b.encode()
 	if err != nil || bytes.Equal(data, c.saved) {
+		return err
+	}
+	if err := b.beforeSave(ctx); err != nil {
 		return err
 	}
 	start := time.Now()

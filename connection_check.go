@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/stripekit/stripekit/internal/json"
 )
 
 // CheckStep is a step of the request from a client to its account.
@@ -29,7 +32,8 @@ const (
 	StepService        CheckStep = "service"         // any other error response, or no response
 )
 
-// CheckResult is the result of a check that succeeded.
+// CheckResult is the result of a check that succeeded. In JSON it has the fields account,
+// mode, api_version and duration_seconds. A log has the id of the account alone.
 type CheckResult struct {
 	// Account is the account that the key belongs to. A restricted key may lack
 	// the permission to read it: then only ID and Mode are set, or Account is nil
@@ -40,12 +44,33 @@ type CheckResult struct {
 	Duration   time.Duration // how long the request took
 }
 
+// MarshalJSON writes the result. Without an account, its field is left out.
+func (r CheckResult) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Account    *Account `json:"account,omitzero"`
+		Mode       Mode     `json:"mode"`
+		APIVersion string   `json:"api_version"`
+		Duration   float64  `json:"duration_seconds"`
+	}{r.Account, r.Mode, r.APIVersion, seconds(r.Duration)})
+}
+
+// LogValue returns the result as a group of attributes, for log/slog.
+func (r CheckResult) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.String("mode", string(r.Mode)), slog.String("api_version", r.APIVersion), slog.Float64("duration_seconds", seconds(r.Duration)),
+	}
+	if r.Account != nil {
+		attrs = append(attrs, slog.String("account", r.Account.ID))
+	}
+	return slog.GroupValue(attrs...)
+}
+
 // CheckError is the failure of a check. It contains no secrets. It wraps the
 // *Error of the request.
 type CheckError struct {
-	Connection string    // the name of the connection; empty for a client made by New
-	Step       CheckStep // the step that failed
-	Reason     string    // for people, without the name and the step
+	Connection string    `json:"connection,omitempty"` // its name; empty for a client made by New
+	Step       CheckStep `json:"step"`                 // the step that failed
+	Reason     string    `json:"reason"`               // for people, without the name and the step
 
 	cause error
 }

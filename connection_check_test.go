@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"testing"
@@ -151,4 +152,32 @@ func TestTestCountsTowardsTheRateLimits(t *testing.T) {
 		}
 		require.Equal(t, 2*time.Second, time.Since(start).Round(time.Millisecond))
 	})
+}
+
+func TestCheckResultAsJSONAndInLogs(t *testing.T) {
+	account := &stripekit.Account{ID: "acct_1", Country: "DE", Mode: stripekit.ModeTest}
+	text := func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) }
+	for _, shown := range []struct {
+		result    stripekit.CheckResult
+		json, log string
+	}{
+		{
+			stripekit.CheckResult{Account: account, Mode: stripekit.ModeTest, APIVersion: "2020-08-27", Duration: 70*time.Millisecond + 1},
+			`{"account":{"id":"acct_1","business_profile":{"name":"","url":""},"business_name":"","charges_enabled":false,"country":"DE",` +
+				`"created":0,"default_currency":"","details_submitted":false,"email":"","payouts_enabled":false,"type":""},` +
+				`"mode":"test","api_version":"2020-08-27","duration_seconds":0.07}`,
+			"msg=m s.mode=test s.api_version=2020-08-27 s.duration_seconds=0.07 s.account=acct_1\n",
+		},
+		{
+			stripekit.CheckResult{Mode: stripekit.ModeLive, APIVersion: "v", Duration: 2 * time.Second},
+			`{"mode":"live","api_version":"v","duration_seconds":2}`,
+			"msg=m s.mode=live s.api_version=v s.duration_seconds=2\n",
+		},
+	} {
+		requireJSON(t, shown.json, shown.result)
+		require.Equal(t, shown.log, logged(shown.result, text))
+		require.Equal(t, shown.log, logged(&shown.result, text))
+	}
+	requireJSON(t, `{"connection":"shop","step":"TLS","reason":"no"}`, stripekit.CheckError{Connection: "shop", Step: stripekit.StepTLS, Reason: "no"})
+	requireJSON(t, `{"step":"key","reason":"no"}`, stripekit.CheckError{Step: stripekit.StepKey, Reason: "no"})
 }

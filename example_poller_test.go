@@ -18,7 +18,7 @@ func ExamplePoller_Run_shutdown() {
 	defer server.Close()
 	server.Seed("/v1/charges", stripetest.Seeding{})
 	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{
-		Every: 1, // nanosecond; the default is 15 s
+		Every: time.Millisecond, // the default is 15 s
 		From:  stripekit.FromBeginning,
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func ExamplePoller_Run_shutdown() {
 func ExamplePoller_Status() {
 	client, server := newExampleClient()
 	defer server.Close()
-	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{Every: 1}) // nanosecond
+	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{Every: time.Millisecond})
 	if err != nil {
 		panic(err)
 	}
@@ -89,7 +89,7 @@ func ExampleBackfill_thenChanges() {
 	// The Poller is started first. From then on its checkpoint says where the changes
 	// begin: earlier than now, by Overlap, since a list shows some objects late.
 	poller, err := stripekit.NewPoller(client.Customers.Changes(), stripekit.PollConfig{
-		Checkpoints: store, Every: 1, // nanosecond
+		Checkpoints: store, Every: time.Millisecond,
 		From: stripekit.FromTime(time.Now().Add(-10 * time.Minute)),
 	})
 	if err != nil {

@@ -137,7 +137,7 @@ func ExamplePoller_Run() {
 		panic(err)
 	}
 	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{
-		Every: 1, // nanosecond; the default is 15 s
+		Every: time.Millisecond, // the default is 15 s
 		From:  stripekit.FromBeginning,
 	})
 	if err != nil {
@@ -169,7 +169,7 @@ func ExampleNewSource() {
 	if err != nil {
 		panic(err)
 	}
-	poller, err := stripekit.NewPoller(payouts, stripekit.PollConfig{Every: 1, From: stripekit.FromBeginning})
+	poller, err := stripekit.NewPoller(payouts, stripekit.PollConfig{Every: time.Millisecond, From: stripekit.FromBeginning})
 	if err != nil {
 		panic(err)
 	}
@@ -205,7 +205,7 @@ func ExampleChargesService_Where() {
 	}
 	// The charges of one customer, each with the expanded customer.
 	charges := client.Charges.Where(stripekit.ChargeListParams{Customer: &ada.ID}, stripekit.WithExpand("customer"))
-	poller, err := stripekit.NewPoller(charges, stripekit.PollConfig{Every: 1, From: stripekit.FromBeginning})
+	poller, err := stripekit.NewPoller(charges, stripekit.PollConfig{Every: time.Millisecond, From: stripekit.FromBeginning})
 	if err != nil {
 		panic(err)
 	}
@@ -249,7 +249,7 @@ func ExamplePoller_Commit() {
 
 	db := new(database)
 	poller, err := stripekit.NewPoller(client.Charges, stripekit.PollConfig{
-		Every: 1, From: stripekit.FromBeginning, Checkpoints: db,
+		Every: time.Millisecond, From: stripekit.FromBeginning, Checkpoints: db,
 	})
 	if err != nil {
 		panic(err)

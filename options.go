@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stripekit/stripekit/internal/duration"
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
@@ -122,12 +123,13 @@ func WithProxy(proxy string) Option {
 }
 
 // WithTimeout bounds each attempt of a call, from the connection to the last
-// byte. The default is 80 s, as in Stripe's own libraries; 0 is no bound. To bound
-// a call including its retries, use a context with a deadline.
+// byte. The default is 80 s, as in Stripe's own libraries; 0 is no bound. The minimum
+// is 1 ms: 30 without time.Second is 30 ns, and an error. To bound a call including its
+// retries, use a context with a deadline.
 func WithTimeout(d time.Duration) Option {
 	return func(o *options) error {
-		if d < 0 {
-			return errors.New("WithTimeout: negative")
+		if err := duration.Check("WithTimeout:", d); err != nil {
+			return err
 		}
 		o.timeout = d
 		return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit/internal/delivery"
+	"github.com/stripekit/stripekit/internal/duration"
 	"github.com/stripekit/stripekit/internal/tail"
 )
 
@@ -33,12 +34,12 @@ func FromTime(t time.Time) Start { return Start(max(t.Unix(), int64(FromBeginnin
 
 // PollConfig configures a Poller. The zero value is valid.
 type PollConfig struct {
-	// Every is the time between two polls, to 10 ms; 0 is 15 s. A list that gets more
-	// than four pages of new objects in that time is polled more often, which costs
-	// no additional requests. So that Pollers do not poll at the same moment, the first
-	// poll is at a random time within Every after Start. With FromNow and no checkpoint
-	// it is the second poll, and the first is at once. There is no minimum: 15 without
-	// time.Second is 15 ns, so that one poll follows the other without a pause.
+	// Every is the time between two polls, to 10 ms; 0 is 15 s. The minimum is 1 ms: 15
+	// without time.Second is 15 ns, and an error. A list that gets more than four pages
+	// of new objects in that time is polled more often, which costs no additional
+	// requests. So that Pollers do not poll at the same moment, the first poll is at a
+	// random time within Every after Start. With FromNow and no checkpoint it is the
+	// second poll, and the first is at once.
 	Every time.Duration
 	// From is where to begin if there is no checkpoint; 0 is FromNow.
 	From Start
@@ -86,9 +87,13 @@ type PollConfig struct {
 }
 
 func (c PollConfig) withDefaults() (PollConfig, error) {
+	err := firstError(duration.Check("stripe: PollConfig.Every", c.Every), duration.Check("stripe: PollConfig.Overlap", c.Overlap))
+	if err != nil {
+		return c, err
+	}
 	for name, bad := range map[string]bool{
-		"Every": c.Every < 0, "From": c.From < 0, "MaxUnacked": c.MaxUnacked < 0, "Workers": c.Workers < 0,
-		"MaxAttempts": c.MaxAttempts < 0, "Overlap": c.Overlap < 0 || c.Overlap > 0 && c.Overlap < time.Second,
+		"From": c.From < 0, "MaxUnacked": c.MaxUnacked < 0, "Workers": c.Workers < 0,
+		"MaxAttempts": c.MaxAttempts < 0, "Overlap": c.Overlap > 0 && c.Overlap < time.Second,
 	} {
 		if bad {
 			return c, fmt.Errorf("stripe: PollConfig.%s is out of range", name)
@@ -212,8 +217,8 @@ type givenUp struct {
 }
 
 // PollStatus is the current state of a Poller, for metrics. Counts begin with the
-// Poller. After its end it stays as it was, and Poller.Err says why the Poller ended. In
-// JSON, and so in logs of slog.JSONHandler, most errors are {}: log them by themselves.
+// Poller. After its end it stays as it was, and Poller.Err says why the Poller ended.
+// MarshalJSON has the names of its fields in JSON and in logs.
 type PollStatus struct {
 	LastPoll      time.Time     // when a poll last succeeded, by this machine's clock; zero before. A backlog is one poll, however long that takes
 	Lag           time.Duration // the largest age of an unacknowledged event, by the service's clock; 0 if there is none

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -60,4 +61,29 @@ func TestFleetNoErrorShowsAKey(t *testing.T) {
 	p.dead.Store(true)
 	err := p.Remove(t.Context(), "sk_live_0123456789")
 	assert.NotContains(t, err.Error(), "0123456789")
+}
+
+// TestFleetRefusesTimesOutOfRange: a number without a unit is nanoseconds, also in the
+// JSON of a Spec.
+func TestFleetRefusesTimesOutOfRange(t *testing.T) {
+	p := (&world{t: t}).process("a")
+	for trigger, want := range map[string]string{
+		`{"name": "t", "every": -1}`:          `Every must not be negative`,
+		`{"name": "t", "every": 15}`:          `Every is 15ns: is the unit missing?`,
+		`{"name": "t", "overlap": 600}`:       `Overlap is 600ns: is the unit missing?`,
+		`{"name": "t", "overlap": 500000000}`: `Overlap is out of range`,
+	} {
+		s := spec(0)
+		s.Triggers = make([]fleet.Trigger, 1)
+		require.NoError(t, json.Unmarshal([]byte(trigger), &s.Triggers[0]))
+		require.EqualError(t, p.Put(t.Context(), s), fmt.Sprintf(`fleet: connection %q: trigger "t": %s`, s.Name, want))
+	}
+	for ttl, want := range map[time.Duration]string{
+		-1:          "fleet: Config.TTL must not be negative",
+		8:           "fleet: Config.TTL is 8ns: is the unit missing?",
+		time.Second: "fleet: Config.TTL is out of range",
+	} {
+		_, err := fleet.New(fleet.Config{Engine: new(fleet.MemoryEngine), TTL: ttl})
+		require.EqualError(t, err, want)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/duration"
 )
 
 // Config configures a Fleet. Engine, Checkpoints and Keys are required for Run. Put,
@@ -69,6 +70,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if workerName(c.Worker) != c.Worker {
 		return c, errors.New(`fleet: Config.Worker must have 1 to 60 ASCII letters, digits, "-" and "_", without those at its ends`)
+	}
+	if err := duration.Check("fleet: Config.TTL", c.TTL); err != nil {
+		return c, err
 	}
 	c.Shards = cmp.Or(c.Shards, 512)
 	c.TTL = cmp.Or(c.TTL, 8*time.Second)

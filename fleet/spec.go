@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/duration"
 )
 
 // Spec describes a connection: an account of Stripe, and the triggers that watch it.
@@ -46,7 +47,7 @@ type Spec struct {
 }
 
 // Trigger configures what is watched on a connection. Zero values are the defaults of
-// stripekit.PollConfig.
+// stripekit.PollConfig. In JSON, Every and Overlap are in nanoseconds.
 type Trigger struct {
 	Name    string        `json:"name"`
 	Every   time.Duration `json:"every,omitempty"`
@@ -55,6 +56,20 @@ type Trigger struct {
 	// Spec.Added: so nothing is lost between a Put and the first poll if the clock of
 	// the process that called Put is 10 s ahead of that of Stripe.
 	From time.Time `json:"from,omitzero"`
+}
+
+func (t Trigger) check() error {
+	name := fmt.Sprintf("trigger %q", t.Name)
+	if err := duration.Check(name+": Every", t.Every); err != nil {
+		return err
+	}
+	if err := duration.Check(name+": Overlap", t.Overlap); err != nil {
+		return err
+	}
+	if t.Overlap > 0 && t.Overlap < time.Second {
+		return fmt.Errorf("%s: Overlap is out of range", name)
+	}
+	return nil
 }
 
 // clockTolerance is how far the clock of Put may be ahead of that of the service.
@@ -129,8 +144,8 @@ func (s *Spec) check() error {
 		if slices.ContainsFunc(s.Triggers[:i], func(other Trigger) bool { return other.Name == t.Name }) {
 			return fail("it has the trigger %q twice", t.Name)
 		}
-		if t.Every < 0 || t.Overlap < 0 || t.Overlap > 0 && t.Overlap < time.Second {
-			return fail("trigger %q: Every or Overlap is out of range", t.Name)
+		if err := t.check(); err != nil {
+			return fail("%w", err)
 		}
 	}
 	// Everything else is checked as the workers do, with a key that is not used.

@@ -5,18 +5,19 @@ package schedule
 import (
 	"cmp"
 	"context"
-	"errors"
 	"runtime/debug"
 	"time"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/duration"
 )
 
 // Schedule runs a function repeatedly at fixed times: Every, twice Every and so on
 // after the call of Run, regardless of how long the function takes. The zero value
 // is valid.
 type Schedule struct {
-	// Every is the time between two starts; 0 is 15 minutes.
+	// Every is the time between two starts; 0 is 15 minutes. The minimum is 1 ms: 15
+	// without time.Minute is 15 ns, and an error.
 	Every time.Duration
 	// AtOnce starts the first run when Schedule.Run is called, instead of Every
 	// later.
@@ -39,10 +40,10 @@ type Run struct {
 // Run calls f at the scheduled times until ctx is cancelled. Then it returns nil, as
 // soon as f has returned. Runs do not overlap: a start during a run is skipped, and
 // counted in Run.Missed. An error or a panic of f ends only that run. Run returns an
-// error only if Every is negative.
+// error only if Every is out of range.
 func (s Schedule) Run(ctx context.Context, f func(context.Context) error) error {
-	if s.Every < 0 {
-		return errors.New("stripe: Schedule.Every is negative")
+	if err := duration.Check("stripe: Schedule.Every", s.Every); err != nil {
+		return err
 	}
 	every := cmp.Or(s.Every, 15*time.Minute)
 	start, tick := time.Now(), 1

@@ -189,7 +189,12 @@ func TestScheduleNeedsNoObserver(t *testing.T) {
 	})
 }
 
-func TestScheduleRefusesANegativeTime(t *testing.T) {
-	err := schedule.Schedule{Every: -1}.Run(t.Context(), func(context.Context) error { return nil })
-	require.EqualError(t, err, "stripe: Schedule.Every is negative")
+func TestScheduleRefusesATimeOutOfRange(t *testing.T) {
+	for every, want := range map[time.Duration]string{
+		-1: "stripe: Schedule.Every must not be negative",
+		15: "stripe: Schedule.Every is 15ns: is the unit missing?",
+	} {
+		err := schedule.Schedule{Every: every}.Run(t.Context(), func(context.Context) error { return nil })
+		require.EqualError(t, err, want)
+	}
 }

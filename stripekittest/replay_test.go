@@ -299,7 +299,7 @@ func TestReplayRefusesWhatIsNoFixture(t *testing.T) {
 		stripekittest.Replay(test, files("a.http", "GET /v1/account\n\n{}"), stripekit.WithTimeout(-1))
 		t.Error("the test went on")
 	})
-	require.Equal(t, "stripekittest: stripe: WithTimeout: negative", got.fatal)
+	require.Equal(t, "stripekittest: stripe: WithTimeout: must not be negative", got.fatal)
 }
 
 func TestReplayRefusesAFolderThatIsMissing(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/duration"
 	"github.com/stripekit/stripekit/internal/json"
 )
 
@@ -28,7 +29,8 @@ type MaterializeConfig struct {
 	Raw bool
 	// Every is the wait between looking for changes, after the file is up to date, such as
 	// 15 s. Each look takes two requests, one for each table, and one for each 100 events of
-	// the last ten minutes. 0 returns when the file is up to date.
+	// the last ten minutes. 0 returns when the file is up to date. The minimum is 1 ms: 15
+	// without time.Second is 15 ns, and an error.
 	Every time.Duration
 	// Progress is called about once a second while a list is read, at its end, and when
 	// the file is up to date, one call at a time. If nil, it is not called.
@@ -138,8 +140,8 @@ func newMaterialization(client *stripekit.Client, cfg MaterializeConfig) (*mater
 	if client == nil {
 		return nil, errors.New("stripesql: Materialize: the client is nil")
 	}
-	if cfg.Every < 0 {
-		return nil, errors.New("stripesql: MaterializeConfig.Every is out of range")
+	if err := duration.Check("stripesql: MaterializeConfig.Every", cfg.Every); err != nil {
+		return nil, err
 	}
 	o := defaultOptions()
 	for _, opt := range cfg.Options {

@@ -216,7 +216,8 @@ func TestMaterializeRefusesAConfigurationBeforeAnyRequest(t *testing.T) {
 	c := newCopying(t)
 	for name, cfg := range map[string]stripesql.MaterializeConfig{
 		`there is no table "charge"`: {Tables: []string{"charges", "charge"}},
-		"Every is out of range":      {Every: -1},
+		"Every must not be negative": {Every: -1},
+		"Every is 15ns: is the unit": {Every: 15},
 		"stripekit_ is reserved":     {Options: []stripesql.Option{stripesql.WithTable("stripekit_file", "/v1/files")}},
 		"there is a table charges":   {Options: []stripesql.Option{stripesql.WithTable("charges", "/v1/charges")}},
 	} {

@@ -12,7 +12,7 @@ func (s *Server) authenticate(c *call) (live bool, failure *apiError) {
 	if key == "" {
 		return false, noKey()
 	}
-	if s.expiredKeys[key] {
+	if _, expired := s.expiredKeys.Load(key); expired {
 		return false, expiredKey(key)
 	}
 	if !s.accepts(key) {

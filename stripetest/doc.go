@@ -43,9 +43,10 @@
 // Any well-formed key is accepted unless [WithKeys] lists the accepted ones, and
 // any well-formed Stripe-Account header unless [WithConnectedAccounts] does. A
 // publishable key can only create tokens. [WithPermissions] limits what a
-// restricted key may do. [WithExpiredKeys] marks keys as expired. Test mode, live
-// mode and each value of the Stripe-Account header have separate data. An account
-// starts empty when a request first names it.
+// restricted key may do. [WithExpiredKeys] marks keys as expired, and
+// [Server.ExpireKeys] does so during a test. Test mode, live mode and each value of the
+// Stripe-Account header have separate data. An account starts empty when a request first
+// names it.
 //
 // Responses follow the Stripe-Version header. Before 2018-02-05 a product has its
 // SKUs, before 2019-10-17 a customer has an account_balance, before 2020-08-27 its

@@ -37,12 +37,14 @@ func WithKeys(keys ...string) Option {
 // WithExpiredKeys makes the server refuse these keys with status 401 and the
 // code api_key_expired. If it is used more than once, the keys add up.
 func WithExpiredKeys(keys ...string) Option {
-	return func(s *Server) {
-		if s.expiredKeys == nil {
-			s.expiredKeys = make(map[string]bool)
-		}
-		for _, key := range keys {
-			s.expiredKeys[key] = true
-		}
+	return func(s *Server) { s.ExpireKeys(keys...) }
+}
+
+// ExpireKeys makes the server refuse these keys from now on, as [WithExpiredKeys] does:
+// as if they had been revoked, or replaced by others, during the test. Other keys stay
+// valid.
+func (s *Server) ExpireKeys(keys ...string) {
+	for _, key := range keys {
+		s.expiredKeys.Store(key, true)
 	}
 }

@@ -57,3 +57,17 @@ func TestExpiredKeyIsRefused(t *testing.T) {
 	require.NotContains(t, r.raw, "abcdef")
 	require.Equal(t, http.StatusOK, a.do("GET", "/v1/account", "").status)
 }
+
+func TestKeyCanExpireDuringATest(t *testing.T) {
+	a := memory(t)
+	statuses := func() (all []int) {
+		for _, key := range []string{"sk_test_old", "rk_test_old", "sk_test_new"} {
+			all = append(all, a.as(key).do("GET", "/v1/account", "").status)
+		}
+		return all
+	}
+	require.Equal(t, []int{200, 200, 200}, statuses())
+	a.server.ExpireKeys("sk_test_old", "rk_test_old")
+	require.Equal(t, []int{401, 401, 200}, statuses())
+	require.Equal(t, "api_key_expired", a.as("sk_test_old").do("GET", "/v1/account", "").failure()["code"])
+}

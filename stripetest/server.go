@@ -25,7 +25,7 @@ type Server struct {
 	visibility func(object string) time.Duration // nil: objects appear in lists at once
 	started    time.Time
 
-	expiredKeys      map[string]bool
+	expiredKeys      sync.Map                   // the keys
 	permissions      map[string]map[string]bool // by restricted key; a key without an entry may do everything
 	logSize          int
 	searchDelay      time.Duration

@@ -274,10 +274,11 @@ func TestCallsOfManySessionsRunAtTheSameTime(t *testing.T) {
 func TestNewServerRefusesWhatCannotWork(t *testing.T) {
 	client, _ := stripekittest.NewClient(t)
 	for want, o := range map[string]stripemcp.Options{
-		"stripemcp: MaxBytes: must be at least 1024": {MaxBytes: 1023},
-		"stripemcp: MaxRows: must not be negative":   {MaxRows: -1},
-		"stripemcp: MaxCalls: must not be negative":  {MaxCalls: -1},
-		"stripemcp: Timeout: must not be negative":   {Timeout: -1},
+		"stripemcp: MaxBytes: must be at least 1024":        {MaxBytes: 1023},
+		"stripemcp: MaxRows: must not be negative":          {MaxRows: -1},
+		"stripemcp: MaxCalls: must not be negative":         {MaxCalls: -1},
+		"stripemcp: Timeout: must not be negative":          {Timeout: -1},
+		"stripemcp: Timeout: is 30ns: is the unit missing?": {Timeout: 30},
 	} {
 		_, err := stripemcp.NewServer(client, o)
 		require.EqualError(t, err, want)

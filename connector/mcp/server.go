@@ -13,6 +13,7 @@ import (
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/connector"
+	"github.com/stripekit/stripekit/internal/duration"
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
@@ -40,6 +41,7 @@ type Options struct {
 	// objects. 0 is 100.
 	MaxCalls int
 	// Timeout bounds each call of a tool, with the retries of the client. 0 is one minute.
+	// The minimum is 1 ms: 30 without time.Second is 30 ns, and an error.
 	Timeout time.Duration
 	// Logger logs each call of a tool at level Info: its name, its duration and its error.
 	// Arguments are not logged, except for what an error quotes of them. If nil, nothing
@@ -61,10 +63,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("stripemcp: MaxRows: must not be negative")
 	case o.MaxCalls < 0:
 		return o, errors.New("stripemcp: MaxCalls: must not be negative")
-	case o.Timeout < 0:
-		return o, errors.New("stripemcp: Timeout: must not be negative")
 	}
-	return o, nil
+	return o, duration.Check("stripemcp: Timeout:", o.Timeout)
 }
 
 // account is the Stripe account that the tools of a server act on.

@@ -127,6 +127,7 @@ func (j *job) run(ctx context.Context) (err error) {
 	cfg := stripekit.BackfillConfig{
 		From: j.from, To: j.to, AnyOrder: j.anyOrder,
 		Checkpoints: store{files, t}, Progress: j.progress.update,
+		BeforeSave: func(context.Context) error { return t.flush() },
 	}
 	if t.format == csvRows {
 		err = export(ctx, j.client.Charges, cfg, t, csvRow)
@@ -159,8 +160,7 @@ func export[T any](ctx context.Context, source stripekit.Source[T], cfg stripeki
 	return nil
 }
 
-// store is a CheckpointStore that saves a checkpoint only after its rows are in
-// the table.
+// store is a CheckpointStore that has no checkpoint of rows that are not in the table.
 type store struct {
 	stripekit.CheckpointStore
 	table *table
@@ -175,12 +175,4 @@ func (s store) Load(ctx context.Context, key string) ([]byte, uint64, error) {
 		}
 	}
 	return s.CheckpointStore.Load(ctx, key)
-}
-
-// Save flushes the rows to the disk and then saves the checkpoint.
-func (s store) Save(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
-	if err := s.table.flush(); err != nil {
-		return 0, err
-	}
-	return s.CheckpointStore.Save(ctx, key, data, revision)
 }

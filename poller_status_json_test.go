@@ -1,0 +1,93 @@
+package stripekit_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
+	jsonv2 "github.com/stripekit/stripekit/internal/json"
+)
+
+// shownStatuses are statuses as JSON and as text in a log.
+var shownStatuses = map[string]struct {
+	status     stripekit.PollStatus
+	json, text string
+}{
+	"the zero value": {
+		json: `{"lag_seconds":0,"oldest_unacknowledged_seconds":0,"requests":0,"delivered":0,"late":0,"given_up":0,` +
+			`"unacknowledged":0,"waiting_seconds":0,"failures":0,"checkpoint_bytes":0}`,
+		text: `s.lag_seconds=0 s.oldest_unacknowledged_seconds=0 s.requests=0 s.delivered=0 s.late=0 s.given_up=0 ` +
+			`s.unacknowledged=0 s.waiting_seconds=0 s.failures=0 s.checkpoint_bytes=0`,
+	},
+	"everything": {
+		status: stripekit.PollStatus{
+			LastPoll: time.Date(2026, 1, 31, 13, 0, 0, 0, time.FixedZone("", 3600)), Lag: 90*time.Minute + time.Microsecond,
+			OldestUnacked: 1500 * time.Millisecond, Requests: 1, Delivered: 2, Late: 3, GivenUp: 4, Unacked: 5, Waiting: 2 * time.Second,
+			Failures: 6, LastError: &stripekit.Error{Method: "GET", Path: "/v1/charges", HTTPStatus: 500, Message: `"no"`},
+			HandlerErr: errors.New("key " + markedKey + " \xff"), SaveErr: stripekit.ErrCheckpointConflict, CheckpointBytes: 7,
+		},
+		json: `{"lag_seconds":5400,"oldest_unacknowledged_seconds":1.5,"requests":1,"delivered":2,"late":3,"given_up":4,` +
+			`"unacknowledged":5,"waiting_seconds":2,"failures":6,"checkpoint_bytes":7,"last_poll":"2026-01-31T12:00:00Z",` +
+			`"last_error":"stripe: GET /v1/charges: 500 \"no\"","handler_error":"key sk_test_**** ` + "\uFFFD" + `",` +
+			`"save_error":"` + stripekit.ErrCheckpointConflict.Error() + `"}`,
+		text: `s.lag_seconds=5400 s.oldest_unacknowledged_seconds=1.5 s.requests=1 s.delivered=2 s.late=3 s.given_up=4 ` +
+			`s.unacknowledged=5 s.waiting_seconds=2 s.failures=6 s.checkpoint_bytes=7 s.last_poll=2026-01-31T12:00:00.000Z ` +
+			`s.last_error="stripe: GET /v1/charges: 500 \"no\"" s.handler_error="key sk_test_**** ` + "\uFFFD" + `" ` +
+			`s.save_error="` + stripekit.ErrCheckpointConflict.Error() + `"`,
+	},
+}
+
+func TestPollStatusShowsItsErrorsAsText(t *testing.T) {
+	for name, shown := range shownStatuses {
+		t.Run(name, func(t *testing.T) {
+			requireJSON(t, shown.json, shown.status)
+			require.Equal(t, "msg=m "+shown.text+"\n", logged(shown.status, func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) }))
+			require.Equal(t, `{"msg":"m","s":`+shown.json+"}\n", logged(shown.status, func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, o) }))
+		})
+	}
+}
+
+// requireJSON requires that both packages for JSON encode v so, also behind a pointer.
+func requireJSON(t *testing.T, want string, v any) {
+	t.Helper()
+	pointer := reflect.New(reflect.TypeOf(v))
+	pointer.Elem().Set(reflect.ValueOf(v))
+	for _, v := range []any{v, pointer.Interface()} {
+		got, err := json.Marshal(v)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+		got, err = jsonv2.Marshal(v)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+	}
+}
+
+// logged returns the line of a log with the attribute s, without time and level.
+func logged(v any, handler func(io.Writer, *slog.HandlerOptions) slog.Handler) string {
+	var out bytes.Buffer
+	slog.New(handler(&out, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
+			return slog.Attr{}
+		}
+		return a
+	}})).Info("m", "s", v)
+	return out.String()
+}
+
+func TestPollStatusShowsAllOfItsFields(t *testing.T) {
+	status := reflect.ValueOf(shownStatuses["everything"].status)
+	for i := range status.NumField() {
+		require.False(t, status.Field(i).IsZero(), "%s", status.Type().Field(i).Name)
+	}
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal([]byte(shownStatuses["everything"].json), &fields))
+	require.Len(t, fields, status.NumField())
+}
