@@ -3,7 +3,6 @@ package stripekit
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -242,7 +241,11 @@ func (c *Client) request(current *snapshot, method, path string, params []byte, 
 		Method: method, Path: path,
 		Account: c.account, Version: current.versionFor(path),
 	}
-	if err := current.refusal(method); err != nil {
+	err := current.refusal(method)
+	if err == nil && co.sameKey != nil && !co.sameKey.admits(current.identity) {
+		err = ErrKeyChanged
+	}
+	if err != nil {
 		refused := newError(req)
 		refused.cause = fmt.Errorf("connection %q: %w", current.connection, err)
 		return nil, nil, refused
@@ -260,15 +263,12 @@ func (c *Client) request(current *snapshot, method, path string, params []byte, 
 	return req, &co, nil
 }
 
-// errKeyChanged is the error of withKey once the key has changed.
-var errKeyChanged = errors.New("stripe: the key of the connection was changed")
-
-// withKey returns the current snapshot, or errKeyChanged if it has another key
+// withKey returns the current snapshot, or ErrKeyChanged if it has another key
 // than identity. If identity is nil, any key is accepted.
 func (c *Client) withKey(identity *keyIdentity) (*snapshot, error) {
 	current := c.current.Load()
 	if identity != nil && current.identity != identity {
-		return nil, errKeyChanged
+		return nil, ErrKeyChanged
 	}
 	return current, nil
 }

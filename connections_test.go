@@ -270,6 +270,57 @@ func TestCallUnderWayEndsOnTheKeyItBeganWith(t *testing.T) {
 	})
 }
 
+func TestCallsWithTheSameKeyEndOnceItHasChanged(t *testing.T) {
+	updated := func(change func(*stripekit.Connection)) stripekit.Connection {
+		c := connection("shop")
+		change(&c)
+		return c
+	}
+	another := updated(func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret(otherKey) })
+	elsewhere := updated(func(c *stripekit.Connection) {
+		c.APIKey, c.BaseURL = stripekit.NewSecret(goodKey), "https://elsewhere.example"
+	})
+	for name, test := range map[string]struct {
+		updates []stripekit.Connection
+		problem error
+	}{
+		"nothing":                 {nil, nil},
+		"the same key again":      {[]stripekit.Connection{connection("shop")}, nil},
+		"another timeout":         {[]stripekit.Connection{updated(func(c *stripekit.Connection) { c.Timeout = time.Second })}, nil},
+		"another key":             {[]stripekit.Connection{another}, stripekit.ErrKeyChanged},
+		"another key, and back":   {[]stripekit.Connection{another, connection("shop")}, stripekit.ErrKeyChanged},
+		"another service":         {[]stripekit.Connection{elsewhere}, stripekit.ErrKeyChanged},
+		"disabled, and a new key": {[]stripekit.Connection{updated(func(c *stripekit.Connection) { c.APIKey, c.Disabled = stripekit.NewSecret(otherKey), true })}, stripekit.ErrDisabled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := replies(200, `{"id":"acct_1"}`)
+			cs := connectionsOver(n)
+			client := opened(t, cs, connection("shop"))
+			var same stripekit.SameKey
+			call := func(same *stripekit.SameKey) error {
+				return client.WithAccount("acct_2").Call(t.Context(), "GET", "/v1/payouts", nil, nil, stripekit.WithSameKey(same))
+			}
+			require.NoError(t, call(&same))
+			for _, c := range test.updates {
+				require.NoError(t, cs.Update(c))
+			}
+			made := len(n.requests)
+			err := call(&same)
+			require.ErrorIs(t, err, test.problem)
+			if test.problem == nil {
+				return
+			}
+			require.ErrorContains(t, err, `connection "shop"`)
+			require.Len(t, n.requests, made, "no request is made")
+			if test.problem == stripekit.ErrKeyChanged {
+				require.NoError(t, call(new(stripekit.SameKey)))
+			}
+		})
+	}
+	err := clientOver(t, replies(200, "{}")).Call(t.Context(), "GET", "/v1/payouts", nil, nil, stripekit.WithSameKey(nil))
+	require.ErrorContains(t, err, "WithSameKey")
+}
+
 func TestRemovedConnectionRefusesCalls(t *testing.T) {
 	n := replies(200, `{"id":"acct_1"}`)
 	cs := connectionsOver(n)

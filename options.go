@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stripekit/stripekit/internal/transport"
@@ -311,6 +312,7 @@ type callOptions struct {
 	idempotencyKey string
 	expand         []string
 	capture        *Response
+	sameKey        *SameKey
 }
 
 // maxIdempotencyKey is Stripe's limit in characters.
@@ -368,6 +370,29 @@ func CaptureResponse(r *Response) CallOption {
 		o.capture = r
 		return nil
 	}
+}
+
+// SameKey keeps several calls to one key and base URL, see WithSameKey. The zero value
+// takes those of the first call. It is safe for concurrent use.
+type SameKey struct{ first atomic.Pointer[keyIdentity] }
+
+// WithSameKey makes a call fail with ErrKeyChanged, before it is sent, if the connection
+// was updated to another key or base URL since the first call with the same k. Without it,
+// the pages of one list may be of two accounts. An update back to the former key is a
+// change too.
+func WithSameKey(k *SameKey) CallOption {
+	return func(o *callOptions) error {
+		if k == nil {
+			return &ParamError{Param: "WithSameKey", Reason: "is nil"}
+		}
+		o.sameKey = k
+		return nil
+	}
+}
+
+// admits reports whether a call with a key may be made.
+func (k *SameKey) admits(identity *keyIdentity) bool {
+	return k.first.CompareAndSwap(nil, identity) || k.first.Load() == identity
 }
 
 func responseOf(r *transport.Response) Response {

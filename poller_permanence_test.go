@@ -98,7 +98,7 @@ func TestPermanenceOfErrorsWithoutAStatus(t *testing.T) {
 		"refused":               {network(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), passes},
 		"cut off":               {network(io.ErrUnexpectedEOF), passes},
 		"a store":               {fmt.Errorf("saving checkpoint: %w", syscall.ENOSPC), passes},
-		"key changed":           {errKeyChanged, passes},
+		"key changed":           {ErrKeyChanged, passes},
 		"removed connection":    {network(fmt.Errorf("connection %q: removed: %w", "shop", ErrNoConnection)), ends},
 		"disabled connection":   {network(fmt.Errorf("connection %q: %w", "shop", ErrDisabled)), ends},
 		"write-only connection": {network(fmt.Errorf("connection %q: %w", "shop", ErrWriteOnly)), ends},
