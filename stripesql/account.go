@@ -1,7 +1,6 @@
 package stripesql
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -48,21 +47,12 @@ type account struct {
 	client  *stripekit.Client
 	density *densities
 
-	connections *stripekit.Connections // nil for the client of a Connector
-	began       stripekit.Connection   // the connection as it was when the query began
+	key stripekit.SameKey // of all requests of a query, or it would have rows of two accounts
 }
 
-// get makes a GET request. Its response is not used if it may be of another account than
-// those before it, because the connection has another key by now.
+// get makes a GET request.
 func (a *account) get(ctx context.Context, r request, out any) error {
-	err := a.client.Call(ctx, http.MethodGet, r.path, r.params, out)
-	if err == nil && a.connections != nil {
-		now, errGet := a.connections.Get(a.name)
-		if errGet == nil && (now.BaseURL != a.began.BaseURL || !now.APIKey.Equal(a.began.APIKey)) {
-			err = errors.New("it was updated to another key while the query ran")
-		}
-	}
-	return a.named(err)
+	return a.named(a.client.Call(ctx, http.MethodGet, r.path, r.params, out, stripekit.WithSameKey(&a.key)))
 }
 
 // named adds the name of the connection to an error, if it has one.
@@ -82,10 +72,10 @@ type accounts struct {
 	densities map[string]*densities // by the name of the connection
 }
 
-// now returns the accounts, in the order of their names.
+// now returns the accounts for a query, in the order of their names.
 func (as *accounts) now() []*account {
 	if as.one != nil {
-		return []*account{as.one}
+		return []*account{{client: as.one.client, density: as.one.density}}
 	}
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -109,11 +99,19 @@ func (as *accounts) open() (all []*account, ok bool) {
 		if err != nil {
 			return nil, false
 		}
-		known[c.Name] = cmp.Or(as.densities[c.Name], newDensities())
-		all = append(all, &account{name: c.Name, client: client, density: known[c.Name], connections: as.connections, began: c})
+		if known[c.Name] = as.densities[c.Name]; !known[c.Name].isOf(c) {
+			known[c.Name] = newDensities()
+			known[c.Name].of = c
+		}
+		all = append(all, &account{name: c.Name, client: client, density: known[c.Name]})
 	}
 	as.densities = known
 	return all, true
+}
+
+// isOf reports whether d is what lists of the account of a connection have shown.
+func (d *densities) isOf(c stripekit.Connection) bool {
+	return d != nil && d.of.APIKey.Equal(c.APIKey) && d.of.BaseURL == c.BaseURL
 }
 
 // several reports whether the tables have the column connection.
