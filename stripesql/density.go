@@ -391,7 +391,10 @@ func (q *query) measure(a *account, t *table, w window) (guess, error) {
 		if !ok {
 			break
 		}
-		if _, err := q.sample(a, t, before); err != nil {
+		switch _, err := q.sample(a, t, before); {
+		case refusesCreated(err):
+			q.probes[key] = maxProbes
+		case err != nil:
 			return guess{}, err
 		}
 	}

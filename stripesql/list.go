@@ -141,6 +141,13 @@ func (s *spec) isMissing(err error) bool {
 	return false
 }
 
+// refusesCreated reports whether a request failed because the list has no filter by
+// created.
+func refusesCreated(err error) bool {
+	failure, ok := errors.AsType[*stripekit.Error](err)
+	return ok && failure.Code == "parameter_unknown" && failure.Param == createdColumn
+}
+
 // missingCode is the code of an error about an object that does not exist.
 const missingCode = "resource_missing"
 
