@@ -36,6 +36,7 @@ type wideFeed struct {
 	pages  int      // pages returned
 	spread *density // how the objects are spread over time, when it was measured; nil before
 
+	begun atomic.Bool // a page was read
 	// undivided is set if no filter by created can divide the list: the list has no such
 	// filter, or has objects without a time. Its pages are read one after another.
 	undivided atomic.Bool
@@ -166,7 +167,7 @@ func (f *wideFeed) page(q listing.Query) (page, error) {
 	case r.cursorLost(err), f.refused(q, err):
 		f.query.report(0, 0)
 		return page{}, fmt.Errorf("%w: %w", listing.ErrLost, err)
-	case f.spec.isMissing(err):
+	case f.spec.isMissing(err) && !f.begun.Load():
 		p = page{}
 	case err != nil:
 		f.mu.Lock()
@@ -174,6 +175,7 @@ func (f *wideFeed) page(q listing.Query) (page, error) {
 		f.failed = err
 		return page{}, err
 	}
+	f.begun.Store(true)
 	f.query.report(len(p.objects), f.share(q, p))
 	return p, nil
 }

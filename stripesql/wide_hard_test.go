@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit"
 )
 
 // Some lists of Stripe have no filter by created. Only a long one shows it.
@@ -60,5 +62,26 @@ func TestObjectsWithoutATimeAreNotInAFilterByCreated(t *testing.T) {
 		got := mustRun(t, l.open(t), query)
 		require.Equal(t, []string{"5000|5000|4550"}, got.rows, query)
 		require.Equal(t, 50, got.stats.Calls)
+	}
+}
+
+// A customer who does not exist has no charges. But one who had some, and is no longer
+// known, would have only a part of them.
+func TestFilterThatIsMissingInTheMiddleOfAList(t *testing.T) {
+	const missing = `{"error":{"type":"invalid_request_error","code":"resource_missing","param":"customer","message":"No such customer"}}`
+	for _, query := range []string{
+		"SELECT count(*) FROM charges WHERE customer = 'cus_1'",
+		"SELECT count(*) FROM (SELECT id FROM charges WHERE customer = 'cus_1' ORDER BY created DESC)",
+		"SELECT count(*) FROM (SELECT id FROM charges WHERE customer = 'cus_1' LIMIT 4000)",
+	} {
+		for request, rows := range map[int][]string{1: {"0"}, 2: nil, 5: nil, 20: nil, 40: nil} {
+			l := unchanging(5000)
+			l.failures = map[int]string{request: missing}
+			got, err := run(t.Context(), l.open(t), query)
+			require.Equal(t, rows, got.rows, query)
+			if rows == nil {
+				require.ErrorIs(t, err, stripekit.ErrNotFound, query)
+			}
+		}
 	}
 }
