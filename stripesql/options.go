@@ -68,8 +68,9 @@ func WithSearch() Option {
 	}
 }
 
-// WithConcurrency sets how many calls a query may have under way at once, for a
-// list that is longer than 10 pages. The default is 12, which is enough for 100 calls a
+// WithConcurrency sets how many calls a query may have under way at once, of all its
+// lists and accounts together. A list is read by several from its 11th page on. The
+// default is 12, which is enough for 100 calls a
 // second at a latency of 100 ms. The client's rate limits apply in addition.
 func WithConcurrency(n int) Option {
 	return func(o *options) error {

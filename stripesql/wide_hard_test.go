@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripesql"
 )
 
 // Some lists of Stripe have no filter by created. Only a long one shows it.
@@ -84,4 +85,16 @@ func TestFilterThatIsMissingInTheMiddleOfAList(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a query may have under way at once is for all of its scans together.
+func TestScansShareTheConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := unchanging(10_000)
+		l.slowest = time.Second
+		mustRun(t, l.open(t, stripesql.WithConcurrency(5)), `SELECT count(*) FROM (
+			SELECT id, created FROM charges WHERE customer = 'cus_1' UNION ALL
+			SELECT id, created FROM charges WHERE status = 'succeeded' ORDER BY created DESC)`)
+		require.Equal(t, 5, l.most)
+	})
 }
