@@ -171,6 +171,21 @@ func TestConnectionThatChangesWhileAQueryReads(t *testing.T) {
 	}
 }
 
+func TestAllAccountsAreInOrder(t *testing.T) {
+	m := newMall(t, 150, "de", "fr", "us")
+	for _, order := range []string{"created DESC", "created DESC, id", "created DESC, id DESC"} {
+		got := mustRun(t, m.open(t), "SELECT created, id FROM charges ORDER BY "+order).rows
+		sorted := mustRun(t, m.open(t), "SELECT created, id FROM charges ORDER BY +"+order).rows
+		require.Len(t, got, 300+900+1800)
+		if order != "created DESC" {
+			require.Equal(t, sorted, got, order)
+		}
+		for i := range got {
+			require.Equal(t, sorted[i][:len("2026-01-01T00:00:00Z")], got[i][:len("2026-01-01T00:00:00Z")], order)
+		}
+	}
+}
+
 // The connection fr has the key of another account during one request, and none of its rows
 // may be in the result.
 func TestConnectionThatChangesForOneRequest(t *testing.T) {
@@ -230,6 +245,12 @@ func TestEstimateAfterAConnectionIsUpdatedToAnotherAccount(t *testing.T) {
 		lines, _ := explanation(t, db, query)
 		require.Equal(t, fmt.Sprintf("ESTIMATE about %d calls (1000 allowed for each connection)", calls), lines[len(lines)-1])
 	}
+	elsewhere := m.connection("fr")
+	elsewhere.BaseURL = "https://elsewhere.example"
+	require.NoError(t, m.connections.Update(elsewhere))
+	m.reset()
+	explanation(t, db, query)
+	require.NotEmpty(t, m.calls()["fr"], "requests of EXPLAIN")
 }
 
 // While connections are added, updated and removed, a query has all rows or an error.

@@ -64,7 +64,7 @@ func TestMaterializeReadsNewObjectsByTheList(t *testing.T) {
 		c.charge(customer)
 	}
 	c.server.Advance(time.Hour) // the events are older than what may be late
-	one := 0 // reads of one charge, as an event asks for
+	one := 0                    // reads of one charge, as an event asks for
 	c.onRequest = func(r *http.Request) error {
 		if strings.HasPrefix(r.URL.Path, "/v1/charges/") {
 			one++

@@ -201,6 +201,7 @@ func (h *wideHistory) run(t *testing.T) {
 	}
 	err = rows.Err()
 	require.NoError(t, rows.Close())
+	require.Zero(t, h.underWay, "requests under way after the rows were closed")
 	made := h.requests
 	<-time.After(time.Hour)
 	require.Equal(t, made, h.requests, "requests after the rows were closed")
