@@ -102,6 +102,8 @@ func sourceOptions(opts []CallOption) ([]CallOption, error) {
 		return nil, &ParamError{Param: "Idempotency-Key", Reason: "has no effect on a list"}
 	case co.capture != nil:
 		return nil, &ParamError{Param: "CaptureResponse", Reason: "cannot be used: requests that run at the same time would write to one Response"}
+	case co.sameKey != nil:
+		return nil, &ParamError{Param: "WithSameKey", Reason: "cannot be used: what reads a source notices another key itself"}
 	case len(co.expand) == 0:
 		return nil, nil
 	}

@@ -214,6 +214,7 @@ func TestWhereRefusesOptionsOfOneCall(t *testing.T) {
 	}{
 		"idempotency key":  {WithIdempotencyKey("k"), "Idempotency-Key"},
 		"response":         {CaptureResponse(new(Response)), "CaptureResponse"},
+		"same key":         {WithSameKey(new(SameKey)), "WithSameKey"},
 		"an option's own":  {WithExpand(""), "expand"},
 		"response, no one": {CaptureResponse(nil), "CaptureResponse"},
 	} {
