@@ -83,6 +83,9 @@ type identityRequest struct {
 func (c *Client) identity(ctx context.Context) (id string, identity *keyIdentity, err error) {
 	current := c.current.Load()
 	identity = current.identity
+	if !c.admits(identity) {
+		return "", identity, &Error{Method: http.MethodGet, Path: accountPath, cause: ErrKeyChanged}
+	}
 	if c.account != "" {
 		return c.account, identity, nil
 	}

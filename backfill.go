@@ -280,7 +280,7 @@ func (b *backfill[T]) failed(err error) error {
 func (b *backfill[T]) fetch(ctx context.Context, q listing.Query) (response listing.Response[*backfilled[T]], err error) {
 	err = b.retry(ctx, func() error {
 		response, err = b.request(ctx, q)
-		if errors.Is(err, errKeyChanged) {
+		if errors.Is(err, errOtherKey) {
 			if err = b.identify(ctx); err == nil {
 				response, err = b.request(ctx, q)
 			}

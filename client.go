@@ -48,8 +48,9 @@ type Client struct {
 	InvoiceItems *InvoiceItemsService
 	Events       *EventsService
 
-	current *atomic.Pointer[snapshot] // shared with the copies of WithAccount
+	current *atomic.Pointer[snapshot] // shared with the copies of WithAccount and PinKey
 	account string
+	pinned  *keyIdentity // of PinKey; nil if any key is accepted
 }
 
 // snapshot is an immutable set of settings for requests. An update of a
@@ -129,6 +130,22 @@ func (c *Client) WithAccount(id string) *Client {
 	other.attach()
 	return &other
 }
+
+// PinKey returns a client that keeps to the key and the base URL that c has now. Once the
+// connection of c is updated to others, its calls fail with ErrKeyChanged before they are
+// sent, even if it is updated back. So the pages of a list are all of one account. c itself
+// uses the new key. For a client made by New, PinKey changes nothing.
+func (c *Client) PinKey() *Client {
+	other := *c
+	if other.pinned == nil {
+		other.pinned = c.current.Load().identity
+	}
+	other.attach()
+	return &other
+}
+
+// admits reports whether a call with a key may be made.
+func (c *Client) admits(identity *keyIdentity) bool { return c.pinned == nil || c.pinned == identity }
 
 // Mode returns the mode of the key: ModeTest or ModeLive.
 func (c *Client) Mode() Mode { return c.current.Load().identity.mode }
@@ -245,7 +262,11 @@ func (c *Client) request(current *snapshot, method, path string, params []byte, 
 		Method: method, Path: path,
 		Account: c.account, Version: current.versionFor(path),
 	}
-	if err := current.refusal(method); err != nil {
+	err := current.refusal(method)
+	if err == nil && !c.admits(current.identity) {
+		err = ErrKeyChanged
+	}
+	if err != nil {
 		refused := newError(req)
 		refused.cause = fmt.Errorf("connection %q: %w", current.connection, err)
 		return nil, nil, refused
@@ -263,15 +284,15 @@ func (c *Client) request(current *snapshot, method, path string, params []byte, 
 	return req, &co, nil
 }
 
-// errKeyChanged is the error of withKey once the key has changed.
-var errKeyChanged = errors.New("stripe: the key of the connection was changed")
+// errOtherKey is the error of withKey.
+var errOtherKey = errors.New("stripe: the connection has another key")
 
-// withKey returns the current snapshot, or errKeyChanged if it has another key
-// than identity. If identity is nil, any key is accepted.
+// withKey returns the current snapshot, or errOtherKey if it has another key than
+// identity. If identity is nil, any key is accepted.
 func (c *Client) withKey(identity *keyIdentity) (*snapshot, error) {
 	current := c.current.Load()
 	if identity != nil && current.identity != identity {
-		return nil, errKeyChanged
+		return nil, errOtherKey
 	}
 	return current, nil
 }

@@ -27,6 +27,8 @@ var (
 	ErrDisabled = errors.New("disabled")
 	// ErrNoConnection: the name is unknown, or the connection was removed.
 	ErrNoConnection = errors.New("no such connection")
+	// ErrKeyChanged: the connection was updated to another key or base URL since PinKey.
+	ErrKeyChanged = errors.New("the key was changed")
 	// ErrConnectionExists: Connections has a connection of this name already.
 	ErrConnectionExists = errors.New("the name is taken")
 )

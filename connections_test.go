@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/stripetest"
 )
 
 const (
@@ -270,6 +271,58 @@ func TestCallUnderWayEndsOnTheKeyItBeganWith(t *testing.T) {
 	})
 }
 
+func TestCallsOfAPinnedKeyEndOnceItHasChanged(t *testing.T) {
+	updated := func(change func(*stripekit.Connection)) stripekit.Connection {
+		c := connection("shop")
+		change(&c)
+		return c
+	}
+	another := updated(func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret(otherKey) })
+	elsewhere := updated(func(c *stripekit.Connection) {
+		c.APIKey, c.BaseURL = stripekit.NewSecret(goodKey), "https://elsewhere.example"
+	})
+	for name, test := range map[string]struct {
+		updates []stripekit.Connection
+		problem error
+	}{
+		"nothing":                 {nil, nil},
+		"the same key again":      {[]stripekit.Connection{connection("shop")}, nil},
+		"another timeout":         {[]stripekit.Connection{updated(func(c *stripekit.Connection) { c.Timeout = time.Second })}, nil},
+		"another key":             {[]stripekit.Connection{another}, stripekit.ErrKeyChanged},
+		"another key, and back":   {[]stripekit.Connection{another, connection("shop")}, stripekit.ErrKeyChanged},
+		"another service":         {[]stripekit.Connection{elsewhere}, stripekit.ErrKeyChanged},
+		"disabled, and a new key": {[]stripekit.Connection{updated(func(c *stripekit.Connection) { c.APIKey, c.Disabled = stripekit.NewSecret(otherKey), true })}, stripekit.ErrDisabled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := replies(200, `{"id":"acct_1"}`)
+			cs := connectionsOver(n)
+			client := opened(t, cs, connection("shop"))
+			pinned := client.PinKey()
+			call := func(c *stripekit.Client) error {
+				_, err := c.WithAccount("acct_2").Charges.Get(t.Context(), "ch_1")
+				return err
+			}
+			require.NoError(t, call(pinned))
+			for _, c := range test.updates {
+				require.NoError(t, cs.Update(c))
+			}
+			made := len(n.requests)
+			err := call(pinned)
+			require.ErrorIs(t, err, test.problem)
+			if test.problem == nil {
+				return
+			}
+			require.ErrorContains(t, err, `connection "shop"`)
+			require.Len(t, n.requests, made, "no request is made")
+			if test.problem == stripekit.ErrKeyChanged {
+				require.ErrorIs(t, call(pinned.PinKey()), test.problem)
+				require.NoError(t, call(client))
+				require.NoError(t, call(client.PinKey()))
+			}
+		})
+	}
+}
+
 func TestRemovedConnectionRefusesCalls(t *testing.T) {
 	n := replies(200, `{"id":"acct_1"}`)
 	cs := connectionsOver(n)
@@ -400,4 +453,31 @@ func TestUpdateReadsTheVariableAgain(t *testing.T) {
 	_, err = client.Check(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, otherKey, keyOf(n.last()))
+}
+
+func TestPollerAndBackfillOfAPinnedKeyEndOnceItHasChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := stripetest.New(stripetest.InMemory())
+		defer server.Close()
+		cs := connectionsOver(server)
+		pinned := opened(t, cs, connection("shop")).PinKey()
+		p, err := stripekit.NewPoller(pinned.Charges, stripekit.PollConfig{})
+		require.NoError(t, err)
+		events, err := p.Start(t.Context())
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		require.NoError(t, p.Err())
+
+		c := connection("shop")
+		c.APIKey = stripekit.NewSecret(otherKey)
+		require.NoError(t, cs.Update(c))
+		_, open := <-events
+		require.False(t, open)
+		require.ErrorIs(t, p.Err(), stripekit.ErrKeyChanged)
+		for _, err := range stripekit.Backfill(t.Context(), pinned.Charges, stripekit.BackfillConfig{}) {
+			require.ErrorIs(t, err, stripekit.ErrKeyChanged)
+			return
+		}
+		t.Fatal("the Backfill has no error")
+	})
 }

@@ -119,7 +119,7 @@ func (p *listed) objects(timeField string) ([][]byte, error) {
 
 // request fetches the page of a query and calls read with it. An error of read
 // makes the request fail. If the key of the client has another identity, it returns
-// errKeyChanged without a request. waits is called as transport.Request.Waits.
+// errOtherKey without a request. waits is called as transport.Request.Waits.
 func (s source[T]) request(ctx context.Context, identity *keyIdentity, q listing.Query, waits func(bool), last *lastPage, read func(*listed) error) error {
 	current, err := s.client.withKey(identity)
 	if err != nil {

@@ -192,7 +192,7 @@ func (p *Poller[T]) drainRequest(d *drainer, r *listing.Request, identity *keyId
 	case cursorLost(r.Query, err):
 		p.tail.DrainLost(r)
 		p.requestEnded(nil)
-	case errors.Is(err, errKeyChanged):
+	case errors.Is(err, errOtherKey):
 		p.tail.DrainDrop(r)
 		d.rekey = true
 	default:

@@ -143,7 +143,7 @@ func (p *Poller[T]) request(query listing.Query) error {
 		}
 		err := p.source.request(p.ctx, p.identity, query, p.setWaiting, &p.last, p.read)
 		p.setWaiting(false)
-		if !errors.Is(err, errKeyChanged) {
+		if !errors.Is(err, errOtherKey) {
 			return err
 		}
 		p.identity = nil

@@ -26,6 +26,7 @@ const (
 //	-------------------------------------------------------|------------
 //	none                                                   | passes
 //	ErrNoConnection, ErrDisabled, ErrWriteOnly             | ends
+//	ErrKeyChanged: a client of PinKey                      | ends
 //	ErrCheckpointConflict, ErrCheckpointInvalid, ErrGap    | ends
 //	*ParamError: a parameter was refused before sending    | ends
 //	an account id that does not begin with "acct_"         | ends
@@ -48,7 +49,7 @@ const (
 // cursorLost first.
 func endsPoller(err error, connection bool) permanence {
 	for _, refusal := range []error{
-		ErrNoConnection, ErrDisabled, ErrWriteOnly,
+		ErrNoConnection, ErrDisabled, ErrWriteOnly, ErrKeyChanged,
 		ErrCheckpointConflict, ErrCheckpointInvalid, ErrGap, errAccountID,
 	} {
 		if errors.Is(err, refusal) {

@@ -1,7 +1,6 @@
 package stripesql
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -45,25 +44,14 @@ const connectionColumn = "connection"
 
 // account is a client that tables are read with, and what is known of its lists.
 type account struct {
-	name    string // of its connection, "" for the client of a Connector
-	client  *stripekit.Client
+	name    string            // of its connection, "" for the client of a Connector
+	client  *stripekit.Client // with one key, or a query would have rows of two accounts
 	density *densities
-
-	connections *stripekit.Connections // nil for the client of a Connector
-	began       stripekit.Connection   // the connection as it was when the query began
 }
 
-// get makes a GET request. Its response is not used if it may be of another account than
-// those before it, because the connection has another key by now.
+// get makes a GET request.
 func (a *account) get(ctx context.Context, r request, out any, opts ...stripekit.CallOption) error {
-	err := a.client.Call(ctx, http.MethodGet, r.path, r.params, out, opts...)
-	if err == nil && a.connections != nil {
-		now, errGet := a.connections.Get(a.name)
-		if errGet == nil && (now.BaseURL != a.began.BaseURL || !now.APIKey.Equal(a.began.APIKey)) {
-			err = errors.New("it was updated to another key while the query ran")
-		}
-	}
-	return a.named(err)
+	return a.named(a.client.Call(ctx, http.MethodGet, r.path, r.params, out, opts...))
 }
 
 // lanes returns how many requests read a list of the account at the same time.
@@ -88,10 +76,14 @@ type accounts struct {
 	densities map[string]*densities // by the name of the connection
 }
 
-// now returns the accounts, in the order of their names.
+// now returns the accounts for a query, in the order of their names.
 func (as *accounts) now() []*account {
 	if as.one != nil {
-		return []*account{as.one}
+		one := *as.one
+		if one.client != nil { // a file has none
+			one.client = one.client.PinKey()
+		}
+		return []*account{&one}
 	}
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -115,11 +107,19 @@ func (as *accounts) open() (all []*account, ok bool) {
 		if err != nil {
 			return nil, false
 		}
-		known[c.Name] = cmp.Or(as.densities[c.Name], newDensities())
-		all = append(all, &account{name: c.Name, client: client, density: known[c.Name], connections: as.connections, began: c})
+		if known[c.Name] = as.densities[c.Name]; !known[c.Name].isOf(c) {
+			known[c.Name] = newDensities()
+			known[c.Name].of = c
+		}
+		all = append(all, &account{name: c.Name, client: client.PinKey(), density: known[c.Name]})
 	}
 	as.densities = known
 	return all, true
+}
+
+// isOf reports whether d is what lists of the account of a connection have shown.
+func (d *densities) isOf(c stripekit.Connection) bool {
+	return d != nil && d.of.APIKey.Equal(c.APIKey) && d.of.BaseURL == c.BaseURL
 }
 
 // several reports whether the tables have the column connection.

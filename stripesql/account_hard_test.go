@@ -1,6 +1,7 @@
 package stripesql_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -141,15 +142,15 @@ func TestConnectionThatChangesWhileAQueryReads(t *testing.T) {
 		problem string // "" if the query has all rows
 	}{
 		"the same key again": {update(func(c *stripekit.Connection) { c.Timeout = time.Minute }), ""},
-		"another key":        {update(func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret("sk_test_de") }), "updated to another key"},
-		"another service":    {update(func(c *stripekit.Connection) { c.BaseURL = "https://elsewhere.example" }), "updated to another key"},
+		"another key":        {update(func(c *stripekit.Connection) { c.APIKey = stripekit.NewSecret("sk_test_de") }), "the key was changed"},
+		"another service":    {update(func(c *stripekit.Connection) { c.BaseURL = "https://elsewhere.example" }), "the key was changed"},
 		"disabled":           {update(func(c *stripekit.Connection) { c.Disabled = true }), "disabled"},
 		"removed":            {func(m *mall) error { return m.connections.Remove("fr") }, "no such connection"},
 		"removed and added": {func(m *mall) error {
 			c := m.connection("fr")
 			c.APIKey = stripekit.NewSecret("sk_test_de")
 			return errors.Join(m.connections.Remove("fr"), m.connections.Add(c))
-		}, "updated to another key"},
+		}, "no such connection"},
 	} {
 		for _, query := range []string{"SELECT count(*) FROM charges", "SELECT count(*) FROM (SELECT id FROM charges ORDER BY created DESC LIMIT 5000)"} {
 			t.Run(name, func(t *testing.T) {
@@ -168,6 +169,88 @@ func TestConnectionThatChangesWhileAQueryReads(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestAllAccountsAreInOrder(t *testing.T) {
+	m := newMall(t, 150, "de", "fr", "us")
+	for _, order := range []string{"created DESC", "created DESC, id", "created DESC, id DESC"} {
+		got := mustRun(t, m.open(t), "SELECT created, id FROM charges ORDER BY "+order).rows
+		sorted := mustRun(t, m.open(t), "SELECT created, id FROM charges ORDER BY +"+order).rows
+		require.Len(t, got, 300+900+1800)
+		if order != "created DESC" {
+			require.Equal(t, sorted, got, order)
+		}
+		for i := range got {
+			require.Equal(t, sorted[i][:len("2026-01-01T00:00:00Z")], got[i][:len("2026-01-01T00:00:00Z")], order)
+		}
+	}
+}
+
+// The connection fr has the key of another account during one request, and none of its rows
+// may be in the result.
+func TestConnectionThatChangesForOneRequest(t *testing.T) {
+	for name, undo := range map[string]func(*mall) error{
+		"and changes back": func(m *mall) error { return m.connections.Update(m.connection("fr")) },
+		"and is removed":   func(m *mall) error { return m.connections.Remove("fr") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMall(t, 1, "de", "fr")
+			rows, err := m.open(t).QueryContext(t.Context(), "SELECT email FROM customers WHERE connection = 'fr' UNION ALL SELECT name FROM products WHERE connection = 'fr'")
+			require.NoError(t, err)
+			defer rows.Close()
+			require.True(t, rows.Next())
+			c := m.connection("fr")
+			c.APIKey = stripekit.NewSecret("sk_test_de")
+			require.NoError(t, m.connections.Update(c))
+			m.servers["de"].Fault("GET /v1/products", stripetest.Every(), stripetest.Do(func() { _ = undo(m) }))
+			for rows.Next() {
+				var text string
+				require.NoError(t, rows.Scan(&text))
+				require.NotContains(t, text, "de", "a row of the other account")
+			}
+			require.ErrorIs(t, rows.Err(), stripekit.ErrKeyChanged)
+			require.ErrorContains(t, rows.Err(), `connection "fr"`)
+			require.Empty(t, m.calls()["de"], "requests with the other key")
+		})
+	}
+}
+
+// Nor may a Connector of one connection mix two accounts.
+func TestConnectorOfAConnectionThatChanges(t *testing.T) {
+	m := newMall(t, 90, "de", "fr")
+	client, err := m.connections.Open("fr")
+	require.NoError(t, err)
+	connector, err := stripesql.Connector(client)
+	require.NoError(t, err)
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	c := m.connection("fr")
+	c.APIKey = stripekit.NewSecret("sk_test_de")
+	m.servers["fr"].Fault("GET /v1/charges", stripetest.Nth(3), stripetest.Do(func() { _ = m.connections.Update(c) }))
+	_, err = run(t.Context(), db, "SELECT count(*) FROM charges")
+	require.ErrorIs(t, err, stripekit.ErrKeyChanged)
+	require.Equal(t, []string{"180"}, mustRun(t, db, "SELECT count(*) FROM charges").rows, "the next query reads the other account")
+}
+
+// What an account's lists have shown says nothing of another account under the same name.
+func TestEstimateAfterAConnectionIsUpdatedToAnotherAccount(t *testing.T) {
+	m := newMall(t, 90, "de", "fr")
+	db := m.open(t)
+	const query = "SELECT count(*) FROM charges WHERE connection = 'fr'"
+	for key, calls := range map[string]int{"de": 2, "fr": 6} {
+		c := m.connection("fr")
+		c.APIKey = stripekit.NewSecret("sk_test_" + key)
+		require.NoError(t, m.connections.Update(c))
+		require.Equal(t, calls, mustRun(t, db, query).stats.Calls)
+		lines, _ := explanation(t, db, query)
+		require.Equal(t, fmt.Sprintf("ESTIMATE about %d calls (1000 allowed for each connection)", calls), lines[len(lines)-1])
+	}
+	elsewhere := m.connection("fr")
+	elsewhere.BaseURL = "https://elsewhere.example"
+	require.NoError(t, m.connections.Update(elsewhere))
+	m.reset()
+	explanation(t, db, query)
+	require.NotEmpty(t, m.calls()["fr"], "requests of EXPLAIN")
 }
 
 // While connections are added, updated and removed, a query has all rows or an error.

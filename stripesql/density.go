@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/stripekit/stripekit"
 )
 
 // densityAge is how long the densities that pages have shown are used.
@@ -17,6 +19,8 @@ const densityAge = 10 * time.Minute
 // objects there are, and when they were created. All connections of a connector share
 // it.
 type densities struct {
+	of stripekit.Connection // zero for the client of a Connector
+
 	mu      sync.Mutex
 	tables  map[string]*density
 	samples map[sampleKey]*sample
@@ -415,7 +419,10 @@ func (q *query) measure(a *account, t *table, w window) (guess, error) {
 		if !ok {
 			break
 		}
-		if _, err := q.sample(a, t, before); err != nil {
+		switch _, err := q.sample(a, t, before); {
+		case refusesCreated(err):
+			q.probes[key] = maxProbes
+		case err != nil:
 			return guess{}, err
 		}
 	}

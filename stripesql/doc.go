@@ -131,13 +131,13 @@
 //
 // A list, with filters or without, is read one page after another for 10 pages. After
 // that, several requests are under way at once ([WithConcurrency]), each for another
-// span of time, as fast as the client's rate limits allow. Invoice items, and a list
-// of a statement with a LIMIT, are read one page after another to the end. However the
-// objects are spread over time, a scan makes at most 1.08 calls for each page of the
-// list, plus about 60, plus two for each request under way; usually it is only a few calls
-// more than pages. A scan never
-// reads ahead by more than a quarter of the pages that the statement has used, and not
-// at all within the first 10.
+// span of time, as fast as the client's rate limits allow. Invoice items, a list that
+// has objects without a time or no filter by created, and a list of a statement with a
+// LIMIT, are read one page after another to the end. However the objects are spread over
+// time, a scan makes at most 1.08 calls for each page of the list, plus about 60, plus two
+// for each request under way; usually it is only a few calls more than pages. A scan
+// never reads ahead by more than a quarter of the pages that the statement has used, and
+// not at all within the first 10.
 //
 // Objects may be deleted while a list is read, including the object that the
 // next page is requested by. The scan loses and repeats no other object.

@@ -22,7 +22,8 @@ type connector struct{ source *source }
 
 // Connector returns a connector for sql.OpenDB: a pool of connections that
 // share one client. Queries use the client's key, account, API versions and
-// rate limits.
+// rate limits. A query ends with stripekit.ErrKeyChanged if the connection of the
+// client is updated to another key while it runs.
 func Connector(client *stripekit.Client, opts ...Option) (driver.Connector, error) {
 	if client == nil {
 		return nil, errors.New("stripesql: the client is nil")

@@ -35,7 +35,7 @@ func (f *listFeed) next() ([]*object, error) {
 	case f.request.cursorLost(err):
 		f.query.report(0, 0)
 		return nil, f.goBack(err)
-	case f.spec.isMissing(err):
+	case f.spec.isMissing(err) && f.trail.known == nil:
 		p = page{}
 	case err != nil:
 		return nil, err
@@ -127,7 +127,8 @@ func (f *listFeed) passed(objects []*object) bool {
 }
 
 // isMissing reports whether a request failed because an object that the list is
-// filtered by does not exist. Such a list is empty.
+// filtered by does not exist. Such a list is empty, unless a page of it was read: then the
+// rest would be missing.
 func (s *spec) isMissing(err error) bool {
 	failure, ok := errors.AsType[*stripekit.Error](err)
 	if !ok || failure.Code != missingCode || failure.Param == "" {
@@ -139,6 +140,13 @@ func (s *spec) isMissing(err error) bool {
 		}
 	}
 	return false
+}
+
+// refusesCreated reports whether a request failed because the list has no filter by
+// created.
+func refusesCreated(err error) bool {
+	failure, ok := errors.AsType[*stripekit.Error](err)
+	return ok && failure.Code == "parameter_unknown" && failure.Param == createdColumn
 }
 
 // missingCode is the code of an error about an object that does not exist.

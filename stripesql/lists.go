@@ -46,8 +46,9 @@ var kinds = map[ColumnType]kind{Text: text, Integer: integer, Real: real, Boolea
 
 // WithTable adds a table for another list of the API. Its columns are id, created,
 // created_unix, the given ones, and raw, like those of all tables. The list must have
-// the newest objects first, as Stripe's lists have; path is such as "/v1/topups". The
-// name must not be that of another table.
+// the newest objects first, as Stripe's lists have; path is such as "/v1/topups". If the
+// list has no parameter created, it is read by one request at a time, and a condition must
+// not be sent: WHERE +created >= '2026-01-01'. The name must not be that of another table.
 //
 //	stripesql.WithTable("topups", "/v1/topups",
 //		stripesql.Column{Name: "amount", Type: stripesql.Integer},

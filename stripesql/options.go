@@ -72,11 +72,11 @@ func WithSearch() Option {
 	}
 }
 
-// WithConcurrency sets how many calls a query may have under way at once, for a
-// list that is longer than 10 pages. The default is as many as needed to use the rate
-// limit of the client at the latency of the service, between 4 and 64, and 16 for a
-// client without a rate limit. With OpenAll it is for all accounts together, and 64 by
-// default. The client's rate limits apply in addition.
+// WithConcurrency sets how many calls a query may have under way at once, of all its
+// lists and accounts together. A list is read by several from its 11th page on. The
+// default is as many for a list as needed to use the rate limit of the client at the
+// latency of the service, between 4 and 64, or 16 for a client without a rate limit; and
+// 64 for all lists and accounts. The client's rate limits apply in addition.
 func WithConcurrency(n int) Option {
 	return func(o *options) error {
 		if n <= 0 {

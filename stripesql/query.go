@@ -31,6 +31,7 @@ type query struct {
 	listed   int                 // bytes of the objects of all lists that lookups have read
 
 	running  sync.WaitGroup // the concurrent calls of wide scans
+	lanes    chan struct{}  // holds a value for each call under way
 	started  time.Time
 	stats    *Stats
 	progress func(Progress)
@@ -56,7 +57,7 @@ type source struct {
 func newQuery(ctx context.Context, s *source) *query {
 	q := &query{
 		source: s, accounts: s.accounts.now(), memo: newMemo(), repeated: map[string]*lookups{}, spent: map[*account]int{}, probes: map[objectKey]int{},
-		started: time.Now(),
+		lanes: make(chan struct{}, s.atOnce()), started: time.Now(),
 	}
 	q.ctx, q.cancel = context.WithCancel(ctx)
 	q.stats, _ = ctx.Value(statsKey{}).(*Stats)
@@ -149,8 +150,13 @@ func (q *query) spend(a *account, next request) error {
 	return nil
 }
 
-// call makes a request within the budget.
+// call makes a request within the budget, once fewer than the concurrency are under way.
 func (q *query) call(a *account, r request, out any, opts ...stripekit.CallOption) error {
+	select {
+	case q.lanes <- struct{}{}:
+		defer func() { <-q.lanes }()
+	case <-q.ctx.Done():
+	}
 	if err := q.ctx.Err(); err != nil {
 		return err
 	}

@@ -12,10 +12,11 @@ import (
 // Without one, it reads some of them side by side, or one after the other if few rows are
 // needed.
 type union struct {
-	query *query
-	by    order
-	lanes int // how many feeds are read side by side
-	open  []*part
+	query  *query
+	by     order
+	lanes  int // how many feeds are read side by side
+	open   []*part
+	sorted bool // the feeds are in the order of their first objects
 }
 
 // part is the feed of one account, with the objects that were not returned yet.
@@ -62,8 +63,13 @@ func (u *union) next() ([]*object, error) {
 // fill reads objects of those feeds that are read side by side and have none left. Feeds that
 // have ended are dropped.
 func (u *union) fill() error {
-	parts := u.open[:min(u.lanes, len(u.open))]
-	err := u.query.sideBySide(len(parts), func(i int) error { return parts[i].fill() })
+	var empty []*part
+	for _, p := range u.open[:min(u.lanes, len(u.open))] {
+		if len(p.objects) == 0 {
+			empty = append(empty, p)
+		}
+	}
+	err := u.query.sideBySide(len(empty), func(i int) error { return empty[i].fill() })
 	u.open = slices.DeleteFunc(u.open, func(p *part) bool { return p.feed == nil && len(p.objects) == 0 })
 	return err
 }
@@ -107,16 +113,29 @@ func (p *part) fill() error {
 	return nil
 }
 
-// merge returns objects in order, until a feed has none left. Each has some.
+// merge returns objects in order, until a feed has none left. Each has some. Only the first
+// may be out of its place, because objects of it were returned or read.
 func (u *union) merge() (objects []*object) {
+	if !u.sorted {
+		slices.SortStableFunc(u.open, u.byFirst)
+		u.sorted = true
+	}
 	for {
-		first := slices.MinFunc(u.open, func(a, b *part) int { return u.by.compare(a.objects[0], b.objects[0]) })
+		first, others := u.open[0], u.open[1:]
+		place, _ := slices.BinarySearchFunc(others, first, u.byFirst)
+		copy(u.open, others[:place])
+		u.open[place] = first
+
+		first = u.open[0]
 		objects = append(objects, first.objects[0])
 		if first.objects = first.objects[1:]; len(first.objects) == 0 {
 			return objects
 		}
 	}
 }
+
+// byFirst compares two parts by their first objects.
+func (u *union) byFirst(a, b *part) int { return u.by.compare(a.objects[0], b.objects[0]) }
 
 // compare compares two objects by their places in the order. Objects without a time come
 // last, as NULLs do.

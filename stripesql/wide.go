@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stripekit/stripekit/internal/listing"
 )
@@ -38,12 +39,18 @@ type wideFeed struct {
 	pages  int      // pages returned
 	spread *density // how the objects are spread over time, when it was measured; nil before
 
-	mu      sync.Mutex
-	newest  int64           // when the newest object was created
-	fresh   []listing.Span  // spans of the pages that were read and not returned
-	seen    map[string]bool // ids of objects without a time, which two pages may have
-	undated []*object       // objects without a time that were not returned
-	failed  error           // the error of a request
+	begun atomic.Bool // a page was read
+	// undivided is set if no filter by created can divide the list: the list has no such
+	// filter, or has objects without a time. Its pages are read one after another.
+	undivided atomic.Bool
+
+	mu       sync.Mutex
+	newest   int64           // when the newest object was created
+	fresh    []listing.Span  // spans of the pages that were read and not returned
+	seen     map[string]bool // ids of objects without a time, which two pages may have
+	undated  []*object       // objects without a time that were not returned
+	refusals int             // requests with a filter by created that the list does not have
+	failed   error           // the error of a request
 }
 
 func newWideFeed(q *query, s *spec) *wideFeed {
@@ -75,6 +82,9 @@ func (f *wideFeed) pace(pages int) (lanes, ahead int) {
 		if n > all {
 			held = 0
 		}
+	}
+	if f.undivided.Load() {
+		most = 1
 	}
 	ahead = 1 + pages/aheadShare
 	if f.spec.order == "" {
@@ -159,10 +169,10 @@ func (f *wideFeed) page(q listing.Query) (page, error) {
 	r := f.spec.page(q)
 	p, err := f.query.page(f.spec, r)
 	switch {
-	case r.cursorLost(err):
+	case r.cursorLost(err), f.refused(q, err):
 		f.query.report(0, 0)
 		return page{}, fmt.Errorf("%w: %w", listing.ErrLost, err)
-	case f.spec.isMissing(err):
+	case f.spec.isMissing(err) && !f.begun.Load():
 		p = page{}
 	case err != nil:
 		f.mu.Lock()
@@ -170,9 +180,23 @@ func (f *wideFeed) page(q listing.Query) (page, error) {
 		f.failed = err
 		return page{}, err
 	}
+	f.begun.Store(true)
 	f.lanes.Observe(p.took)
 	f.query.report(len(p.objects), f.share(q, p))
 	return p, nil
+}
+
+// refused reports whether a request failed because the list has no filter by created, and
+// the scan can go on without that request. A few others may be under way.
+func (f *wideFeed) refused(q listing.Query, err error) bool {
+	if !refusesCreated(err) || f.spec.window != everything() || q.After+q.Before != "" {
+		return false
+	}
+	f.undivided.Store(true)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refusals++
+	return f.refusals <= f.lanes.Count()
 }
 
 // keepUndated moves the objects without a time to f.undated, because they have
@@ -185,6 +209,7 @@ func (f *wideFeed) keepUndated(objects []*object) (dated []*object) {
 		case o.dated:
 			dated = append(dated, o)
 		case !f.seen[o.id]:
+			f.undivided.Store(true)
 			f.seen[o.id] = true
 			f.undated = append(f.undated, o)
 		}

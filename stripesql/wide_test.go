@@ -203,9 +203,6 @@ func TestScanUsesTheRateLimit(t *testing.T) {
 	}
 }
 
-// At first, a statement that needs few rows costs only their pages. Later it
-// costs at most a quarter of them in addition, plus the 8 % that a whole scan
-// may cost.
 // Each request takes a second, so that one after the other would take 100 seconds.
 func TestFilteredListIsReadSideBySide(t *testing.T) {
 	for _, query := range []string{
@@ -238,6 +235,9 @@ func TestFilteredListIsReadSideBySide(t *testing.T) {
 	}
 }
 
+// At first, a statement that needs few rows costs only their pages. Later it
+// costs at most a quarter of them in addition, plus the 8 % that a whole scan
+// may cost.
 func TestScanThatStopsEarlyHasReadLittleAhead(t *testing.T) {
 	list := clockwork()
 	for _, query := range []string{"SELECT id FROM charges", "SELECT id FROM charges ORDER BY created DESC"} {

@@ -47,8 +47,8 @@ type Reader[T any] struct {
 // Pace returns how far a Reader may read ahead after it has delivered the given
 // number of runs. lanes is the maximum number of requests under way, and ahead
 // the maximum number of pages that are under way or wait for delivery. If ahead
-// is 0, a page is requested only when the caller waits for it. Neither may
-// decrease.
+// is 0, a page is requested only when the caller waits for it. In an order, ahead
+// must not decrease: the pages that are read would leave no room for the next.
 type Pace func(returned int) (lanes, ahead int)
 
 // NewReader returns a Reader, which can be used once. It takes ownership of w.
