@@ -86,6 +86,14 @@ func stored(t testing.TB, s *natsstore.Store, key, data string) uint64 {
 	return revision
 }
 
+// lastSequence returns the sequence number of the last message of a stream.
+func lastSequence(t testing.TB, js jetstream.JetStream, name string) uint64 {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), name)
+	require.NoError(t, err)
+	return stream.CachedInfo().State.LastSeq
+}
+
 // lastMessage returns the last message of a stream.
 func lastMessage(t testing.TB, js jetstream.JetStream, name string) *jetstream.RawStreamMsg {
 	t.Helper()
