@@ -43,7 +43,7 @@ func startNATSCluster(t *testing.T) *natsCluster {
 	require.Eventually(t, func() bool {
 		_, err := natsstore.CreateEngine(t.Context(), js, natsstore.Config{Name: c.name, Replicas: 3})
 		return err == nil
-	}, 30*time.Second, 100*time.Millisecond)
+	}, soon, 100*time.Millisecond)
 	return c
 }
 
@@ -83,7 +83,9 @@ func TestNATSEngineRenewsNothingThatIsRemovedAtOnce(t *testing.T) {
 		}
 		done := make(chan result, 1)
 		go func() {
-			next, err := engine.Put(t.Context(), "key", []byte("second"), revision, ttls[1])
+			ctx, cancel := context.WithTimeout(t.Context(), soon)
+			defer cancel()
+			next, err := engine.Put(ctx, "key", []byte("second"), revision, ttls[1])
 			done <- result{next, err}
 		}()
 		<-time.After(time.Until(stored.Add(ttl + 1500*time.Millisecond)))
@@ -167,7 +169,7 @@ func (w *engineWriter) awaitMore(n int) {
 		return w.count
 	}
 	target := count() + n
-	require.Eventually(w.t, func() bool { return count() >= target }, 30*time.Second, time.Millisecond)
+	require.Eventually(w.t, func() bool { return count() >= target }, soon, time.Millisecond)
 }
 
 // changeDuring has records changed during disturb, and observed at each server. It

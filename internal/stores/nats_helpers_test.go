@@ -15,7 +15,7 @@ import (
 )
 
 // soon is a time after which something that must happen has not happened.
-const soon = 20 * time.Second
+const soon = 2 * time.Minute
 
 // connectNATS returns a JetStream on a connection of its own.
 func connectNATS(t testing.TB, urls string, opts ...nats.Option) jetstream.JetStream {

@@ -133,7 +133,7 @@ func (w *engineWatch) eventually(what string, condition func() bool) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return condition()
-	}, 20*time.Second, 5*time.Millisecond, what)
+	}, soon, 5*time.Millisecond, what)
 }
 
 // sees waits until a value is the last one of a key, and returns all of that key.
@@ -148,12 +148,12 @@ func (w *engineWatch) sees(key, value string) []observation {
 }
 
 // ends waits until Watch returns.
-func (w *engineWatch) ends(within time.Duration) error {
+func (w *engineWatch) ends() error {
 	w.t.Helper()
 	select {
 	case <-w.done:
 		return w.err
-	case <-time.After(within):
+	case <-time.After(soon):
 		require.FailNow(w.t, "Watch has not returned")
 		return nil
 	}
