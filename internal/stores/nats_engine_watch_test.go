@@ -173,7 +173,7 @@ func TestNATSEngineWatchGoesOnWhenTheServerRestarts(t *testing.T) {
 	w := watchNATSAll(t, engine)
 	kept := putNATS(t, engine, "kept", "first", 0, 0)
 	putNATS(t, engine, "session", "short", 0, time.Second)
-	w.sees("session", "short")
+	w.await(func() bool { return w.revisions["session"] != 0 }, "session")
 	n.Stop()
 	awaitLoss(t, js)
 	_, err := engine.Put(t.Context(), "kept", nil, kept, 0)
