@@ -209,7 +209,7 @@ func checkRemovalFinal(t *engineTest) {
 func checkRenewals(t *engineTest) {
 	const ttl, every, renewals = 2 * time.Second, 400 * time.Millisecond, 13
 	engines := t.openAll(2)
-	for try := range 3 {
+	for try := range 5 {
 		w := engines[1].watchSynced()
 		key := fmt.Sprint("session/w.", try)
 		put := time.Now() // before the Put that is stored was called
