@@ -230,10 +230,11 @@ func TestPollerIsAsQuickWithTenThousandNacksWaiting(t *testing.T) {
 		})
 		return time.Since(start)
 	}
-	var with, without []time.Duration
-	for range 3 {
-		without, with = append(without, run(false)), append(with, run(true))
+	tooLong := func(with, without time.Duration) bool { return with >= 3*without+100*time.Millisecond }
+	without, with := run(false), run(true)
+	for tries := 0; tries < 10 && tooLong(with, without); tries++ { // others use the machine too
+		without, with = min(without, run(false)), min(with, run(true))
 	}
 	t.Logf("%d events: %v; behind %d nacks: %v", 2*n, without, n, with)
-	require.Less(t, slices.Min(with), 3*slices.Min(without)+100*time.Millisecond)
+	require.False(t, tooLong(with, without))
 }

@@ -127,7 +127,9 @@ func TestPollerIsTakenOverAtAnyMoment(t *testing.T) {
 		<-time.After(rand.N(150 * time.Millisecond))
 		next, grace := parent.start(), rand.N(100*time.Millisecond)
 		if i%20 == 0 {
-			grace = 3 * time.Second // enough for a save, which fails with a conflict
+			<-next.claimed
+			parent.sell(1, time.Now()) // for a save, which fails with a conflict and ends it
+			grace = 5 * time.Minute
 		}
 		parent.kill(old, grace)
 		parent.sell(5, time.Now())
@@ -184,7 +186,9 @@ func (k *killer) sell(n int, first time.Time) {
 // finish lets a last process deliver what is left.
 func (k *killer) finish() {
 	for len(k.got) < len(k.created) {
-		k.kill(k.start(), 2*time.Second)
+		last := k.start()
+		<-last.claimed
+		k.kill(last, 2*time.Second)
 	}
 	k.t.Logf("%d kills, %d takeovers, %d objects, %d delivered, lost 0, repeated after they were saved 0",
 		k.kills, k.takeovers, len(k.created), k.deliveries)

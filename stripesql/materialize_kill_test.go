@@ -63,10 +63,10 @@ func TestMaterializeSurvivesKills(t *testing.T) {
 		return
 	}
 	c := newCopying(t, stripetest.WithRequestLog(1))
-	var killAt atomic.Int64
+	var left atomic.Int64 // requests until the kill
 	reached := make(chan struct{}, 1)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.requests.Add(1) == killAt.Load() {
+		if left.Add(-1) == 0 {
 			reached <- struct{}{}
 		}
 		c.server.ServeHTTP(w, r)
@@ -82,7 +82,7 @@ func TestMaterializeSurvivesKills(t *testing.T) {
 	go func() { changed <- c.change(ctx, customers) }()
 	upToDate := 0
 	for range materializeKills(t) {
-		killAt.Store(c.requests.Load() + 1 + rand.Int64N(300))
+		left.Store(1 + rand.Int64N(300))
 		upToDate += c.killChild(front.URL, reached)
 		c.requireSound()
 	}

@@ -30,7 +30,7 @@ import (
 const (
 	key = "sk_test_51SecretOfTheTests"
 	// soon is a time after which something that must happen has not happened.
-	soon = 20 * time.Second
+	soon = 2 * time.Minute
 )
 
 // logs collects what is logged, and lets tests wait for it.

@@ -80,7 +80,7 @@ func TestKilledPipelinesLoseNothingAndDoNothingTwice(t *testing.T) {
 			last := start(t, yaml)
 			require.Eventually(t, func() bool {
 				return !slices.Contains(slices.Collect(maps.Values(refunded(t, server))), 0)
-			}, time.Minute, 50*time.Millisecond)
+			}, soon, 50*time.Millisecond)
 			last.kill()
 			amounts := refunded(t, server)
 			require.Len(t, amounts, 1000+5*kills())

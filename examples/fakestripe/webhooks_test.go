@@ -25,7 +25,7 @@ func sendTo(t *testing.T, url string, args ...string) *webhookDelivery {
 	resp, body, _ := p.send("POST", "/v1/webhook_endpoints", "url="+url+"&enabled_events[]=charge.succeeded")
 	require.Equal(t, 200, resp.StatusCode, body)
 	p.send("POST", "/v1/charges", "amount=2000&currency=usd&source=tok_visa")
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		_, body, _ := p.send("GET", "/_stripetest/webhooks", "")
 		var shown struct {
 			Sends      bool

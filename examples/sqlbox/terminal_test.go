@@ -98,7 +98,7 @@ func openScreen(t *testing.T, service, history string) *screen {
 // it.
 func (s *screen) expect(want string) string {
 	s.t.Helper()
-	patience := time.After(30 * time.Second)
+	patience := time.After(2 * time.Minute)
 	for {
 		if before, after, found := strings.Cut(s.text, want); found {
 			s.text = after

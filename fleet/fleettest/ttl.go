@@ -168,22 +168,21 @@ func (e *engine) waitRemoved(ctx context.Context, key string, _ uint64) bool {
 // checkRemovalFinal makes each operation the first one after a removal.
 func checkRemovalFinal(t *engineTest) {
 	engines := t.openAll(2)
-	const keys = 6
-	key := func(i int) string { return fmt.Sprint("session/w.", i) }
-	var revisions [keys]uint64
-	for i := range keys {
-		revisions[i] = engines[0].put(key(i), []byte("first"), 0, 0)
-		revisions[i] = engines[0].put(key(i), []byte("x"), revisions[i], shortTTL)
+	var records [6]lifetime
+	for i := range records {
+		records[i] = t.putInTime([]*engine{engines[0], engines[0]}, fmt.Sprint("session/w.", i), []time.Duration{0, shortTTL})
 	}
+	key := func(i int) string { return records[i].key }
+	revision := func(i int) uint64 { return records[i].revision }
 	t.until(time.Now().Add(shortTTL + removalDelay + slack))
 	const why = "and the record was removed by its ttl"
-	engines[0].refuses(key(0), revisions[0], why)
-	engines[1].refuses(key(1), revisions[1], why)
-	engines[0].remove(key(2), revisions[2])
-	engines[1].remove(key(3), revisions[3]+1)
+	engines[0].refuses(key(0), revision(0), why)
+	engines[1].refuses(key(1), revision(1), why)
+	engines[0].remove(key(2), revision(2))
+	engines[1].remove(key(3), revision(3)+1)
 	engines[1].lacks(key(4))
 	for i, e := range []*engine{engines[0], engines[1]} {
-		k, old := key(4+i), revisions[4+i]
+		k, old := key(4+i), revision(4+i)
 		next := e.put(k, []byte("second"), 0, 0)
 		if next <= old {
 			t.Fatalf("the first Put after a removal by ttl has the revision %d, and the removed record had %d: it must grow", next, old)
@@ -194,12 +193,12 @@ func checkRemovalFinal(t *engineTest) {
 	}
 	for i := range 4 {
 		engines[i%2].lacks(key(i))
-		engines[i%2].refuses(key(i), revisions[i], why)
+		engines[i%2].refuses(key(i), revision(i), why)
 		w := engines[0].watchSynced()
 		w.misses(key(i), "it was removed by its ttl before Watch began")
 		next := engines[i%2].put(key(i), []byte("second"), 0, 0)
-		if next <= revisions[i] {
-			t.Fatalf("the first Put after a removal by ttl has the revision %d, and the removed record had %d: it must grow", next, revisions[i])
+		if next <= revision(i) {
+			t.Fatalf("the first Put after a removal by ttl has the revision %d, and the removed record had %d: it must grow", next, revision(i))
 		}
 		w.sees(watchTimeout, key(i), []byte("second"), next)
 	}
@@ -209,7 +208,7 @@ func checkRemovalFinal(t *engineTest) {
 func checkRenewals(t *engineTest) {
 	const ttl, every, renewals = 2 * time.Second, 400 * time.Millisecond, 13
 	engines := t.openAll(2)
-	for try := range 3 {
+	for try := range 5 {
 		w := engines[1].watchSynced()
 		key := fmt.Sprint("session/w.", try)
 		put := time.Now() // before the Put that is stored was called
@@ -352,7 +351,9 @@ func (t *engineTest) putInTime(engines []*engine, key string, ttls []time.Durati
 		for i, ttl := range ttls {
 			began := time.Now()
 			next, err := engines[i%2].renew(l.key, []byte("x"), l.revision, ttl)
-			if tooSlow = err != nil && l.ttl > 0 && !time.Now().Before(l.earliest()); tooSlow {
+			made := lifetime{ttl: ttl, began: began} // it may be over before Put returns
+			over := func(l lifetime) bool { return l.ttl > 0 && !time.Now().Before(l.earliest()) }
+			if tooSlow = err != nil && (over(l) || over(made)); tooSlow {
 				break
 			}
 			if err != nil {

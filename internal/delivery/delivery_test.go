@@ -370,14 +370,14 @@ func BenchmarkNack(b *testing.B) {
 	}
 }
 
+// The least of many times counts, as others use the machine too.
 func TestQueueNacksInLogarithmicTime(t *testing.T) {
-	cost := func(waiting int) time.Duration {
+	prepare := func(waiting int) (cost func() time.Duration) {
 		q := New[struct{}](waiting + 1)
 		for i := range waiting {
 			q.Nack(q.Add(struct{}{}), 1, at(i*7919%waiting))
 		}
-		best := time.Hour
-		for range 5 {
+		return func() time.Duration {
 			start := time.Now()
 			for range 2_000 {
 				due, _ := q.Due()
@@ -385,11 +385,14 @@ func TestQueueNacksInLogarithmicTime(t *testing.T) {
 				q.Take(o.Seq, o.Attempt)
 				q.Nack(o.Seq, o.Attempt, due.Add(time.Duration(waiting)*time.Second))
 			}
-			best = min(best, time.Since(start))
+			return time.Since(start)
 		}
-		return best
 	}
-	few, many := cost(1_000), cost(100_000)
+	behindFew, behindMany := prepare(1_000), prepare(100_000)
+	few, many := behindFew(), behindMany()
+	for tries := 0; tries < 20 && many >= 20*few; tries++ {
+		few, many = min(few, behindFew()), min(many, behindMany())
+	}
 	t.Logf("2,000 redeliveries and Nacks: %v behind 1,000, %v behind 100,000", few, many)
 	require.Less(t, many, 20*few, "a search would take 100 times as long")
 }

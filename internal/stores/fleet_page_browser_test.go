@@ -149,7 +149,7 @@ func (b *tab) wait(expression string) {
 	b.t.Helper()
 	require.Eventually(b.t, func() (ok bool) {
 		return chromedp.Run(b.ctx, chromedp.Evaluate(expression, &ok)) == nil && ok
-	}, 30*time.Second, 20*time.Millisecond, expression)
+	}, soon, 20*time.Millisecond, expression)
 }
 
 func (b *tab) text(selector string) string {

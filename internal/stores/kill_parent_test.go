@@ -164,7 +164,7 @@ func (k *killParent) finish(batch int) {
 // awaitComplete waits until each customer has a row in one of the tables.
 func (k *killParent) awaitComplete() {
 	k.t.Helper()
-	end := time.Now().Add(time.Minute)
+	end := time.Now().Add(soon)
 	for {
 		missing := 0
 		written, dead := k.rows("written"), k.rows("dead_letters")

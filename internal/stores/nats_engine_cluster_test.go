@@ -43,7 +43,7 @@ func startNATSCluster(t *testing.T) *natsCluster {
 	require.Eventually(t, func() bool {
 		_, err := natsstore.CreateEngine(t.Context(), js, natsstore.Config{Name: c.name, Replicas: 3})
 		return err == nil
-	}, 30*time.Second, 100*time.Millisecond)
+	}, soon, 100*time.Millisecond)
 	return c
 }
 
@@ -70,11 +70,11 @@ func TestNATSEngineRenewsNothingThatIsRemovedAtOnce(t *testing.T) {
 	t.Parallel()
 	c := startNATSCluster(t)
 	const ttl = time.Second
-	for _, ttls := range [][2]time.Duration{{ttl, 10 * ttl}, {ttl, 0}, {ttl, time.Hour}} {
-		leader := c.leader()
+	for i, ttls := range [][2]time.Duration{{ttl, 10 * ttl}, {ttl, 0}, {ttl, time.Hour}} {
+		key, leader := fmt.Sprint("key/", i), c.leader()
 		engine := openNATSEngine(t, leader.URL(), c.name)
 		stored := time.Now()
-		revision, err := engine.Put(t.Context(), "key", []byte("first"), 0, ttls[0])
+		revision, err := engine.Put(t.Context(), key, []byte("first"), 0, ttls[0])
 		require.NoError(t, err)
 		c.signalOthers(leader, syscall.SIGSTOP)
 		type result struct {
@@ -83,22 +83,29 @@ func TestNATSEngineRenewsNothingThatIsRemovedAtOnce(t *testing.T) {
 		}
 		done := make(chan result, 1)
 		go func() {
-			next, err := engine.Put(t.Context(), "key", []byte("second"), revision, ttls[1])
+			ctx, cancel := context.WithTimeout(t.Context(), soon)
+			defer cancel()
+			next, err := engine.Put(ctx, key, []byte("second"), revision, ttls[1])
 			done <- result{next, err}
 		}()
 		<-time.After(time.Until(stored.Add(ttl + 1500*time.Millisecond)))
 		c.signalOthers(leader, syscall.SIGCONT)
 		got := <-done
-		value, present, err := engine.Get(t.Context(), "key")
-		require.NoError(t, err)
+		var value []byte
+		var present uint64
+		require.Eventually(t, func() bool { // the servers may elect a leader
+			value, present, err = engine.Get(t.Context(), key)
+			return err == nil
+		}, soon, 10*time.Millisecond)
 		t.Logf("ttls %v: Put: %d, %v; Get: %q %d", ttls, got.revision, got.err, value, present)
-		if errors.Is(got.err, stripekit.ErrCheckpointConflict) {
-			require.Zero(t, present)
-		} else {
-			require.NoError(t, got.err)
+		switch {
+		case got.err == nil:
 			require.Equal(t, got.revision, present)
+		case errors.Is(got.err, stripekit.ErrCheckpointConflict):
+			require.Zero(t, present)
+		default: // it is stored or not
+			require.True(t, present == 0 || string(value) == "second")
 		}
-		require.NoError(t, engine.Delete(t.Context(), "key", present))
 	}
 }
 
@@ -167,7 +174,7 @@ func (w *engineWriter) awaitMore(n int) {
 		return w.count
 	}
 	target := count() + n
-	require.Eventually(w.t, func() bool { return count() >= target }, 30*time.Second, time.Millisecond)
+	require.Eventually(w.t, func() bool { return count() >= target }, soon, time.Millisecond)
 }
 
 // changeDuring has records changed during disturb, and observed at each server. It
@@ -251,13 +258,13 @@ func TestNATSEngineClaimsManyShardsAtOnceInACluster(t *testing.T) {
 	t.Parallel()
 	c := startNATSCluster(t)
 	c.leader()
-	engine := openNATSEngine(t, c.urls, c.name)
-	began := time.Now()
+	js, engine := connectNATS(t, c.urls), openNATSEngine(t, c.urls, c.name)
+	before, began := lastSequence(t, js, c.name), time.Now()
 	natsParallel(512, func(i int) {
 		if _, err := engine.Put(t.Context(), fmt.Sprint("claim/", i), []byte("worker"), 0, 0); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Logf("512 claims in %v", time.Since(began))
-	require.Less(t, time.Since(began), 5*time.Second)
+	require.EqualValues(t, 512, lastSequence(t, js, c.name)-before, "each claim is stored once")
 }

@@ -98,6 +98,7 @@ func TestNATSEngineGoesOnFromAPutWithoutResponse(t *testing.T) {
 }
 
 func TestNATSEngineAfterAPutWithoutResponse(t *testing.T) {
+	const removed = "the removal is a conflict"
 	for name, check := range map[string]func(t *testing.T, d *doubtfulEngine, revision uint64){
 		"another's Put is a conflict": func(t *testing.T, d *doubtfulEngine, revision uint64) {
 			putNATS(t, d.other, "key", "third", d.has("second"), 0)
@@ -109,7 +110,7 @@ func TestNATSEngineAfterAPutWithoutResponse(t *testing.T) {
 			d.refuses(d.engine, revision)
 			d.has("")
 		},
-		"the removal is a conflict": func(t *testing.T, d *doubtfulEngine, revision uint64) {
+		removed: func(t *testing.T, d *doubtfulEngine, revision uint64) {
 			d.awaitRemoval()
 			d.refuses(d.engine, revision)
 			d.has("")
@@ -129,7 +130,11 @@ func TestNATSEngineAfterAPutWithoutResponse(t *testing.T) {
 			t.Parallel()
 			d := newDoubtfulEngine(t)
 			revision := putNATS(t, d.engine, "key", "first", 0, time.Hour)
-			d.putWithoutResponse("second", revision, 3*time.Second)
+			ttl := time.Hour
+			if name == removed {
+				ttl = time.Second
+			}
+			d.putWithoutResponse("second", revision, ttl)
 			check(t, d, revision)
 		})
 	}
@@ -145,36 +150,40 @@ func TestNATSEngineIsNotDisturbedByWhatArrivesLate(t *testing.T) {
 			return isHeldAtDelete, func(ctx context.Context) error { return d.engine.Delete(ctx, "key", revision) }
 		},
 	} {
-		for then, act := range map[string]func(d *doubtfulEngine, revision uint64) (want string){
-			"its removal": func(d *doubtfulEngine, _ uint64) string {
+		const sending = 5 * time.Second // longer than it takes to send what is late
+		for then, after := range map[string]struct {
+			ttl time.Duration
+			act func(d *doubtfulEngine, revision uint64) (want string)
+		}{
+			"its removal": {sending, func(d *doubtfulEngine, _ uint64) string {
 				d.awaitRemoval()
 				return ""
-			},
-			"its removal and another's Put": func(d *doubtfulEngine, _ uint64) string {
+			}},
+			"its removal and another's Put": {sending, func(d *doubtfulEngine, _ uint64) string {
 				d.awaitRemoval()
 				putNATS(t, d.other, "key", "anew", 0, 0)
 				return "anew"
-			},
-			"another's Put": func(d *doubtfulEngine, revision uint64) string {
+			}},
+			"another's Put": {time.Hour, func(d *doubtfulEngine, revision uint64) string {
 				putNATS(t, d.other, "key", "renewed", revision, 0)
 				return "renewed"
-			},
-			"another's Delete": func(d *doubtfulEngine, revision uint64) string {
+			}},
+			"another's Delete": {time.Hour, func(d *doubtfulEngine, revision uint64) string {
 				require.NoError(t, d.other.Delete(t.Context(), "key", revision))
 				return ""
-			},
-			"the same engine's Delete": func(d *doubtfulEngine, revision uint64) string {
+			}},
+			"the same engine's Delete": {time.Hour, func(d *doubtfulEngine, revision uint64) string {
 				require.NoError(t, d.engine.Delete(t.Context(), "key", revision))
 				return ""
-			},
+			}},
 		} {
 			t.Run(name+" after "+then, func(t *testing.T) {
 				t.Parallel()
 				d := newDoubtfulEngine(t)
-				revision := putNATS(t, d.other, "key", "first", 0, 2*time.Second)
+				revision := putNATS(t, d.other, "key", "first", 0, after.ttl)
 				held, call := late(d, revision)
 				d.without(held, isPassed, call)
-				want := act(d, revision)
+				want := after.act(d, revision)
 				last := lastMessage(t, d.js, d.name).Sequence
 				require.Equal(t, last+1, d.releaseAndWait(), "what came late was stored")
 				d.has(want)
@@ -208,20 +217,21 @@ func TestNATSEngineDeleteWithoutResponse(t *testing.T) {
 // The response to a renewal is late, so that its ttl may have been over before it was
 // stored: it is stored again, which decides.
 func TestNATSEngineStoresALateRenewalAgain(t *testing.T) {
+	t.Parallel()
 	d := newDoubtfulEngine(t)
 	w := watchNATSAll(t, d.other)
-	const ttl = time.Second
-	revision := putNATS(t, d.engine, "key", "first", 0, ttl)
+	revision := putNATS(t, d.engine, "key", "first", 0, time.Hour)
 	w.sees("key", "first")
-	next := putNATS(t, d.engine, "key", "renewed", revision, ttl)
+	next := putNATS(t, d.engine, "key", "renewed", revision, time.Hour)
 	w.sees("key", "renewed")
 	_, calls := w.last("key")
 	require.Equal(t, 3, calls, "a renewal in time is stored once")
 
-	other := putNATS(t, d.other, "key", "by another engine", next, ttl)
+	other := putNATS(t, d.other, "key", "by another engine", next, time.Hour)
 	w.sees("key", "by another engine")
 	require.Equal(t, other, d.has("by another engine"))
 	w.await(func() bool { return w.calls == 5 }, "it is not known when its ttl is over")
+	other = putNATS(t, d.other, "key", "for a second", other, time.Second)
 	d.awaitRemoval()
 	w.sees("key", "-")
 	removal, _ := w.last("key")

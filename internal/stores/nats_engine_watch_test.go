@@ -99,13 +99,13 @@ func (w *natsWatch) sees(key, value string) {
 }
 
 // ends waits until Watch has returned, and returns its error.
-func (w *natsWatch) ends(within time.Duration) error {
+func (w *natsWatch) ends() error {
 	w.t.Helper()
 	select {
 	case err := <-w.done:
 		require.Error(w.t, err)
 		return err
-	case <-time.After(within):
+	case <-time.After(soon):
 		require.Fail(w.t, "Watch goes on")
 		return nil
 	}
@@ -144,7 +144,7 @@ func TestNATSEngineWatchLeavesNothingBehind(t *testing.T) {
 		w := watchNATSAll(t, engine)
 		require.Len(t, natsConsumers(t, js, name), 1)
 		w.cancel()
-		require.ErrorIs(t, w.ends(time.Second), context.Canceled)
+		require.ErrorIs(t, w.ends(), context.Canceled)
 		require.Empty(t, natsConsumers(t, js, name))
 	}
 	require.Eventually(t, func() bool { return natsStacks("natsstore", "jetstream") <= before }, soon, 10*time.Millisecond)
@@ -173,7 +173,7 @@ func TestNATSEngineWatchGoesOnWhenTheServerRestarts(t *testing.T) {
 	w := watchNATSAll(t, engine)
 	kept := putNATS(t, engine, "kept", "first", 0, 0)
 	putNATS(t, engine, "session", "short", 0, time.Second)
-	w.sees("session", "short")
+	w.await(func() bool { return w.revisions["session"] != 0 }, "session")
 	n.Stop()
 	awaitLoss(t, js)
 	_, err := engine.Put(t.Context(), "kept", nil, kept, 0)
@@ -191,7 +191,7 @@ func TestNATSEngineWatchGoesOnWhenTheServerRestarts(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, revision)
 	w.cancel()
-	require.ErrorIs(t, w.ends(2*time.Second), context.Canceled)
+	require.ErrorIs(t, w.ends(), context.Canceled)
 	require.Empty(t, natsConsumers(t, js, name))
 }
 
@@ -218,7 +218,7 @@ func TestNATSEngineWatchEndsWithItsStream(t *testing.T) {
 	name, engine := createNATSEngine(t, js)
 	w := watchNATSAll(t, openNATSEngine(t, n.URL(), name))
 	require.NoError(t, js.DeleteStream(t.Context(), name))
-	require.ErrorIs(t, w.ends(5*time.Second), jetstream.ErrStreamNotFound)
+	require.ErrorIs(t, w.ends(), jetstream.ErrStreamNotFound)
 	require.ErrorIs(t, engine.Watch(t.Context(), w.observe), jetstream.ErrStreamNotFound)
 
 	cfg := natsstore.Config{Name: name}
@@ -234,7 +234,7 @@ func TestNATSEngineWatchEndsWithItsStream(t *testing.T) {
 	_, err = engine.Put(t.Context(), "key", []byte("new"), old, 0)
 	require.Error(t, err)
 	proxy.reconnect()
-	require.ErrorContains(t, w.ends(5*time.Second), "deleted and created again")
+	require.ErrorContains(t, w.ends(), "deleted and created again")
 }
 
 func TestNATSEngineWatchEndsWithItsConnection(t *testing.T) {
@@ -245,7 +245,7 @@ func TestNATSEngineWatchEndsWithItsConnection(t *testing.T) {
 	require.NoError(t, err)
 	w := watchNATSAll(t, engine)
 	own.Conn().Close()
-	require.ErrorIs(t, w.ends(time.Second), nats.ErrConnectionClosed)
+	require.ErrorIs(t, w.ends(), nats.ErrConnectionClosed)
 }
 
 // Messages on their way are lost with a connection, or it says nothing any more.
@@ -306,7 +306,7 @@ func TestNATSEngineWatchWithASlowObserver(t *testing.T) {
 	putNATS(t, engine, "last", "x", 0, 0)
 	w.cancel()
 	close(w.gate)
-	require.ErrorIs(t, w.ends(time.Second), context.Canceled)
+	require.ErrorIs(t, w.ends(), context.Canceled)
 }
 
 func TestNATSEngineWatchOfManyRecords(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 )
 
 // soon is a time after which something that must happen has not happened.
-const soon = 20 * time.Second
+const soon = 2 * time.Minute
 
 // connectNATS returns a JetStream on a connection of its own.
 func connectNATS(t testing.TB, urls string, opts ...nats.Option) jetstream.JetStream {
@@ -84,6 +84,14 @@ func stored(t testing.TB, s *natsstore.Store, key, data string) uint64 {
 	require.NoError(t, err)
 	require.Equal(t, data, string(got))
 	return revision
+}
+
+// lastSequence returns the sequence number of the last message of a stream.
+func lastSequence(t testing.TB, js jetstream.JetStream, name string) uint64 {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), name)
+	require.NoError(t, err)
+	return stream.CachedInfo().State.LastSeq
 }
 
 // lastMessage returns the last message of a stream.

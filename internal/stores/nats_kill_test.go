@@ -135,7 +135,7 @@ func (c *counters) count() int {
 func (c *counters) awaitMore(n int) {
 	c.t.Helper()
 	target := c.count() + n
-	require.Eventually(c.t, func() bool { return c.count() >= target }, 30*time.Second, time.Millisecond)
+	require.Eventually(c.t, func() bool { return c.count() >= target }, soon, time.Millisecond)
 }
 
 // countDuring has writers count during disturb: four on one key, and two more on a key
@@ -201,7 +201,7 @@ func TestNATSStoreLosesNothingWhenLeadersOfAClusterAreKilled(t *testing.T) {
 		require.Eventually(t, func() bool {
 			_, err := natsstore.Create(t.Context(), js, natsstore.Config{Name: name, Replicas: replicas})
 			return err == nil
-		}, 30*time.Second, 100*time.Millisecond)
+		}, soon, 100*time.Millisecond)
 	}
 	currentLeader(t, js, name)
 	large := strings.Repeat("x", 1_000_000)
@@ -239,6 +239,6 @@ func currentLeader(t *testing.T, js jetstream.JetStream, name string) (leader st
 			}
 		}
 		return leader != "" && len(cluster.Replicas) == 2
-	}, 30*time.Second, 20*time.Millisecond)
+	}, soon, 20*time.Millisecond)
 	return leader
 }

@@ -150,7 +150,7 @@ func TestNATSPublishRefusesAStreamThatDoesNotRespond(t *testing.T) {
 				log.await(t, 1)
 				silent()
 			}
-			require.ErrorContains(t, run.end(soon), "stream EVENTS has no_ack")
+			require.ErrorContains(t, run.end(), "stream EVENTS has no_ack")
 			require.Zero(t, r.published())
 			require.NoError(t, p.Err())
 		})
@@ -190,7 +190,7 @@ func TestNATSPublishEndsWithItsPollerAlthoughAWriteIsStuck(t *testing.T) {
 	_, err := r.poller(stripekit.PollConfig{}).Start(t.Context())
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return p.Err() != nil }, soon, time.Millisecond)
-	require.ErrorIs(t, run.end(10*time.Second), stripekit.ErrCheckpointConflict)
+	require.ErrorIs(t, run.end(), stripekit.ErrCheckpointConflict)
 	proxy.reconnect() // ends the write
 	require.Eventually(t, func() bool {
 		stacks := make([]byte, 1<<20)
@@ -222,7 +222,7 @@ func TestNATSPublishEndsWithItsConnection(t *testing.T) {
 				require.Eventually(t, func() bool { return p.Status().Delivered == 6 }, soon, time.Millisecond)
 			}
 			test.end(t, js)
-			require.ErrorIs(t, run.end(soon), nats.ErrConnectionClosed)
+			require.ErrorIs(t, run.end(), nats.ErrConnectionClosed)
 			requireNoPublisher(t)
 			p = r.poller(stripekit.PollConfig{})
 			run = publish(t, p, r.js)

@@ -97,15 +97,15 @@ func publish[T any](t *testing.T, p *stripekit.Poller[T], js jetstream.JetStream
 func (p *publishing) stop() error {
 	p.t.Helper()
 	p.cancel()
-	return p.end(3 * time.Second)
+	return p.end()
 }
 
-func (p *publishing) end(within time.Duration) error {
+func (p *publishing) end() error {
 	p.t.Helper()
 	select {
 	case err := <-p.done:
 		return err
-	case <-time.After(within):
+	case <-time.After(soon):
 		p.t.Fatal("Publish does not end")
 		return nil
 	}
@@ -446,7 +446,7 @@ func TestNATSPublishEndsAlthoughAWriteIsStuck(t *testing.T) {
 	}, soon, 300*time.Millisecond)
 	require.Less(t, before, uint64(len(ids)), "nothing was stuck")
 	run.cancel()
-	require.NoError(t, run.end(5*time.Second))
+	require.NoError(t, run.end())
 	proxy.reconnect() // ends the write
 	requireNoPublisher(t)
 }
@@ -459,7 +459,7 @@ func TestNATSPublishEndsWithAClosedConnection(t *testing.T) {
 	r.join(10, 10)
 	p := r.poller(stripekit.PollConfig{})
 	run := publish(t, p, js)
-	require.ErrorIs(t, run.end(soon), nats.ErrConnectionClosed)
+	require.ErrorIs(t, run.end(), nats.ErrConnectionClosed)
 	require.NoError(t, p.Err())
 	run = publish(t, r.poller(stripekit.PollConfig{}), r.js)
 	r.await(10)
@@ -484,7 +484,7 @@ func TestNATSPublishEndsWithItsPoller(t *testing.T) {
 				r.await(10)
 			}
 			r.stripe.Fault("GET /v1/customers", stripetest.Every(), stripetest.Respond(403, `{"error":{"type":"invalid_request_error","message":"no"}}`))
-			err := run.end(soon)
+			err := run.end()
 			require.Error(t, err)
 			require.Equal(t, p.Err(), err)
 		})

@@ -126,14 +126,25 @@ func (w *engineWatch) observe(key string, value []byte, revision uint64) {
 	w.seen[key] = append(w.seen[key], o)
 }
 
-// eventually waits for a condition on what was observed.
+// eventually waits for a condition on what was observed, or for the end of Watch.
 func (w *engineWatch) eventually(what string, condition func() bool) {
 	w.t.Helper()
-	require.Eventually(w.t, func() bool {
+	met := func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return condition()
-	}, 20*time.Second, 5*time.Millisecond, what)
+	}
+	require.Eventually(w.t, func() bool {
+		select {
+		case <-w.done:
+			return true
+		default:
+			return met()
+		}
+	}, soon, 5*time.Millisecond, what)
+	if !met() {
+		require.FailNow(w.t, "Watch has returned", "before %s: %v", what, w.err)
+	}
 }
 
 // sees waits until a value is the last one of a key, and returns all of that key.
@@ -148,12 +159,12 @@ func (w *engineWatch) sees(key, value string) []observation {
 }
 
 // ends waits until Watch returns.
-func (w *engineWatch) ends(within time.Duration) error {
+func (w *engineWatch) ends() error {
 	w.t.Helper()
 	select {
 	case <-w.done:
 		return w.err
-	case <-time.After(within):
+	case <-time.After(soon):
 		require.FailNow(w.t, "Watch has not returned")
 		return nil
 	}

@@ -57,7 +57,7 @@ func TestSQLEngineSurvivesKillsOfTheServer(t *testing.T) {
 		w := watchEngine(t, engine)
 		w.eventually("changes", func() bool { return len(w.seen["claim/0"]) > 1 })
 		server.Kill(t)
-		require.ErrorContains(t, w.ends(10*time.Second), "sqlstore: watching records: ")
+		require.ErrorContains(t, w.ends(), "sqlstore: watching records: ")
 		server.Start(t)
 	}
 	w := watchEngine(t, engine)
@@ -86,7 +86,7 @@ func TestSQLEngineIsDurableThoughCommitsAreNot(t *testing.T) {
 			var setting string
 			require.NoError(t, db.QueryRow("SHOW synchronous_commit").Scan(&setting))
 			return setting == "off"
-		}, 10*time.Second, 10*time.Millisecond)
+		}, soon, 10*time.Millisecond)
 		key := fmt.Sprint("claim/", i)
 		revision := put(t, engine, key, "first", 0, 0)
 		if i > 0 {
@@ -156,7 +156,7 @@ func TestSQLEngineAfterAFailoverToAReplicaThatWasBehind(t *testing.T) {
 	lost := put(t, engine, "claim/1", "lost", kept, 0)
 	w := watchEngine(t, engine)
 	server.Kill(t)
-	require.Error(t, w.ends(10*time.Second))
+	require.Error(t, w.ends())
 	require.NoError(t, os.RemoveAll(data))
 	require.NoError(t, os.Rename(data+".replica", data))
 	server.Start(t)
@@ -174,5 +174,5 @@ func TestSQLEngineAfterAFailoverToAReplicaThatWasBehind(t *testing.T) {
 // requireEventuallyUp waits until no connection of the pool is one to the server before.
 func requireEventuallyUp(t *testing.T, db *sql.DB) {
 	t.Helper()
-	require.Eventually(t, func() bool { return db.PingContext(t.Context()) == nil }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return db.PingContext(t.Context()) == nil }, soon, 10*time.Millisecond)
 }

@@ -131,7 +131,7 @@ func TestSQLEngineRevisionsGrowAfterTheTombstoneIsDeleted(t *testing.T) {
 			var keys string
 			require.NoError(t, db.QueryRow("SELECT string_agg(record_key, ' ') FROM "+engineTable).Scan(&keys))
 			return keys == "kept"
-		}, 20*time.Second, 5*time.Millisecond)
+		}, soon, 5*time.Millisecond)
 		w.cancel()
 		last := revision
 		revision = put(t, engine, "key", "value", 0, 0)

@@ -225,7 +225,7 @@ func testDisturbances(t *testing.T, dialect sqlstore.Dialect, db *sql.DB) {
 	require.Eventually(t, func() bool {
 		// The query, too, may be disturbed.
 		return totals() == nil && low >= pollers*customers || t.Failed()
-	}, time.Minute, 10*time.Millisecond)
+	}, soon, 10*time.Millisecond)
 	cancel()
 	all.Wait()
 	require.NoError(t, totals())

@@ -20,7 +20,7 @@ import (
 	_ "github.com/stripekit/stripekit/connector/redpanda/sqlinsert"
 )
 
-const soon = 20 * time.Second
+const soon = 2 * time.Minute
 
 // database returns a new SQLite database, and its data source name.
 func database(t *testing.T, schema string) (*sql.DB, string) {

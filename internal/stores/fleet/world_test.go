@@ -25,7 +25,7 @@ const (
 	ttl    = 3 * time.Second
 	shards = 32
 	// patience is a time after which something that must happen has not happened.
-	patience = 90 * time.Second
+	patience = 3 * time.Minute
 )
 
 // kills returns STRIPEKIT_KILLS, or 0.

@@ -214,7 +214,7 @@ func TestClientIsReadOnlyWithoutWrite(t *testing.T) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	clientSide, serverSide := mcp.NewInMemoryTransports()
 	ended := make(chan error, 1)
