@@ -34,12 +34,12 @@ func FromTime(t time.Time) Start { return Start(max(t.Unix(), int64(FromBeginnin
 
 // PollConfig configures a Poller. The zero value is valid.
 type PollConfig struct {
-	// Every is the time between two polls, to 10 ms; 0 is 15 s. The minimum is 1 ms: 15
-	// without time.Second is 15 ns, and an error. A list that gets more than four pages
-	// of new objects in that time is polled more often, which costs no additional
-	// requests. So that Pollers do not poll at the same moment, the first poll is at a
-	// random time within Every after Start. With FromNow and no checkpoint it is the
-	// second poll, and the first is at once.
+	// Every is the time between two polls, to 10 ms; 0 is 15 s. The minimum is 1 µs,
+	// which polls without a pause: 15 without time.Second is 15 ns, and an error. A list
+	// that gets more than four pages of new objects in that time is polled more often,
+	// which costs no additional requests. So that Pollers do not poll at the same moment,
+	// the first poll is at a random time within Every after Start. With FromNow and no
+	// checkpoint it is the second poll, and the first is at once.
 	Every time.Duration
 	// From is where to begin if there is no checkpoint; 0 is FromNow.
 	From Start
@@ -87,7 +87,7 @@ type PollConfig struct {
 }
 
 func (c PollConfig) withDefaults() (PollConfig, error) {
-	err := firstError(duration.Check("stripe: PollConfig.Every", c.Every), duration.Check("stripe: PollConfig.Overlap", c.Overlap))
+	err := firstError(duration.CheckFrom("stripe: PollConfig.Every", c.Every, time.Microsecond), duration.Check("stripe: PollConfig.Overlap", c.Overlap))
 	if err != nil {
 		return c, err
 	}

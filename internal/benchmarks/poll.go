@@ -41,10 +41,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(r)
 }
 
-// pollPause is the time between two polls of each side. A Poller has no shorter one.
-const pollPause = time.Millisecond
-
-// poller is a real Poller that polls every pollPause, but no more often than its gate
+// poller is a real Poller that polls without a pause, as often as its gate
 // allows.
 type poller struct {
 	gate   *gate
@@ -62,7 +59,7 @@ func startPoller(k feedKind, e endpoint) (*poller, error) {
 	}
 	p := &poller{gate: g}
 	p.poller, err = stripekit.NewPoller(client.Charges, stripekit.PollConfig{
-		Every: pollPause, Overlap: k.overlap() - k.lag(), From: stripekit.FromTime(time.Unix(k.Start, 0)),
+		Every: time.Microsecond, Overlap: k.overlap() - k.lag(), From: stripekit.FromTime(time.Unix(k.Start, 0)),
 	})
 	if err != nil {
 		return nil, err
@@ -202,7 +199,6 @@ func pollNaively(k feedKind, w wiring) (side, error) {
 		overlap: int64(k.overlap()/time.Second) + margin, since: k.Start,
 	}
 	poll := func() (found []string, err error) {
-		time.Sleep(pollPause)
 		err = their.poll(ctx, func(c *stripe.Charge) { found = append(found, c.ID) })
 		return found, err
 	}
@@ -223,7 +219,6 @@ func pollBarely(k feedKind, e endpoint) side {
 	bare, newest := newPlain(e.url, e.transport), known-1
 	return side{run: func(n int) error {
 		return repeat(n, func() error {
-			time.Sleep(pollPause)
 			since := max(k.created(newest)-int64(k.overlap()/time.Second)-margin, k.Start)
 			newest += k.Grows
 			return bare.get(context.Background(), nil, "/v1/charges?limit=100&created[gte]="+strconv.FormatInt(since, 10))

@@ -34,9 +34,9 @@ var rows = []row{
 		decodePage(standard, bareSummary), decodePage(standard, theirSummary))},
 	{name: "decode-client", title: "only the client: stripe-go's structs by encoding/json, without and with its client", json: true, pair: decodeByClient},
 
-	{name: "poll-same", title: "poll, 75 known charges, page unchanged", json: true, cpu: true, pair: polled(feedKind{}, inMemory)},
-	{name: "poll-changed", title: "poll, 75 known charges, page changed", goal: goal{faster: 12, fasterV2: 6}, json: true, cpu: true, pair: polled(feedKind{Touches: true}, inMemory)},
-	{name: "poll-new", title: "poll, 75 charges, 2 of them new", json: true, cpu: true, pair: polled(feedKind{Grows: 2}, inMemory)},
+	{name: "poll-same", title: "poll, 75 known charges, page unchanged", json: true, pair: polled(feedKind{}, inMemory)},
+	{name: "poll-changed", title: "poll, 75 known charges, page changed", goal: goal{faster: 12, fasterV2: 6}, json: true, pair: polled(feedKind{Touches: true}, inMemory)},
+	{name: "poll-new", title: "poll, 75 charges, 2 of them new", json: true, pair: polled(feedKind{Grows: 2}, inMemory)},
 	{name: "poll-https", title: "CPU of a poll over HTTPS, 75 known charges, page unchanged", goal: goal{faster: 20, time: 250 * time.Microsecond}, json: true, cpu: true, pair: polled(feedKind{}, byHTTPS)},
 
 	{name: "get-1", title: "Get over HTTP", goal: goal{floor: 1.1}, json: true, pair: gets(1, sameTransport)},

@@ -13,7 +13,10 @@ const least = time.Millisecond
 // Check returns an error if the time of a setting is negative, or so short that its unit
 // must be missing, as in Every: 15. Zero is valid. The error begins with the name of the
 // setting.
-func Check(setting string, d time.Duration) error {
+func Check(setting string, d time.Duration) error { return CheckFrom(setting, d, least) }
+
+// CheckFrom is Check for a setting with another shortest time.
+func CheckFrom(setting string, d, least time.Duration) error {
 	switch {
 	case d < 0:
 		return fmt.Errorf("%s must not be negative", setting)
