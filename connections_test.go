@@ -476,6 +476,7 @@ func TestPollerAndBackfillOfAPinnedKeyEndOnceItHasChanged(t *testing.T) {
 		require.ErrorIs(t, p.Err(), stripekit.ErrKeyChanged)
 		for _, err := range stripekit.Backfill(t.Context(), pinned.Charges, stripekit.BackfillConfig{}) {
 			require.ErrorIs(t, err, stripekit.ErrKeyChanged)
+			require.ErrorContains(t, err, `connection "shop"`)
 			return
 		}
 		t.Fatal("the Backfill has no error")
