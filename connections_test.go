@@ -323,6 +323,20 @@ func TestCallsOfAPinnedKeyEndOnceItHasChanged(t *testing.T) {
 	}
 }
 
+func TestModeOfAPinnedKeyIsThatOfTheKey(t *testing.T) {
+	cs := connectionsOver(replies(200, `{}`))
+	client := opened(t, cs, connection("shop"))
+	pinned := client.PinKey()
+	c := connection("shop")
+	c.APIKey = stripekit.NewSecret("sk_live_0123456789")
+	require.NoError(t, cs.Update(c))
+	require.Equal(t, stripekit.ModeLive, client.Mode())
+	require.Equal(t, stripekit.ModeLive, client.PinKey().Mode())
+	require.Equal(t, stripekit.ModeTest, pinned.Mode())
+	require.Equal(t, stripekit.ModeTest, pinned.WithAccount("acct_2").Mode())
+	require.Equal(t, "stripekit.Client{mode: test}", fmt.Sprint(pinned))
+}
+
 func TestRemovedConnectionRefusesCalls(t *testing.T) {
 	n := replies(200, `{"id":"acct_1"}`)
 	cs := connectionsOver(n)
