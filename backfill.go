@@ -309,7 +309,7 @@ func (b *backfill[T]) retry(ctx context.Context, request func() error) error {
 		b.mu.Lock()
 		silent := min(time.Since(began), time.Since(b.respondedAt))
 		b.mu.Unlock()
-		if endsPoller(err, b.source.client.current.Load().connection != "") == ends || silent > backfillPatience {
+		if endsPoller(err, b.source.client.renewable()) == ends || silent > backfillPatience {
 			return err
 		}
 		if sleepFor(ctx, backoff(failures, err)) != nil {

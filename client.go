@@ -148,6 +148,9 @@ func (c *Client) PinKey() *Client {
 // admits reports whether a call with a key may be made.
 func (c *Client) admits(identity *keyIdentity) bool { return c.pinned == nil || c.pinned == identity }
 
+// renewable reports whether an Update may bring another key, which the client then uses.
+func (c *Client) renewable() bool { return c.pinned == nil && c.current.Load().connection != "" }
+
 // Mode returns the mode of the key: ModeTest or ModeLive. For a client of PinKey, it is
 // the mode of the key that it keeps to.
 func (c *Client) Mode() Mode { return cmp.Or(c.pinned, c.current.Load().identity).mode }

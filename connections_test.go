@@ -323,6 +323,26 @@ func TestCallsOfAPinnedKeyEndOnceItHasChanged(t *testing.T) {
 	}
 }
 
+// No Update can bring the client another key, so it makes no sense to wait for one.
+func TestPollerAndBackfillOfAPinnedKeyEndOnceItIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := stripetest.New(stripetest.InMemory(), stripetest.WithExpiredKeys(goodKey))
+		defer server.Close()
+		pinned := opened(t, connectionsOver(server), connection("shop")).PinKey()
+		p, err := stripekit.NewPoller(pinned.Charges, stripekit.PollConfig{})
+		require.NoError(t, err)
+		events, err := p.Start(t.Context())
+		require.NoError(t, err)
+		start := time.Now()
+		<-events
+		require.ErrorIs(t, p.Err(), stripekit.ErrAuthentication)
+		for _, err := range stripekit.Backfill(t.Context(), pinned.Charges, stripekit.BackfillConfig{}) {
+			require.ErrorIs(t, err, stripekit.ErrAuthentication)
+		}
+		require.Less(t, time.Since(start), time.Minute)
+	})
+}
+
 func TestModeOfAPinnedKeyIsThatOfTheKey(t *testing.T) {
 	cs := connectionsOver(replies(200, `{}`))
 	client := opened(t, cs, connection("shop"))
