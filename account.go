@@ -84,7 +84,8 @@ func (c *Client) identity(ctx context.Context) (id string, identity *keyIdentity
 	current := c.current.Load()
 	identity = current.identity
 	if !c.admits(identity) {
-		return "", identity, &Error{Method: http.MethodGet, Path: accountPath, cause: ErrKeyChanged}
+		_, _, err := c.request(current, http.MethodGet, accountPath, nil, nil)
+		return "", identity, err
 	}
 	if c.account != "" {
 		return c.account, identity, nil

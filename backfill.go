@@ -54,9 +54,10 @@ type BackfillConfig struct {
 	// An error ends the Backfill: it is yielded, and nothing is saved any more. At the
 	// end, after the last object or before an error of the Backfill is yielded, BeforeSave
 	// is called with a context that is not cancelled with that of the Backfill, so that
-	// what is held can be stored after a SIGTERM. A loop that is left, perhaps because it
-	// could not store, is treated as a crash: BeforeSave is not called, and nothing saved.
-	// BeforeSave requires Checkpoints. If nil, it is not called.
+	// what is held can be stored after a SIGTERM. If that fails too, both errors are
+	// yielded as one. A loop that is left, perhaps because it could not store, is treated
+	// as a crash: BeforeSave is not called, and nothing saved. BeforeSave requires
+	// Checkpoints. If nil, it is not called.
 	BeforeSave func(ctx context.Context) error
 	// Name distinguishes Backfills of one list that have checkpoints in one store. ""
 	// is a valid name.
@@ -187,10 +188,12 @@ func (b *backfill[T]) run(ctx context.Context, yield func(*T, error) bool) error
 	switch {
 	case left:
 		return nil // no error can be yielded any more
-	case err != nil:
-		return err
+	case err == nil:
+		return saveErr
+	case b.unstored != nil && !errors.Is(err, b.unstored):
+		return fmt.Errorf("%w; %w", err, b.unstored)
 	}
-	return saveErr
+	return err
 }
 
 // read reads the spans of the checkpoint.
@@ -309,7 +312,7 @@ func (b *backfill[T]) retry(ctx context.Context, request func() error) error {
 		b.mu.Lock()
 		silent := min(time.Since(began), time.Since(b.respondedAt))
 		b.mu.Unlock()
-		if endsPoller(err, b.source.client.current.Load().connection != "") == ends || silent > backfillPatience {
+		if endsPoller(err, b.source.client.renewable()) == ends || silent > backfillPatience {
 			return err
 		}
 		if sleepFor(ctx, backoff(failures, err)) != nil {

@@ -225,6 +225,29 @@ func TestBackfillStoresWhatTheLoopHoldsAtItsEnd(t *testing.T) {
 	}
 }
 
+// What the loop holds when the Backfill fails may not be stored either.
+func TestBackfillYieldsTheLastErrorOfBeforeSaveWithItsOwn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := newFakeList(t, steady(1000, 60)...)
+		c := newCopying(l, stripekit.BackfillConfig{})
+		c.cfg.BeforeSave = func(context.Context) error { return errUnlucky }
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var ends []error
+		for _, err := range stripekit.Backfill(ctx, l.source(), c.cfg) {
+			if err != nil {
+				ends = append(ends, err)
+			}
+			cancel()
+		}
+		require.Len(t, ends, 1)
+		require.ErrorIs(t, ends[0], context.Canceled)
+		require.ErrorIs(t, ends[0], errUnlucky)
+		require.EqualError(t, ends[0], "context canceled; stripe: BackfillConfig.BeforeSave: "+errUnlucky.Error())
+		require.Zero(t, c.cfg.Checkpoints.(*mortalSaves).saves)
+	})
+}
+
 func TestBackfillRequiresCheckpointsForBeforeSave(t *testing.T) {
 	l := newFakeList(t, 1)
 	_, err := taken(l.backfill(stripekit.BackfillConfig{BeforeSave: func(context.Context) error { return nil }}))

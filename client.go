@@ -1,6 +1,7 @@
 package stripekit
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -147,8 +148,12 @@ func (c *Client) PinKey() *Client {
 // admits reports whether a call with a key may be made.
 func (c *Client) admits(identity *keyIdentity) bool { return c.pinned == nil || c.pinned == identity }
 
-// Mode returns the mode of the key: ModeTest or ModeLive.
-func (c *Client) Mode() Mode { return c.current.Load().identity.mode }
+// renewable reports whether an Update may bring another key, which the client then uses.
+func (c *Client) renewable() bool { return c.pinned == nil && c.current.Load().connection != "" }
+
+// Mode returns the mode of the key: ModeTest or ModeLive. For a client of PinKey, it is
+// the mode of the key that it keeps to.
+func (c *Client) Mode() Mode { return cmp.Or(c.pinned, c.current.Load().identity).mode }
 
 // RateLimit returns the rate limits: those of WithRateLimit, or the defaults.
 func (c *Client) RateLimit() RateLimit { return RateLimit(c.current.Load().transport.Limits()) }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit/internal/json"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // CheckStep is a step of the request from a client to its account.
@@ -125,7 +126,8 @@ func (c *Client) check(ctx context.Context, current *snapshot) (*CheckResult, er
 	start := time.Now()
 	err := c.callWith(trace.traced(ctx), trial, http.MethodGet, accountPath, nil, result.Account, []CallOption{CaptureResponse(&resp)})
 	result.Duration = time.Since(start)
-	result.APIVersion = resp.Header.Get("Stripe-Version")
+	// A server that echoes the request may return the key.
+	result.APIVersion = strings.ToValidUTF8(transport.Mask(resp.Header.Get("Stripe-Version")), "\uFFFD")
 	result.Account.Mode = result.Mode
 	switch e, _ := errors.AsType[*Error](err); {
 	case err == nil:

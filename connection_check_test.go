@@ -154,6 +154,15 @@ func TestTestCountsTowardsTheRateLimits(t *testing.T) {
 	})
 }
 
+func TestCheckResultOfAHostileServiceHasNoKeyAndIsJSON(t *testing.T) {
+	cs := connectionsOver(replies(200, `{"id":"acct_1"}`, "Stripe-Version", "\xff "+goodKey))
+	got, err := opened(t, cs, connection("shop")).Check(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "\uFFFD sk_test_****", got.APIVersion)
+	_, err = got.MarshalJSON()
+	require.NoError(t, err)
+}
+
 func TestCheckResultAsJSONAndInLogs(t *testing.T) {
 	account := &stripekit.Account{ID: "acct_1", Country: "DE", Mode: stripekit.ModeTest}
 	text := func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) }

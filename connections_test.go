@@ -323,6 +323,40 @@ func TestCallsOfAPinnedKeyEndOnceItHasChanged(t *testing.T) {
 	}
 }
 
+// No Update can bring the client another key, so it makes no sense to wait for one.
+func TestPollerAndBackfillOfAPinnedKeyEndOnceItIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := stripetest.New(stripetest.InMemory(), stripetest.WithExpiredKeys(goodKey))
+		defer server.Close()
+		pinned := opened(t, connectionsOver(server), connection("shop")).PinKey()
+		p, err := stripekit.NewPoller(pinned.Charges, stripekit.PollConfig{})
+		require.NoError(t, err)
+		events, err := p.Start(t.Context())
+		require.NoError(t, err)
+		start := time.Now()
+		<-events
+		require.ErrorIs(t, p.Err(), stripekit.ErrAuthentication)
+		for _, err := range stripekit.Backfill(t.Context(), pinned.Charges, stripekit.BackfillConfig{}) {
+			require.ErrorIs(t, err, stripekit.ErrAuthentication)
+		}
+		require.Less(t, time.Since(start), time.Minute)
+	})
+}
+
+func TestModeOfAPinnedKeyIsThatOfTheKey(t *testing.T) {
+	cs := connectionsOver(replies(200, `{}`))
+	client := opened(t, cs, connection("shop"))
+	pinned := client.PinKey()
+	c := connection("shop")
+	c.APIKey = stripekit.NewSecret("sk_live_0123456789")
+	require.NoError(t, cs.Update(c))
+	require.Equal(t, stripekit.ModeLive, client.Mode())
+	require.Equal(t, stripekit.ModeLive, client.PinKey().Mode())
+	require.Equal(t, stripekit.ModeTest, pinned.Mode())
+	require.Equal(t, stripekit.ModeTest, pinned.WithAccount("acct_2").Mode())
+	require.Equal(t, "stripekit.Client{mode: test}", fmt.Sprint(pinned))
+}
+
 func TestRemovedConnectionRefusesCalls(t *testing.T) {
 	n := replies(200, `{"id":"acct_1"}`)
 	cs := connectionsOver(n)
@@ -476,6 +510,7 @@ func TestPollerAndBackfillOfAPinnedKeyEndOnceItHasChanged(t *testing.T) {
 		require.ErrorIs(t, p.Err(), stripekit.ErrKeyChanged)
 		for _, err := range stripekit.Backfill(t.Context(), pinned.Charges, stripekit.BackfillConfig{}) {
 			require.ErrorIs(t, err, stripekit.ErrKeyChanged)
+			require.ErrorContains(t, err, `connection "shop"`)
 			return
 		}
 		t.Fatal("the Backfill has no error")

@@ -120,7 +120,7 @@ type Poller[T any] struct {
 	source    source[T]
 	cfg       PollConfig
 	mode      Mode
-	connected bool // the client is one of a Connection
+	renewable bool // see Client.renewable
 	key       string
 	claim     string   // random; marks the checkpoints of this Poller
 	seed      [16]byte // of the hashes in the checkpoint; from Start
@@ -256,7 +256,7 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 	return &Poller[T]{
 		source: s, cfg: cfg,
 		mode:      s.client.Mode(),
-		connected: s.client.current.Load().connection != "",
+		renewable: s.client.renewable(),
 		key:       s.checkpointKey(cfg.Name),
 		claim:     rand.Text(),
 		log:       cfg.Logger.With("resource", s.resource(), "name", cfg.Name),
@@ -280,8 +280,9 @@ func (p *Poller[T]) Key() string { return p.key }
 // permanent error, which Err returns. Permanent errors are an invalid key, a
 // missing permission, a missing endpoint, a connection that was removed, disabled
 // or made write-only, another Poller on the checkpoint, a checkpoint of another
-// account, and events that are missing (ErrGap). On a connection a refused key is retried for 15 minutes, because an
-// Update may bring another key.
+// account, and events that are missing (ErrGap). On a connection a refused key is retried
+// for 15 minutes, because an Update may bring another key. With a client of PinKey, a
+// refused key ends the Poller at once, and so does an Update to another key.
 //
 // Start returns an error if the checkpoint cannot be read, used or claimed, or if that
 // takes longer than 20 s. Then

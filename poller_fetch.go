@@ -318,7 +318,7 @@ func (p *Poller[T]) requestEnded(err error) (failed bool) {
 		err = gap // without the request, which has succeeded
 	}
 	now := time.Now()
-	verdict := endsPoller(err, p.connected)
+	verdict := endsPoller(err, p.renewable)
 	if verdict == waitsForKey {
 		if p.refused.IsZero() {
 			p.refused = now

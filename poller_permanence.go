@@ -18,9 +18,8 @@ const (
 	ends
 )
 
-// endsPoller returns the consequence of an error for a Poller. connection reports
-// whether the client belongs to a Connection. The first matching row of this table
-// decides:
+// endsPoller returns the consequence of an error for a Poller. renewable is that of its
+// client. The first matching row of this table decides:
 //
 //	the error                                              | means
 //	-------------------------------------------------------|------------
@@ -35,7 +34,7 @@ const (
 //	Stripe-Should-Retry: false, 401                        | as 401 below
 //	Stripe-Should-Retry: false, 4xx except 409 and 429     | ends
 //	a body without type and code, as from a proxy          | passes
-//	401 on a Connection                                    | waitsForKey
+//	401 on a Connection, without PinKey                    | waitsForKey
 //	401 otherwise                                          | ends
 //	408, 409, 424, 425, 429                                | passes
 //	any other 4xx                                          | ends
@@ -47,7 +46,7 @@ const (
 // If the cursor of a query names an object that does not exist any more, the
 // response is a 400 or 404 that must not end a Poller. So the caller checks
 // cursorLost first.
-func endsPoller(err error, connection bool) permanence {
+func endsPoller(err error, renewable bool) permanence {
 	for _, refusal := range []error{
 		ErrNoConnection, ErrDisabled, ErrWriteOnly, ErrKeyChanged,
 		ErrCheckpointConflict, ErrCheckpointInvalid, ErrGap, errAccountID,
@@ -69,7 +68,7 @@ func endsPoller(err error, connection bool) permanence {
 	}
 	switch e.HTTPStatus {
 	case http.StatusUnauthorized:
-		if connection {
+		if renewable {
 			return waitsForKey
 		}
 	case http.StatusConflict, http.StatusTooManyRequests:

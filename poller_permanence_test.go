@@ -138,7 +138,7 @@ func TestPermanenceFollowsTheConnection(t *testing.T) {
 
 	_, old, err := client.identity(t.Context())
 	require.ErrorIs(t, err, ErrAuthentication)
-	require.Equal(t, waitsForKey, endsPoller(err, client.current.Load().connection != ""))
+	require.Equal(t, waitsForKey, endsPoller(err, client.renewable()))
 
 	connection.APIKey = NewSecret("sk_test_good")
 	require.NoError(t, connections.Update(connection))

@@ -1,6 +1,7 @@
 package stripekit
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ func (s PollStatus) attrs() []slog.Attr {
 		err  error
 	}{{"last_error", s.LastError}, {"handler_error", s.HandlerErr}, {"save_error", s.SaveErr}} {
 		if e.err != nil {
-			attrs = append(attrs, slog.String(e.name, strings.ToValidUTF8(transport.Mask(e.err.Error()), "\uFFFD")))
+			attrs = append(attrs, slog.String(e.name, strings.ToValidUTF8(transport.Mask(fmt.Sprint(e.err)), "\uFFFD")))
 		}
 	}
 	return attrs

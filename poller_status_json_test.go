@@ -55,6 +55,23 @@ func TestPollStatusShowsItsErrorsAsText(t *testing.T) {
 	}
 }
 
+// brokenError is the error of a handler that returns a nil pointer in place of nil, or
+// whose method panics.
+type brokenError struct{ text func() string }
+
+func (e *brokenError) Error() string { return e.text() }
+
+func TestPollStatusShowsErrorsWithoutAText(t *testing.T) {
+	for want, broken := range map[string]*brokenError{
+		"<nil>":                                 nil,
+		"%!v(PANIC=Error method: sk_test_****)": {func() string { panic(markedKey) }},
+	} {
+		got, err := jsonv2.Marshal(stripekit.PollStatus{HandlerErr: broken})
+		require.NoError(t, err)
+		require.Contains(t, string(got), `"handler_error":"`+want)
+	}
+}
+
 // requireJSON requires that both packages for JSON encode v so, also behind a pointer.
 func requireJSON(t *testing.T, want string, v any) {
 	t.Helper()

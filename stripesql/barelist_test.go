@@ -29,24 +29,23 @@ type bareList struct {
 	undated int64   // charges whose number this divides have no created; 0 for none
 	padding string
 
-	delay time.Duration // of each response
-
 	mu         sync.Mutex
+	delay      time.Duration // of each response
 	calls      int
 	underWay   int
 	peak       int              // of underWay
 	fails      int              // the number of the call that fails, 0 for none
 	gone       map[int]bool     // the charges that were deleted, by their place
-	onPage     func(page []int) // called with each page; it may delete charges
+	onPage     func(page []int) // called with each page; it may delete charges, and change delay
 	cursorless bool             // every cursor is unknown
 	lost       int              // requests with an unknown cursor
 }
 
 func (l *bareList) RoundTrip(r *http.Request) (*http.Response, error) {
-	l.enter(1)
+	delay := l.enter(1)
 	defer l.enter(-1)
 	select {
-	case <-time.After(l.delay):
+	case <-time.After(delay):
 	case <-r.Context().Done():
 	}
 	if err := r.Context().Err(); err != nil {
@@ -82,11 +81,13 @@ func (l *bareList) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.response(r, 200, fmt.Sprintf(`{"data":[%s],"has_more":%v}`, strings.Join(objects, ","), more)), nil
 }
 
-func (l *bareList) enter(n int) {
+// enter counts the requests under way. It returns how long a response takes.
+func (l *bareList) enter(n int) (delay time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.underWay += n
 	l.peak = max(l.peak, l.underWay)
+	return l.delay
 }
 
 // page returns the places of the charges that a query requests.

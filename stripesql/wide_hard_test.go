@@ -98,3 +98,24 @@ func TestScansShareTheConcurrency(t *testing.T) {
 		require.Equal(t, 5, l.most)
 	})
 }
+
+// With the latency, the requests that a scan makes at once change, and how far it may be
+// ahead. The pages that it is ahead when the latency falls must not hold up those before them.
+func TestLongScanInOrderWhoseLatencyChanges(t *testing.T) {
+	for name, delay := range map[string]func(call int) time.Duration{
+		"falls":         func(call int) time.Duration { return time.Duration(max(0, 700-call)) * 5 * time.Millisecond },
+		"falls at once": func(call int) time.Duration { return time.Duration(max(0, 1-call/700)) * 2 * time.Second },
+		"to and fro":    func(call int) time.Duration { return time.Duration(call/150%2) * 3 * time.Second },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				list := nightlyBatches()
+				list.add(45_000, 0, time.Minute)
+				list.delay = delay(0)
+				list.onPage = func([]int) { list.delay = delay(list.calls) }
+				got := mustRun(t, list.openAt(t, stripekit.RateLimit{Endpoint: 100}, stripesql.WithMaxCalls(1500)), "SELECT id FROM charges ORDER BY created DESC")
+				require.Len(t, got.rows, len(list.created))
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package listing
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -34,6 +35,7 @@ type Lanes struct {
 // NewLanes returns the lanes for a rate limit, in requests a second; 0 is no limit. If n
 // is not 0, there are always n.
 func NewLanes(rate float64, n int) *Lanes {
+	rate = min(rate, math.MaxFloat64) // infinity times a latency of 0 is no number
 	l := &Lanes{rate: rate, given: n > 0, n: n}
 	switch {
 	case l.given:
@@ -54,7 +56,7 @@ func (l *Lanes) Count() int {
 
 // Buffer returns how many objects to hold so that all lanes are busy.
 func (l *Lanes) Buffer() int {
-	return min(max(int(l.rate*bufferTime.Seconds())*PageSize, minBuffer), maxBuffer)
+	return int(min(max(l.rate*bufferTime.Seconds()*PageSize, minBuffer), maxBuffer))
 }
 
 // Observe records how long a request took. It returns the number of lanes, and
@@ -69,7 +71,7 @@ func (l *Lanes) Observe(latency time.Duration) (n int, changed bool) {
 		l.latency = latency
 	}
 	l.latency += (latency - l.latency) / 16
-	n = int(min(max(1.25*l.rate*l.latency.Seconds()+3, minLanes), maxLanes))
+	n = int(min(max(l.rate*l.latency.Seconds()*1.25+3, minLanes), maxLanes))
 	changed = n != l.n
 	l.n = n
 	return n, changed

@@ -47,8 +47,9 @@ type Reader[T any] struct {
 // Pace returns how far a Reader may read ahead after it has delivered the given
 // number of runs. lanes is the maximum number of requests under way, and ahead
 // the maximum number of pages that are under way or wait for delivery. If ahead
-// is 0, a page is requested only when the caller waits for it. In an order, ahead
-// must not decrease: the pages that are read would leave no room for the next.
+// is 0, a page is requested only when the caller waits for it. In an order, the Reader
+// keeps to the largest ahead so far: with less, the pages that were read would leave no
+// room for the next.
 type Pace func(returned int) (lanes, ahead int)
 
 // NewReader returns a Reader, which can be used once. It takes ownership of w.
@@ -86,7 +87,7 @@ func (r *Reader[T]) All(ctx context.Context) iter.Seq2[[]T, error] {
 // After an error of fetch, it first returns those pages under way that are next
 // in order. The fetches end with ctx, and are counted in running.
 func (r *Reader[T]) Pull(ctx context.Context, running *sync.WaitGroup, pace Pace) (next func() ([]T, error)) {
-	r.ctx, r.running, r.pace = ctx, running, pace
+	r.ctx, r.running, r.pace, r.ahead = ctx, running, pace, 0
 	return r.next
 }
 
@@ -156,12 +157,14 @@ func (r *Reader[T]) keepPace() {
 	if r.pace == nil {
 		return
 	}
-	var lanes int
-	lanes, r.ahead = r.pace(r.returned)
+	lanes, ahead := r.pace(r.returned)
 	r.windows.SetLanes(lanes)
-	if r.windows.c.Order != AnyOrder {
-		r.windows.SetBuffer((r.ahead + aheadPlan) * PageSize)
+	if r.windows.c.Order == AnyOrder {
+		r.ahead = ahead
+		return
 	}
+	r.ahead = max(r.ahead, ahead)
+	r.windows.SetBuffer((r.ahead + aheadPlan) * PageSize)
 }
 
 // aheadPlan is how many pages the Windows plan for beyond those that may be
