@@ -55,8 +55,8 @@ func TestPollStatusShowsItsErrorsAsText(t *testing.T) {
 	}
 }
 
-// brokenError is the error of a handler that returns a nil pointer in place of nil, or
-// whose method panics.
+// brokenError is an error with a method that panics, as that of a nil pointer in place of
+// nil does.
 type brokenError struct{ text func() string }
 
 func (e *brokenError) Error() string { return e.text() }

@@ -146,7 +146,7 @@ func (l *changingList) respond(query url.Values) (status int, body string) {
 // things is a table for a changingList.
 var things = stripesql.WithTable("things", "/v1/things", stripesql.Column{Name: "customer", Filter: "customer"}, stripesql.Column{Name: "status", Filter: "status"})
 
-// open opens the list as a database, whose queries repeat requests.
+// open opens the list as a database. Its queries repeat requests.
 func (l *changingList) open(t *testing.T, opts ...stripesql.Option) *sql.DB {
 	client, err := stripekit.New("sk_test_123", stripekit.WithBaseURL("https://stripe.test"), stripekit.WithMaxRetries(20),
 		stripekit.WithHTTPClient(&http.Client{Transport: l}), stripekit.WithRateLimit(stripekit.RateLimit{}))
