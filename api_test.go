@@ -161,7 +161,7 @@ func exportedReceiver(recv *ast.FieldList) bool {
 
 // maxNames is how many package-level names the root may have. Each additional name
 // makes the documentation longer for every reader. The twelve of account events and changes
-// have to be where the services are, whose methods return them. ErrKeyChanged came last.
+// have to be where the services are: their methods return them. ErrKeyChanged came last.
 const maxNames = 188
 
 func TestTheRootHasFewNames(t *testing.T) {

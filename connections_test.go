@@ -331,7 +331,9 @@ func TestPollerAndBackfillOfAPinnedKeyEndOnceItIsRefused(t *testing.T) {
 		pinned := opened(t, connectionsOver(server), connection("shop")).PinKey()
 		p, err := stripekit.NewPoller(pinned.Charges, stripekit.PollConfig{})
 		require.NoError(t, err)
-		events, err := p.Start(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		events, err := p.Start(ctx)
 		require.NoError(t, err)
 		start := time.Now()
 		<-events
