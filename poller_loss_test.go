@@ -56,6 +56,7 @@ func started[T any](t *testing.T, p *stripekit.Poller[T]) (events <-chan stripek
 	require.NoError(t, err)
 	synctest.Wait()
 	return events, func() {
+		synctest.Wait() // an event that is sent when the context ends may arrive
 		cancel()
 		for range events {
 			t.Error("an event after the end")

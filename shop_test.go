@@ -104,6 +104,7 @@ func (s *shop) watch(p *stripekit.Poller[stripekit.Customer]) (events <-chan str
 	require.NoError(s.t, err)
 	synctest.Wait()
 	return events, func() {
+		synctest.Wait() // an event that is sent when the context ends may arrive
 		cancel()
 		for range events {
 			s.t.Error("an event after the end")
