@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit/internal/json"
+	"github.com/stripekit/stripekit/internal/report"
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
@@ -52,13 +53,13 @@ func (r CheckResult) MarshalJSON() ([]byte, error) {
 		Mode       Mode     `json:"mode"`
 		APIVersion string   `json:"api_version"`
 		Duration   float64  `json:"duration_seconds"`
-	}{r.Account, r.Mode, r.APIVersion, seconds(r.Duration)})
+	}{r.Account, r.Mode, r.APIVersion, report.Seconds(r.Duration)})
 }
 
 // LogValue returns the result as a group of attributes, for log/slog.
 func (r CheckResult) LogValue() slog.Value {
 	attrs := []slog.Attr{
-		slog.String("mode", string(r.Mode)), slog.String("api_version", r.APIVersion), slog.Float64("duration_seconds", seconds(r.Duration)),
+		slog.String("mode", string(r.Mode)), slog.String("api_version", r.APIVersion), slog.Float64("duration_seconds", report.Seconds(r.Duration)),
 	}
 	if r.Account != nil {
 		attrs = append(attrs, slog.String("account", r.Account.ID))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit/internal/duration"
+	"github.com/stripekit/stripekit/internal/report"
 	"github.com/stripekit/stripekit/internal/transport"
 )
 
@@ -205,6 +206,28 @@ type Attempt struct {
 	RequestID string        // "req_…"; empty if there was no response
 	Err       error         // why there was no complete response
 }
+
+// attrs returns the attempt for logs and for JSON.
+func (a Attempt) attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("method", a.Method),
+		slog.String("path", a.Path),
+		slog.Int("attempt", a.Number),
+		slog.Int("status", a.Status),
+		slog.Float64("duration_seconds", report.Seconds(a.Duration)),
+		slog.String("request_id", a.RequestID),
+		report.Error("error", a.Err),
+	}
+}
+
+// LogValue returns the attempt as a group of attributes, for log/slog. They have the
+// names and values of MarshalJSON.
+func (a Attempt) LogValue() slog.Value { return slog.GroupValue(a.attrs()...) }
+
+// MarshalJSON writes the attempt with these fields: method, path, attempt, status,
+// duration_seconds, request_id and, unless it is nil, error, which is the text of Err
+// without API keys.
+func (a Attempt) MarshalJSON() ([]byte, error) { return report.JSON(a.attrs()) }
 
 // WithObserver sets a function for metrics and traces. It is called after every
 // attempt of every call, on the goroutine that makes the request, with the context of

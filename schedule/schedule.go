@@ -5,11 +5,13 @@ package schedule
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/internal/duration"
+	"github.com/stripekit/stripekit/internal/report"
 )
 
 // Schedule runs a function repeatedly at fixed times: Every, twice Every and so on
@@ -36,6 +38,25 @@ type Run struct {
 	Missed   int           // how many starts were skipped after the scheduled start, because this run took too long
 	Err      error         // the error of the function; a *stripekit.PanicError if it panicked
 }
+
+// attrs returns the report for logs and for JSON.
+func (r Run) attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.Int("number", r.Number),
+		slog.Time("at", r.At.UTC()),
+		slog.Float64("duration_seconds", report.Seconds(r.Duration)),
+		slog.Int("missed", r.Missed),
+		report.Error("error", r.Err),
+	}
+}
+
+// LogValue returns the report as a group of attributes, for log/slog. They have the
+// names and values of MarshalJSON.
+func (r Run) LogValue() slog.Value { return slog.GroupValue(r.attrs()...) }
+
+// MarshalJSON writes the report with these fields: number, at, duration_seconds, missed
+// and, unless it is nil, error, which is the text of Err without API keys.
+func (r Run) MarshalJSON() ([]byte, error) { return report.JSON(r.attrs()) }
 
 // Run calls f at the scheduled times until ctx is cancelled. Then it returns nil, as
 // soon as f has returned. Runs do not overlap: a start during a run is skipped, and

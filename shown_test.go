@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,21 +15,24 @@ import (
 
 	"github.com/stripekit/stripekit"
 	jsonv2 "github.com/stripekit/stripekit/internal/json"
+	"github.com/stripekit/stripekit/schedule"
 )
 
-// shownStatuses are statuses as JSON and as text in a log.
-var shownStatuses = map[string]struct {
-	status     stripekit.PollStatus
+// shown are values as JSON and as text in a log. Those "with everything" have
+// no field of the zero value.
+var shown = map[string]struct {
+	value      any
 	json, text string
 }{
-	"the zero value": {
+	"a status of the zero value": {
+		value: stripekit.PollStatus{},
 		json: `{"lag_seconds":0,"oldest_unacknowledged_seconds":0,"requests":0,"delivered":0,"late":0,"given_up":0,` +
 			`"unacknowledged":0,"waiting_seconds":0,"failures":0,"checkpoint_bytes":0}`,
 		text: `s.lag_seconds=0 s.oldest_unacknowledged_seconds=0 s.requests=0 s.delivered=0 s.late=0 s.given_up=0 ` +
 			`s.unacknowledged=0 s.waiting_seconds=0 s.failures=0 s.checkpoint_bytes=0`,
 	},
-	"everything": {
-		status: stripekit.PollStatus{
+	"a status with everything": {
+		value: stripekit.PollStatus{
 			LastPoll: time.Date(2026, 1, 31, 13, 0, 0, 0, time.FixedZone("", 3600)), Lag: 90*time.Minute + time.Microsecond,
 			OldestUnacked: 1500 * time.Millisecond, Requests: 1, Delivered: 2, Late: 3, GivenUp: 4, Unacked: 5, Waiting: 2 * time.Second,
 			Failures: 6, LastError: &stripekit.Error{Method: "GET", Path: "/v1/charges", HTTPStatus: 500, Message: `"no"`},
@@ -43,14 +47,40 @@ var shownStatuses = map[string]struct {
 			`s.last_error="stripe: GET /v1/charges: 500 \"no\"" s.handler_error="key sk_test_**** ` + "\uFFFD" + `" ` +
 			`s.save_error="` + stripekit.ErrCheckpointConflict.Error() + `"`,
 	},
+	"an attempt of the zero value": {
+		value: stripekit.Attempt{},
+		json:  `{"method":"","path":"","attempt":0,"status":0,"duration_seconds":0,"request_id":""}`,
+		text:  `s.method="" s.path="" s.attempt=0 s.status=0 s.duration_seconds=0 s.request_id=""`,
+	},
+	"an attempt with everything": {
+		value: stripekit.Attempt{
+			Method: "GET", Path: "/v1/charges", Number: 2, Status: 200, Duration: 1234567 * time.Microsecond, RequestID: "req_1",
+			Err: errors.New("key " + markedKey),
+		},
+		json: `{"method":"GET","path":"/v1/charges","attempt":2,"status":200,"duration_seconds":1.234,"request_id":"req_1","error":"key sk_test_****"}`,
+		text: `s.method=GET s.path=/v1/charges s.attempt=2 s.status=200 s.duration_seconds=1.234 s.request_id=req_1 s.error="key sk_test_****"`,
+	},
+	"a run of the zero value": {
+		value: schedule.Run{},
+		json:  `{"number":0,"at":"0001-01-01T00:00:00Z","duration_seconds":0,"missed":0}`,
+		text:  `s.number=0 s.at=0001-01-01T00:00:00.000Z s.duration_seconds=0 s.missed=0`,
+	},
+	"a run with everything": {
+		value: schedule.Run{
+			Number: 1, At: time.Date(2026, 1, 31, 13, 0, 0, 0, time.FixedZone("", 3600)), Duration: time.Minute, Missed: 2,
+			Err: &stripekit.PanicError{Value: markedKey, Stack: []byte("…")},
+		},
+		json: `{"number":1,"at":"2026-01-31T12:00:00Z","duration_seconds":60,"missed":2,"error":"panic: sk_test_****"}`,
+		text: `s.number=1 s.at=2026-01-31T12:00:00.000Z s.duration_seconds=60 s.missed=2 s.error="panic: sk_test_****"`,
+	},
 }
 
-func TestPollStatusShowsItsErrorsAsText(t *testing.T) {
-	for name, shown := range shownStatuses {
+func TestReportsShowTheirErrorsAsText(t *testing.T) {
+	for name, test := range shown {
 		t.Run(name, func(t *testing.T) {
-			requireJSON(t, shown.json, shown.status)
-			require.Equal(t, "msg=m "+shown.text+"\n", logged(shown.status, func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) }))
-			require.Equal(t, `{"msg":"m","s":`+shown.json+"}\n", logged(shown.status, func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, o) }))
+			requireJSON(t, test.json, test.value)
+			require.Equal(t, "msg=m "+test.text+"\n", logged(test.value, func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) }))
+			require.Equal(t, `{"msg":"m","s":`+test.json+"}\n", logged(test.value, func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, o) }))
 		})
 	}
 }
@@ -99,12 +129,17 @@ func logged(v any, handler func(io.Writer, *slog.HandlerOptions) slog.Handler) s
 	return out.String()
 }
 
-func TestPollStatusShowsAllOfItsFields(t *testing.T) {
-	status := reflect.ValueOf(shownStatuses["everything"].status)
-	for i := range status.NumField() {
-		require.False(t, status.Field(i).IsZero(), "%s", status.Type().Field(i).Name)
+func TestReportsShowAllOfTheirFields(t *testing.T) {
+	for name, test := range shown {
+		if !strings.HasSuffix(name, "everything") {
+			continue
+		}
+		value := reflect.ValueOf(test.value)
+		for i := range value.NumField() {
+			require.False(t, value.Field(i).IsZero(), "%s: %s", name, value.Type().Field(i).Name)
+		}
+		var fields map[string]any
+		require.NoError(t, json.Unmarshal([]byte(test.json), &fields))
+		require.Len(t, fields, value.NumField(), name)
 	}
-	var fields map[string]any
-	require.NoError(t, json.Unmarshal([]byte(shownStatuses["everything"].json), &fields))
-	require.Len(t, fields, status.NumField())
 }
