@@ -163,6 +163,7 @@ type modelEvent struct {
 	attempt int
 	state   state
 	had     bool // the reader has received it
+	gaveUp  int  // the last attempt that was given up; 0 if none was
 	due     time.Time
 }
 
@@ -268,7 +269,11 @@ func (m *model) same(t *testing.T, q *Queue[uint64], now time.Time) {
 	all := map[uint64]bool{}
 	for seq, event := range q.All() {
 		require.Equal(t, seq, event)
-		require.NotNil(t, m.find(seq))
+		e := m.find(seq)
+		require.NotNil(t, e)
+		for attempt := range e.attempt {
+			require.Equal(t, attempt+1 == e.gaveUp, q.GaveUp(seq, attempt+1))
+		}
 		all[seq] = true
 	}
 	require.Len(t, all, len(m.events))
@@ -314,7 +319,7 @@ func (m *model) step(t *testing.T, q *Queue[uint64], r *rand.Rand, now time.Time
 		require.Equal(t, e != nil, q.GiveUp(seq, attempt))
 		if e != nil {
 			m.had(e)
-			e.state = isGivenUp
+			e.state, e.gaveUp = isGivenUp, attempt
 		}
 	case 8:
 		q.Keep(seq, due)
@@ -368,31 +373,4 @@ func BenchmarkNack(b *testing.B) {
 			}
 		})
 	}
-}
-
-// The least of many times counts, as others use the machine too.
-func TestQueueNacksInLogarithmicTime(t *testing.T) {
-	prepare := func(waiting int) (cost func() time.Duration) {
-		q := New[struct{}](waiting + 1)
-		for i := range waiting {
-			q.Nack(q.Add(struct{}{}), 1, at(i*7919%waiting))
-		}
-		return func() time.Duration {
-			start := time.Now()
-			for range 2_000 {
-				due, _ := q.Due()
-				o, _ := q.Next(due)
-				q.Take(o.Seq, o.Attempt)
-				q.Nack(o.Seq, o.Attempt, due.Add(time.Duration(waiting)*time.Second))
-			}
-			return time.Since(start)
-		}
-	}
-	behindFew, behindMany := prepare(1_000), prepare(100_000)
-	few, many := behindFew(), behindMany()
-	for tries := 0; tries < 20 && many >= 20*few; tries++ {
-		few, many = min(few, behindFew()), min(many, behindMany())
-	}
-	t.Logf("2,000 redeliveries and Nacks: %v behind 1,000, %v behind 100,000", few, many)
-	require.Less(t, many, 20*few, "a search would take 100 times as long")
 }
