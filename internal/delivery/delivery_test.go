@@ -271,12 +271,17 @@ func (m *model) same(t *testing.T, q *Queue[uint64], now time.Time) {
 		require.Equal(t, seq, event)
 		e := m.find(seq)
 		require.NotNil(t, e)
+		found, ok := q.Event(seq)
+		require.True(t, ok)
+		require.Equal(t, event, found)
 		for attempt := range e.attempt {
 			require.Equal(t, attempt+1 == e.gaveUp, q.GaveUp(seq, attempt+1))
 		}
 		all[seq] = true
 	}
 	require.Len(t, all, len(m.events))
+	_, ok = q.Event(q.last + 1)
+	require.False(t, ok)
 }
 
 // step does one random operation on both.
