@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -46,18 +45,14 @@ func (c *conn) steps(text string) ([]step, reads, error) {
 }
 
 // read moves the plan from the detail of the step into its own field.
-func (s *step) read() error {
+func (s *step) read() (err error) {
 	before, encoded, found := strings.Cut(s.detail, planMark)
 	if !found || !strings.HasPrefix(encoded, "{") { // of a table that is not ours
 		return nil
 	}
-	s.plan = new(plan)
-	d := json.NewDecoder(strings.NewReader(encoded))
-	if err := d.Decode(s.plan); err != nil {
-		return fmt.Errorf("stripesql: plan: %w", err)
-	}
-	s.detail, s.after = before, encoded[d.InputOffset():]
-	return nil
+	s.detail = before
+	s.plan, s.after, err = decodePlan(encoded)
+	return err
 }
 
 // prepare decides which columns to read, and which fields to expand: those that columns

@@ -167,10 +167,12 @@ func (p *plan) encode() string {
 	return string(text)
 }
 
-func decodePlan(text string) (*plan, error) {
-	p := new(plan)
-	if err := json.Unmarshal([]byte(text), p); err != nil {
-		return nil, fmt.Errorf("stripesql: plan: %w", err)
+// decodePlan returns the plan that a text begins with, and the rest of the text.
+func decodePlan(text string) (p *plan, rest string, err error) {
+	p = new(plan)
+	d := json.NewDecoder(strings.NewReader(text))
+	if err := d.Decode(p); err != nil {
+		return nil, "", fmt.Errorf("stripesql: plan: %w", err)
 	}
-	return p, nil
+	return p, text[d.InputOffset():], nil
 }
