@@ -2,7 +2,6 @@ package stripesql
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -34,11 +33,9 @@ func (q *query) known(p *plan, t *table) (s *spec, unknown []term) {
 // expandedBy returns the table whose objects are read with the objects of the
 // given table expanded, "" if there is none.
 func (q *query) expandedBy(table string) string {
-	for _, from := range slices.Sorted(maps.Keys(q.expand)) {
-		for field, to := range references(from) {
-			if to == table && slices.Contains(q.expand[from], field) {
-				return from
-			}
+	for _, r := range references() {
+		if r.to == table && slices.Contains(q.expand[r.from], r.field) {
+			return r.from
 		}
 	}
 	return ""

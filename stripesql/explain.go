@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -80,16 +79,13 @@ func (q *query) prepare(steps []step, read reads) {
 			}
 		}
 	}
-	for _, table := range []string{"charges", "refunds", "invoice_items", "orders"} { // a table comes after those it refers to
-		for _, field := range slices.Sorted(maps.Keys(references(table))) {
-			to := references(table)[field]
-			if !q.lookups[to] || !read[table][field] {
-				continue
-			}
-			q.expand[table] = append(q.expand[table], field)
-			for _, further := range q.expand[to] {
-				q.expand[table] = append(q.expand[table], field+"."+further)
-			}
+	for _, r := range references() {
+		if !q.lookups[r.to] || !read[r.from][r.field] {
+			continue
+		}
+		q.expand[r.from] = append(q.expand[r.from], r.field)
+		for _, further := range q.expand[r.to] {
+			q.expand[r.from] = append(q.expand[r.from], r.field+"."+further)
 		}
 	}
 }

@@ -200,18 +200,19 @@ func (s *scan) detach(c *cursor) {
 	s.cursor = slices.DeleteFunc(s.cursor, func(other *cursor) bool { return other == c })
 }
 
-// references returns the fields of a table that can be expanded, and the tables
-// that they refer to.
-func references(table string) map[string]string {
-	switch table {
-	case "charges", "invoice_items":
-		return map[string]string{"customer": "customers"}
-	case "refunds":
-		return map[string]string{"charge": "charges"}
-	case "orders":
-		return map[string]string{"charge": "charges", "customer": "customers"}
+// reference is a field of the objects of a table that can be expanded, and the table that
+// it refers to.
+type reference struct{ from, field, to string }
+
+// references returns all references. A table comes after those that it refers to.
+func references() []reference {
+	return []reference{
+		{"charges", "customer", "customers"},
+		{"invoice_items", "customer", "customers"},
+		{"orders", "charge", "charges"},
+		{"orders", "customer", "customers"},
+		{"refunds", "charge", "charges"},
 	}
-	return nil
 }
 
 // keep adds objects to the memo that the statement may look up by their ids:
@@ -246,12 +247,12 @@ func (q *query) keepWithin(t *table, o *object) error {
 	if err := json.Unmarshal(o.raw, &fields, listing.Lenient); err != nil {
 		return err
 	}
-	for field, name := range references(t.name) {
-		raw := fields[field]
-		if raw.Kind() != '{' {
+	for _, r := range references() {
+		raw := fields[r.field]
+		if r.from != t.name || raw.Kind() != '{' {
 			continue
 		}
-		other := q.source.tables[name]
+		other := q.source.tables[r.to]
 		inner, err := other.newObject(o.account, raw)
 		if err != nil {
 			return err
