@@ -116,12 +116,11 @@ func (l *lookups) add(t *table, page []*object) error {
 	if err := l.query.keep(l.spec, page); err != nil {
 		return err
 	}
-	columns := l.query.columns[t.name]
-	at := columns.place[t.index[l.plan.Terms[l.term].Column]]
+	if err := l.query.compact(t, page...); err != nil {
+		return err
+	}
+	at := l.query.columns[t.name].place[t.index[l.plan.Terms[l.term].Column]]
 	for _, o := range page {
-		if err := t.compact(o, columns); err != nil {
-			return err
-		}
 		if value, ok := o.values[at].(string); ok {
 			l.objects[value] = append(l.objects[value], o)
 			l.size += o.size()

@@ -93,7 +93,6 @@ type scan struct {
 	done   bool
 	kept   bool      // the memo has the scan, so more cursors may attach
 	cursor []*cursor // the attached cursors
-	visits int       // how often a cursor was attached
 }
 
 // scan returns the scan that a spec describes: a known one, or a new one.
@@ -142,8 +141,10 @@ func (s *scan) page(place int) ([]*object, error) {
 		if err := s.query.keep(s.spec, objects); err != nil {
 			return nil, err
 		}
-		if err := s.compact(objects); err != nil {
-			return nil, err
+		if s.kept {
+			if err := s.query.compact(s.spec.table, objects...); err != nil {
+				return nil, err
+			}
 		}
 		s.pages = append(s.pages, objects)
 		s.grow(objects)
@@ -151,13 +152,10 @@ func (s *scan) page(place int) ([]*object, error) {
 	return s.pages[place], nil
 }
 
-// compact makes objects small if they are to be kept.
-func (s *scan) compact(objects []*object) error {
+// compact makes objects that are kept small: it reads the columns that the statement needs.
+func (q *query) compact(t *table, objects ...*object) error {
 	for _, o := range objects {
-		if !s.kept {
-			break
-		}
-		if err := s.spec.table.compact(o, s.query.columns[s.spec.table.name]); err != nil {
+		if err := t.compact(o, q.columns[t.name]); err != nil {
 			return err
 		}
 	}
@@ -191,10 +189,7 @@ func (s *scan) grow(objects []*object) {
 	}
 }
 
-func (s *scan) attach(c *cursor) {
-	s.cursor = append(s.cursor, c)
-	s.visits++
-}
+func (s *scan) attach(c *cursor) { s.cursor = append(s.cursor, c) }
 
 func (s *scan) detach(c *cursor) {
 	s.cursor = slices.DeleteFunc(s.cursor, func(other *cursor) bool { return other == c })
@@ -235,7 +230,7 @@ func (q *query) keep(s *spec, objects []*object) error {
 
 // remember adds an object to the memo, with the columns that the statement reads.
 func (q *query) remember(t *table, o *object) error {
-	if err := t.compact(o, q.columns[t.name]); err != nil {
+	if err := q.compact(t, o); err != nil {
 		return err
 	}
 	q.memo.put(o.key(t), o.ifThere())

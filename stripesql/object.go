@@ -100,7 +100,7 @@ func (p projection) has(column int) bool { return p.place[column] >= 0 }
 // compact reads the columns of a projection, and lets go of the JSON if they are all
 // that is needed. It does nothing if that was done.
 func (t *table) compact(o *object, columns projection) error {
-	if o == nil || o.values != nil {
+	if o.values != nil {
 		return nil
 	}
 	values, err := t.read(o, columns, nil)
