@@ -46,11 +46,8 @@ type estimator struct {
 	query *query
 	text  string // of the statement
 	steps []step
-	calls []guess // by step
 	total guess
 	seen  map[string]bool // keys of the scans that were counted: a scan is made once
-	// limits is how many rows are needed, by step, if its plan has no limit.
-	limits map[int]int64
 }
 
 // trailingLimit matches a LIMIT at the end of a statement.
@@ -65,9 +62,8 @@ func (e *estimator) limit() {
 	if found == nil || first < 0 || sorted {
 		return
 	}
-	if p := e.steps[first].plan; p != nil && p.Order != "" {
-		n, _ := strconv.ParseInt(found[1], 10, 64) // digits, and not many
-		e.limits = map[int]int64{first: n}
+	if s := &e.steps[first]; s.plan != nil && s.plan.Order != "" {
+		s.limit, _ = strconv.ParseInt(found[1], 10, 64) // digits, and not many
 	}
 }
 
@@ -85,16 +81,17 @@ func (e *estimator) values(column string) guess {
 // times. The steps are nested loops.
 func (e *estimator) group(parent int64, times guess) error {
 	runs := times
-	for i, s := range e.steps {
+	for i := range e.steps {
+		s := &e.steps[i]
 		if s.parent != parent {
 			continue
 		}
 		if s.plan != nil {
-			calls, rows, err := e.loop(i, times)
+			calls, rows, err := e.loop(s, times)
 			if err != nil {
 				return err
 			}
-			e.calls[i] = calls
+			s.calls = calls
 			e.total = e.total.plus(calls)
 			times = times.times(rows)
 		}
@@ -111,19 +108,19 @@ func (e *estimator) group(parent int64, times guess) error {
 
 // loop estimates the calls of a step that is run the given number of times, and
 // the rows that it returns each time.
-func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
-	q, p := e.query, e.steps[i].plan
+func (e *estimator) loop(s *step, times guess) (calls, rows guess, err error) {
+	q, p := e.query, s.plan
 	t := q.source.tables[p.Table]
 	known, unknown := q.known(p, t)
+	accounts := exactly(float64(len(known.accounts)))
 	each := exactly(1) // how many requests a run begins with
 	for _, by := range unknown {
 		if by.In || by.Op == opIn {
 			each = each.times(e.values(by.Column))
 		}
-	}
-	accounts := exactly(float64(len(known.accounts)))
-	if slices.ContainsFunc(unknown, func(by term) bool { return by.Column == connectionColumn }) {
-		accounts = exactly(1)
+		if by.Column == connectionColumn {
+			accounts = exactly(1)
+		}
 	}
 	switch {
 	case times.most == 0 || known.none:
@@ -139,52 +136,50 @@ func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
 	case p.How == byIDs:
 		return each.pages().times(accounts), each, nil
 	}
-	if strings.HasPrefix(e.steps[i].detail, "SEARCH") && p.Order != "" {
+	if strings.HasPrefix(s.detail, "SEARCH") && p.Order != "" {
 		return accounts, exactly(1), nil // of a min() or max()
 	}
-	n, rows, err := e.list(i, known, unknown)
+	n, rows, err := e.list(s, known, unknown)
 	if err != nil {
 		return guess{}, guess{}, err
 	}
 	calls = n.with(func(n float64) float64 { return n / accounts.likely }).pages().times(accounts)
-	if key := known.key(); len(unknown) > 0 {
-		calls, rows = calls.times(times).times(each), rows.times(each)
-		if calls.likely > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {
-			whole, err := q.estimate(known.accounts, t, known.window)
-			return calls.with(func(n float64) float64 { return q.lookupCalls(n, whole.likely) }), rows, err
+	if len(unknown) == 0 {
+		key := known.key()
+		if e.seen[key] {
+			calls = guess{}
 		}
-	} else if e.seen[key] {
-		calls = guess{}
-	} else {
 		e.seen[key] = true
+		return calls, rows, nil
+	}
+	calls, rows = calls.times(times).times(each), rows.times(each)
+	if calls.likely > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {
+		whole, err := q.estimate(known.accounts, t, known.window)
+		return calls.with(func(n float64) float64 { return q.lookupCalls(n, whole.likely) }), rows, err
 	}
 	return calls, rows, nil
 }
 
 // list estimates how many objects a run of a list or a search reads, and how many
 // rows it returns.
-func (e *estimator) list(i int, known *spec, unknown []term) (objects, rows guess, err error) {
-	q, p, t := e.query, e.steps[i].plan, known.table
-	fits, err := q.selectivity(known, p.Local)
+func (e *estimator) list(s *step, known *spec, unknown []term) (objects, rows guess, err error) {
+	fits, err := e.query.selectivity(known, s.plan.Local)
 	if err != nil {
 		return guess{}, guess{}, err
 	}
-	limit, wanted := cmp.Or(p.Limit, e.limits[i]), math.Inf(1)
-	if limit > 0 {
-		wanted = float64(limit) / fits
+	limit := math.Inf(1)
+	if n := cmp.Or(s.plan.Limit, s.limit); n > 0 {
+		limit = float64(n)
 	}
+	wanted := limit / fits
 	objects = exactly(wanted)
 	if low, _ := known.window.bounded(); low || wanted > enough {
-		if objects, err = e.objects(t, p, known, unknown); err != nil {
+		if objects, err = e.objects(s.plan, known, unknown); err != nil {
 			return guess{}, guess{}, err
 		}
 	}
-	rows = objects.with(func(n float64) float64 { return n * fits })
-	if limit > 0 {
-		objects = objects.with(func(n float64) float64 { return min(n, wanted) })
-		rows = rows.with(func(n float64) float64 { return min(n, float64(limit)) })
-	}
-	return objects, rows, nil
+	rows = objects.with(func(n float64) float64 { return min(n*fits, limit) })
+	return objects.with(func(n float64) float64 { return min(n, wanted) }), rows, nil
 }
 
 // lookupCalls estimates the calls of lookups in a list of so many objects.
@@ -208,8 +203,8 @@ func (e *estimator) listed(t *table) bool {
 }
 
 // objects estimates how many objects a list or a search returns.
-func (e *estimator) objects(t *table, p *plan, known *spec, unknown []term) (guess, error) {
-	sent := []term{}
+func (e *estimator) objects(p *plan, known *spec, unknown []term) (guess, error) {
+	t, sent := known.table, []term(nil)
 	for _, by := range p.Terms {
 		switch f := t.filter(by.Column); {
 		case slices.Contains(t.createdColumns(), by.Column), by.Column == connectionColumn:

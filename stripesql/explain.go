@@ -18,6 +18,9 @@ type step struct {
 	detail             string
 	plan               *plan  // of a step that reads one of our tables, else nil
 	after              string // the text after the plan
+
+	limit int64 // how many rows are needed if the plan has no limit, 0 if unknown
+	calls guess
 }
 
 // planMark is the text that SQLite writes before the plan of a virtual table.
@@ -141,7 +144,7 @@ func (c *conn) explain(ctx context.Context, text string) (driver.Rows, error) {
 	}
 	q := newQuery(ctx, c.source)
 	q.prepare(steps, read)
-	e := &estimator{query: q, text: text, steps: steps, calls: make([]guess, len(steps)), seen: map[string]bool{}}
+	e := &estimator{query: q, text: text, steps: steps, seen: map[string]bool{}}
 	e.limit()
 	err = e.group(0, exactly(1))
 	_, spent := errors.AsType[*BudgetError](err)
@@ -155,7 +158,7 @@ func (c *conn) explain(ctx context.Context, text string) (driver.Rows, error) {
 		if p := steps[i].plan; p != nil {
 			steps[i].detail += ": " + q.describe(p)
 			if !spent {
-				steps[i].detail += ", " + e.calls[i].ofCalls()
+				steps[i].detail += ", " + steps[i].calls.ofCalls()
 			}
 			steps[i].detail += steps[i].after
 		}
