@@ -269,35 +269,35 @@ func (t term) comparable() bool {
 	switch t.Op {
 	case opNull, opNotNull:
 		return true
-	case opEqual, opLess, opAtMost, opMore, opAtLeast, "<>":
+	case opEqual, opLess, opAtMost, opMore, opAtLeast, opUnequal:
 		return t.Value != nil && t.Value.value() != nil
 	}
 	return false
 }
 
-// holds reports whether a value satisfies the term. It compares as SQLite does
-// if both sides have the same type.
+// holds reports whether a value satisfies the term, which is comparable. It compares as
+// SQLite does if both sides have the same type.
 func (t term) holds(table *table, value any) bool {
+	if value == nil || t.Op == opNull || t.Op == opNotNull {
+		return (value == nil) == (t.Op == opNull)
+	}
 	compared := 0
 	switch value := value.(type) {
-	case nil:
-		return t.Op == opNull
-	case string:
-		if t.Value == nil || t.Value.Text == nil {
-			return t.Op == opNotNull || t.Op == "<>"
-		}
-		compare := strings.Compare
-		if table.columns[table.index[t.Column]].kind == stamp {
-			compare = func(a, b string) int { return compareStamps([]byte(a), []byte(b)) }
-		}
-		compared = compare(value, *t.Value.Text)
+	case float64:
+		return true
 	case int64:
-		if t.Value == nil || t.Value.Whole == nil {
-			return t.Op == opNotNull || t.Op == "<>"
+		if t.Value.Whole == nil {
+			return t.Op == opUnequal
 		}
 		compared = cmp.Compare(value, *t.Value.Whole)
-	default:
-		return t.Op != opNull
+	case string:
+		if t.Value.Text == nil {
+			return t.Op == opUnequal
+		}
+		compared = strings.Compare(value, *t.Value.Text)
+		if table.columns[table.index[t.Column]].kind == stamp {
+			compared = compareStamps([]byte(value), []byte(*t.Value.Text))
+		}
 	}
 	switch t.Op {
 	case opEqual:
@@ -311,5 +311,5 @@ func (t term) holds(table *table, value any) bool {
 	case opAtLeast:
 		return compared >= 0
 	}
-	return t.Op != opNull && (t.Op != "<>" || compared != 0)
+	return compared != 0
 }

@@ -152,30 +152,33 @@ func (c *conn) explain(ctx context.Context, text string) (driver.Rows, error) {
 		q.close()
 		return nil, err
 	}
-	last := int64(0)
-	for i := range steps {
-		last = max(last, steps[i].id)
-		if p := steps[i].plan; p != nil {
-			steps[i].detail += ": " + q.describe(p)
+	x, last := &explanation{query: q}, int64(0)
+	for _, s := range steps {
+		if s.plan != nil {
+			s.detail += ": " + q.describe(s.plan)
 			if !spent {
-				steps[i].detail += ", " + steps[i].calls.ofCalls()
+				s.detail += ", " + s.calls.ofCalls()
 			}
-			steps[i].detail += steps[i].after
+			s.detail += s.after
 		}
+		x.steps, last = append(x.steps, s), max(last, s.id)
+	}
+	add := func(detail string) {
+		last++
+		x.steps = append(x.steps, step{id: last, detail: detail})
 	}
 	if computesTime.MatchString(text) {
-		steps = append(steps, step{id: last + 1, detail: hintOfTime})
-		last++
+		add(hintOfTime)
 	}
-	allowed := fmt.Sprintf("%d allowed", q.source.maxCalls)
-	if q.source.accounts.several() {
-		allowed += " for each connection"
+	switch allowed := q.source.maxCalls; {
+	case spent:
+		add(fmt.Sprintf("ESTIMATE unknown: to measure takes more than the %d calls allowed", allowed))
+	case q.source.accounts.several():
+		add(fmt.Sprintf("ESTIMATE %s (%d allowed for each connection)", e.total.ofCalls(), allowed))
+	default:
+		add(fmt.Sprintf("ESTIMATE %s (%d allowed)", e.total.ofCalls(), allowed))
 	}
-	summary := fmt.Sprintf("ESTIMATE %s (%s)", e.total.ofCalls(), allowed)
-	if spent {
-		summary = fmt.Sprintf("ESTIMATE unknown: to measure takes more than the %d calls allowed", q.source.maxCalls)
-	}
-	return &explanation{query: q, steps: append(steps, step{id: last + 1, detail: summary})}, nil
+	return x, nil
 }
 
 // computesTime matches a comparison of what a function makes of created.

@@ -74,6 +74,7 @@ func (t term) String() string {
 // The operators of terms.
 const (
 	opEqual   = "="
+	opUnequal = "<>"
 	opIn      = "IN" // a list of values at once
 	opLess    = "<"
 	opAtMost  = "<="
@@ -100,7 +101,7 @@ func operator(op sqlite3.IndexConstraintOp) string {
 	case sqlite3.INDEX_CONSTRAINT_ISNOTNULL:
 		return opNotNull
 	case sqlite3.INDEX_CONSTRAINT_NE:
-		return "<>"
+		return opUnequal
 	case sqlite3.INDEX_CONSTRAINT_LIKE:
 		return "LIKE"
 	case sqlite3.INDEX_CONSTRAINT_GLOB:
