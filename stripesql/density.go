@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // densityAge is how long the densities that pages have shown are used.
@@ -65,29 +64,10 @@ func (d *densities) table(t *table) *density {
 	return known
 }
 
-// bounds returns the bounds of created in a request for a list, false if the list has
-// another filter.
-func (r request) bounds(t *table) (low, high int64, bare bool) {
-	high = endOfStamps
-	for name, value := range r.params {
-		switch at, _ := strconv.ParseInt(value, 10, 64); {
-		case name == createdColumn+"[gte]":
-			low = at
-		case name == createdColumn+"[lt]":
-			high = at
-		case name == "limit" || name == "starting_after" || name == "ending_before" || strings.HasPrefix(name, "expand["):
-		case t.always[name] != value:
-			return 0, 0, false
-		}
-	}
-	return low, high, r.path == t.path
-}
-
-// learn adds a page to what is known of a table.
-func (d *densities) learn(t *table, r request, p page) {
-	low, high, bare := r.bounds(t)
-	after, before := r.params["starting_after"], r.params["ending_before"]
-	if !bare || t.disordered && after+before != "" {
+// learn adds a page of the list without a filter to what is known of a table.
+func (d *densities) learn(t *table, q listing.Query, p page) {
+	w, atCursor := windowOf(q), q.After+q.Before != ""
+	if t.disordered && atCursor {
 		return
 	}
 	objects := slices.DeleteFunc(slices.Clone(p.objects), func(o *object) bool { return !o.dated })
@@ -98,36 +78,37 @@ func (d *densities) learn(t *table, r request, p page) {
 	defer d.mu.Unlock()
 	known := d.table(t)
 	if len(objects) == 0 {
-		if after+before == "" && !p.more {
-			known.add(nil, low, high-1, false)
+		if !atCursor && !p.more {
+			known.add(nil, w.low, w.high-1, false)
 		}
 		return
 	}
 	newest, oldest := objects[0].created, objects[len(objects)-1].created
-	from, to, open := oldest, newest, p.more || before != ""
-	switch next := known.beside(after, before); {
-	case next != nil && after != "":
+	from, to, open := oldest, newest, p.more || q.Before != ""
+	switch next := known.beside(q); {
+	case next != nil && q.After != "":
 		to, next.open = max(to, next.low), false
 	case next != nil:
 		from, open = min(from, next.high), false
-	case after+before == "" && high == endOfStamps:
-		known.add(nil, newest+1, high-1, false)
-	case after+before == "":
-		to = high - 1
+	case atCursor:
+	case w.high == endOfStamps:
+		known.add(nil, newest+1, w.high-1, false)
+	default:
+		to = w.high - 1
 	}
 	if known.meet(objects) {
 		open = false
 	}
 	known.add(objects, from, to, open)
-	if !p.more && before == "" {
-		known.add(nil, low, oldest-1, false)
+	if !p.more && q.Before == "" {
+		known.add(nil, w.low, oldest-1, false)
 	}
 }
 
-// beside returns the stretch that a cursor is of, nil if there is none.
-func (d *density) beside(after, before string) *stretch {
+// beside returns the stretch that the cursor of a page is of, nil if there is none.
+func (d *density) beside(q listing.Query) *stretch {
 	i := slices.IndexFunc(d.seen, func(s stretch) bool {
-		return after != "" && s.last == after || before != "" && s.first == before
+		return q.After != "" && s.last == q.After || q.Before != "" && s.first == q.Before
 	})
 	if i < 0 {
 		return nil

@@ -1,7 +1,6 @@
 package stripesql
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -44,6 +43,9 @@ func (s *spec) key() string {
 	}
 	return fmt.Sprintf("%q %s %s %q %q %q %q %v %s", names, s.table.name, s.how, s.id, s.ids, s.query, s.filters, s.window, s.order)
 }
+
+// bare reports whether a scan is of a list without a filter other than by created.
+func (s *spec) bare() bool { return s.how == byList && maps.Equal(s.filters, s.table.always) }
 
 // account returns the account of a scan of only one.
 func (s *spec) account() *account { return s.accounts[0] }
@@ -226,10 +228,12 @@ func (s *spec) request() request {
 	params := map[string]string{}
 	path := s.table.path
 	switch s.how {
+	case byList:
+		return s.page(listing.Query{Limit: s.pageSize(), GTE: s.window.low, LT: s.window.high})
 	case byID:
 		path += "/" + url.PathEscape(s.id)
 		s.addExpand(params, "")
-		return request{path, params}
+		return request{path: path, params: params}
 	case byIDs:
 		for i, id := range s.ids[:min(len(s.ids), maxPage)] {
 			params[fmt.Sprintf("ids[%d]", i)] = id
@@ -237,13 +241,10 @@ func (s *spec) request() request {
 	case search:
 		path += "/search"
 		params["query"] = s.searchQuery()
-	default:
-		maps.Copy(params, s.filters)
-		s.window.send(params, createdColumn)
 	}
 	params["limit"] = strconv.Itoa(s.pageSize())
 	s.addExpand(params, "data.")
-	return request{path, params}
+	return request{path: path, params: params}
 }
 
 // searchQuery returns the query with the window.
@@ -289,7 +290,7 @@ func (s *spec) before(second int64) request {
 func (s *spec) page(q listing.Query) request {
 	params := map[string]string{}
 	maps.Copy(params, s.filters)
-	window{q.GTE, cmp.Or(q.LT, endOfStamps)}.send(params, createdColumn)
+	windowOf(q).send(params, createdColumn)
 	for name, cursor := range map[string]string{"starting_after": q.After, "ending_before": q.Before} {
 		if cursor != "" {
 			params[name] = cursor
@@ -297,5 +298,5 @@ func (s *spec) page(q listing.Query) request {
 	}
 	params["limit"] = strconv.Itoa(q.Limit)
 	s.addExpand(params, "data.")
-	return request{s.table.path, params}
+	return request{s.table.path, params, q}
 }

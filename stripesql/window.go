@@ -1,8 +1,11 @@
 package stripesql
 
 import (
+	"cmp"
 	"math"
 	"strconv"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // window is a span of time, from the second low, inclusive, to high, exclusive.
@@ -10,6 +13,9 @@ type window struct{ low, high int64 }
 
 // everything returns the window that contains all times.
 func everything() window { return window{0, endOfStamps} }
+
+// windowOf returns the window that a page of a list is of.
+func windowOf(q listing.Query) window { return window{q.GTE, cmp.Or(q.LT, endOfStamps)} }
 
 func (w window) empty() bool { return w.low >= w.high }
 
