@@ -138,7 +138,7 @@ func withName(all []*account, name string) []*account {
 func rowsOf(all []*account, t *table) float64 {
 	sum := 0.0
 	for _, a := range all {
-		sum += a.density.rows(t)
+		sum += a.density.now(t).rows(t)
 	}
 	return sum
 }
@@ -147,7 +147,8 @@ func rowsOf(all []*account, t *table) float64 {
 func shareOf(all []*account, t *table, w window) float64 {
 	sum := 0.0
 	for _, a := range all {
-		sum += a.density.share(t, w) * a.density.rows(t)
+		known := a.density.now(t)
+		sum += known.share(t, w) * known.rows(t)
 	}
 	return sum / max(rowsOf(all, t), 1)
 }

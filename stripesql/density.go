@@ -22,11 +22,11 @@ type densities struct {
 
 	mu      sync.Mutex
 	tables  map[string]*density
-	samples map[sampleKey]*sample
+	samples map[sampleKey]sample
 }
 
 func newDensities() *densities {
-	return &densities{tables: map[string]*density{}, samples: map[sampleKey]*sample{}}
+	return &densities{tables: map[string]*density{}, samples: map[sampleKey]sample{}}
 }
 
 // density is what is known of one list.
@@ -60,8 +60,18 @@ func (d *densities) table(t *table) *density {
 		known = &density{}
 		d.tables[t.name] = known
 	}
-	known.seen = slices.DeleteFunc(known.seen, func(s stretch) bool { return time.Since(s.taken) > densityAge })
+	since := time.Now().Add(-densityAge)
+	known.seen = slices.DeleteFunc(known.seen, func(s stretch) bool { return s.taken.Before(since) })
 	return known
+}
+
+// now returns a copy of what is known of a table now.
+func (d *densities) now(t *table) *density {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := *d.table(t)
+	known.seen = slices.Clone(known.seen)
+	return &known
 }
 
 // learn adds a page of the list without a filter to what is known of a table.
@@ -394,9 +404,7 @@ func (q *query) estimate(accounts []*account, t *table, w window) (sum guess, er
 func (q *query) measure(a *account, t *table, w window) (guess, error) {
 	d, key := a.density, objectKey{account: a.name, table: t.name}
 	for ; q.probes[key] < maxProbes; q.probes[key]++ {
-		d.mu.Lock()
-		before, ok := d.table(t).probe(w)
-		d.mu.Unlock()
+		before, ok := d.now(t).probe(w)
 		if !ok {
 			break
 		}
@@ -414,56 +422,34 @@ func (q *query) measure(a *account, t *table, w window) (guess, error) {
 	return known.count(w), nil
 }
 
-// count estimates how many objects a window of a table has.
-func (d *densities) count(t *table, w window) guess {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.table(t).count(w)
-}
-
-// snapshot returns a copy of what is known of a table.
-func (d *densities) snapshot(t *table) *density {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return &density{seen: slices.Clone(d.table(t).seen)}
-}
-
-// known reports whether a table was measured from its beginning. What scans have read
+// isMeasured reports whether a table was measured from its beginning. What scans have read
 // does not count: the way to read a join would depend on the statements before it.
-func (d *densities) known(t *table) bool {
-	oldest := d.oldest(t)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return oldest > 0 && time.Since(d.table(t).measured) < densityAge
-}
+func (d *density) isMeasured() bool { return d.oldest() > 0 && time.Since(d.measured) < densityAge }
 
 // oldest returns when the oldest object of a table was created, or a second shortly
 // before it; 0 if that is unknown.
-func (d *densities) oldest(t *table) int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	seen := d.table(t).seen
-	if n := len(seen); n > 0 && seen[n-1].low == 0 && seen[n-1].objects == 0 {
-		return seen[n-1].high + 1
+func (d *density) oldest() int64 {
+	if n := len(d.seen); n > 0 && d.seen[n-1].low == 0 && d.seen[n-1].objects == 0 {
+		return d.seen[n-1].high + 1
 	}
 	return 0
 }
 
 // rows estimates how many objects a table has.
-func (d *densities) rows(t *table) float64 {
-	if d.known(t) {
-		return max(d.count(t, everything()).likely, 1)
+func (d *density) rows(t *table) float64 {
+	if d.isMeasured() {
+		return max(d.count(everything()).likely, 1)
 	}
 	return float64(t.rows)
 }
 
 // share estimates the share of a table's objects that is in a window.
-func (d *densities) share(t *table, w window) float64 {
+func (d *density) share(t *table, w window) float64 {
 	if w.empty() {
 		return 0
 	}
-	if d.known(t) {
-		return min(1, d.count(t, w).likely/d.rows(t))
+	if d.isMeasured() {
+		return min(1, d.count(w).likely/d.rows(t))
 	}
 	low, high := w.bounded()
 	switch {
@@ -490,15 +476,15 @@ type sample struct {
 // maxSamples is how many samples are kept. A sample takes about 200 kB.
 const maxSamples = 32
 
-// sample returns the page of a table right before the second high. It makes a
-// call unless the page was sampled recently.
-func (q *query) sample(a *account, t *table, high int64) (*sample, error) {
+// sample returns the objects on the page of a table right before the second high. It makes
+// a call unless the page was sampled recently.
+func (q *query) sample(a *account, t *table, high int64) ([]*object, error) {
 	d, key := a.density, sampleKey{t.name, high}
 	d.mu.Lock()
 	known := d.samples[key]
 	d.mu.Unlock()
-	if known != nil && time.Since(known.taken) < densityAge {
-		return known, nil
+	if time.Since(known.taken) < densityAge {
+		return known.objects, nil
 	}
 	s := &spec{accounts: []*account{a}, table: t, how: byList, filters: t.constant(), window: window{0, high}}
 	p, err := q.page(s, s.request())
@@ -506,12 +492,11 @@ func (q *query) sample(a *account, t *table, high int64) (*sample, error) {
 		return nil, err
 	}
 	q.report(len(p.objects), 0)
-	made := &sample{taken: time.Now(), objects: p.objects}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.samples) >= maxSamples {
 		clear(d.samples)
 	}
-	d.samples[key] = made
-	return made, nil
+	d.samples[key] = sample{taken: time.Now(), objects: p.objects}
+	return p.objects, nil
 }

@@ -25,7 +25,7 @@ func TestDensityOfALongListIsSmall(t *testing.T) {
 		cursor = p.objects[maxPage-1].id
 		require.LessOrEqual(t, len(d.tables[table.name].seen), maxStretches)
 	}
-	require.Equal(t, int64(minute), d.oldest(table))
+	require.Equal(t, int64(minute), d.now(table).oldest())
 	for w, want := range map[window]float64{
 		everything():                            pages * maxPage,
 		{minute * 500_001, endOfStamps}:         500_000,
@@ -34,7 +34,7 @@ func TestDensityOfALongListIsSmall(t *testing.T) {
 		{0, minute}:                             0,
 		{minute * pages * maxPage, endOfStamps}: 1,
 	} {
-		got := d.count(table, w)
+		got := d.now(table).count(w)
 		require.InDelta(t, want, got.likely, 2, w)
 		require.True(t, got.sure(), "%v: %v", w, got)
 	}
@@ -64,7 +64,7 @@ func TestSecondThatIsReadFromBothEndsIsKnown(t *testing.T) {
 				above -= maxPage
 			}
 		}
-		got := d.count(table, everything())
+		got := d.now(table).count(everything())
 		require.True(t, got.sure(), "order %06b: %v", order, got)
 		require.InDelta(t, objects, got.likely, maxPage, "order %06b", order)
 	}

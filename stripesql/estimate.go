@@ -237,8 +237,8 @@ func (q *query) selectivity(of *spec, terms []term) (float64, error) {
 		return 1, nil
 	}
 	t := of.table
-	s, err := q.sample(of.account(), t, of.window.high)
-	if err != nil || len(s.objects) == 0 {
+	objects, err := q.sample(of.account(), t, of.window.high)
+	if err != nil || len(objects) == 0 {
 		return 1, err
 	}
 	guess, known := 1.0, []term{}
@@ -253,7 +253,7 @@ func (q *query) selectivity(of *spec, terms []term) (float64, error) {
 		}
 	}
 	fits, values, all := 0, []any(nil), allOf(len(t.columns))
-	for _, o := range s.objects {
+	for _, o := range objects {
 		if values, err = t.read(o, all, values); err != nil {
 			return 0, err
 		}
@@ -261,7 +261,7 @@ func (q *query) selectivity(of *spec, terms []term) (float64, error) {
 			fits++
 		}
 	}
-	return guess * max(float64(fits), 0.5) / float64(len(s.objects)), nil
+	return guess * max(float64(fits), 0.5) / float64(len(objects)), nil
 }
 
 // comparable reports whether holds can decide a term.

@@ -69,7 +69,7 @@ func (f *listFeed) share() float64 {
 
 // oldest estimates when the oldest object of a scan was created, 0 if unknown.
 func (q *query) oldest(s *spec) int64 {
-	return max(s.window.low, s.account().density.oldest(s.table))
+	return max(s.window.low, s.account().density.now(s.table).oldest())
 }
 
 // moveTo makes the page after an object the next to be requested.
