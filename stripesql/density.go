@@ -35,9 +35,9 @@ type density struct {
 	measured time.Time // when an estimate of a window was made
 }
 
-// stretch is a span of time of which all objects are known.
+// stretch is a window of which all objects are known.
 type stretch struct {
-	low, high   int64   // the first and the last second
+	window
 	objects     int     // those of the first and the last second may not be complete
 	dense       float64 // objects per second from the oldest to the newest of them
 	uneven      bool    // some of the objects are much closer to each other than the rest
@@ -51,7 +51,7 @@ type stretch struct {
 const maxStretches = 2_000
 
 // rate returns the objects per second.
-func (s *stretch) rate() float64 { return float64(s.objects) / float64(s.high-s.low+1) }
+func (s *stretch) rate() float64 { return float64(s.objects) / float64(s.seconds()) }
 
 // table returns what is known of a table now. The caller holds the lock.
 func (d *densities) table(t *table) *density {
@@ -89,29 +89,28 @@ func (d *densities) learn(t *table, q listing.Query, p page) {
 	known := d.table(t)
 	if len(objects) == 0 {
 		if !atCursor && !p.more {
-			known.add(nil, w.low, w.high-1, false)
+			known.add(nil, w, false)
 		}
 		return
 	}
-	newest, oldest := objects[0].created, objects[len(objects)-1].created
-	from, to, open := oldest, newest, p.more || q.Before != ""
+	read, open := windowAround(objects), p.more || q.Before != ""
 	switch next := known.beside(q); {
 	case next != nil && q.After != "":
-		to, next.open = max(to, next.low), false
+		read.high, next.open = max(read.high, next.low+1), false
 	case next != nil:
-		from, open = min(from, next.high), false
+		read.low, open = min(read.low, next.high-1), false
 	case atCursor:
 	case w.high == endOfStamps:
-		known.add(nil, newest+1, w.high-1, false)
+		known.add(nil, window{read.high, w.high}, false)
 	default:
-		to = w.high - 1
+		read.high = w.high
 	}
 	if known.meet(objects) {
 		open = false
 	}
-	known.add(objects, from, to, open)
+	known.add(objects, read, open)
 	if !p.more && q.Before == "" {
-		known.add(nil, w.low, oldest-1, false)
+		known.add(nil, window{w.low, objects[len(objects)-1].created}, false)
 	}
 }
 
@@ -130,31 +129,25 @@ func (d *density) beside(q listing.Query) *stretch {
 // both ends. It closes those that the page goes on behind, and reports whether one of them
 // goes on behind the page.
 func (d *density) meet(objects []*object) (goesOn bool) {
-	newest, oldest := objects[0].created, objects[len(objects)-1].created
-	var on map[string]bool // the ids of the page
+	page := windowAround(objects)
+	on := func(id string) bool { return slices.ContainsFunc(objects, func(o *object) bool { return o.id == id }) }
 	for i := range d.seen {
 		s := &d.seen[i]
-		if s.first == "" || s.low > newest || s.high < oldest {
+		if s.first == "" || s.and(page).empty() {
 			continue
 		}
-		if on == nil {
-			on = make(map[string]bool, len(objects))
-			for _, o := range objects {
-				on[o.id] = true
-			}
-		}
-		if on[s.last] && s.last != objects[len(objects)-1].id {
+		goesOn = goesOn || on(s.first) && !on(s.last)
+		if on(s.last) && s.last != objects[len(objects)-1].id {
 			s.open = false
 		}
-		goesOn = goesOn || on[s.first] && !on[s.last]
 	}
 	return goesOn
 }
 
 // add adds a stretch with the given objects, newest first. What it has in common with
 // other stretches is known already.
-func (d *density) add(objects []*object, low, high int64, open bool) {
-	made := stretch{low: low, high: high, open: open, taken: time.Now()}
+func (d *density) add(objects []*object, of window, open bool) {
+	made := stretch{window: of, open: open, taken: time.Now()}
 	if n := len(objects); n > 0 {
 		made.first, made.last = objects[0].id, objects[n-1].id
 		made.dense = perSecond(objects)
@@ -163,7 +156,7 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 	if len(d.seen) >= maxStretches {
 		d.join()
 	}
-	if len(d.seen) >= maxStretches || low > high {
+	if len(d.seen) >= maxStretches || of.empty() {
 		return
 	}
 	d.seen = slices.DeleteFunc(d.seen, func(s stretch) bool { return made.low < s.low && s.high < made.high })
@@ -172,20 +165,20 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 		case s.first == made.first && s.last == made.last && made.first != "": // read twice, from other sides
 			d.seen[i].low, d.seen[i].high, d.seen[i].open = min(s.low, made.low), max(s.high, made.high), s.open && made.open
 			return
-		case made.low == made.high: // of a second, a page may have any part
+		case made.seconds() == 1: // of a second, a page may have any part
 			if s.low < made.low && made.high < s.high {
 				return
 			}
 		case s.low <= made.low && made.high <= s.high:
 			return
-		case s.low <= made.low && made.low < s.high:
-			made.low, made.open = s.high, false
-		case made.high <= s.high && s.low < made.high:
-			made.high = s.low
+		case s.low <= made.low && made.low < s.high-1:
+			made.low, made.open = s.high-1, false
+		case made.high <= s.high && s.low < made.high-1:
+			made.high = s.low + 1
 		}
 	}
 	for _, o := range objects {
-		if made.low <= o.created && o.created <= made.high {
+		if made.has(o.created) {
 			made.objects++
 		}
 	}
@@ -214,7 +207,7 @@ func (d *density) join() {
 	for i := 0; i < len(d.seen); i++ {
 		s := d.seen[i]
 		if i+1 < len(d.seen) {
-			if older := d.seen[i+1]; s.objects > 0 && older.objects > 0 && older.high >= s.low-1 {
+			if older := d.seen[i+1]; s.objects > 0 && older.objects > 0 && older.high >= s.low {
 				s.low, s.last, s.open = older.low, older.last, older.open
 				s.objects, s.dense, s.uneven = s.objects+older.objects, max(s.dense, older.dense), s.uneven || older.uneven
 				i++
@@ -225,25 +218,25 @@ func (d *density) join() {
 	d.seen = joined
 }
 
-// gap is a span of time between two stretches, of which nothing is known.
+// gap is a window between two stretches, of which nothing is known.
 type gap struct {
-	low, high    int64 // the first and the last second
-	newer, older *stretch
+	window
+	newer, older *stretch // nil at the ends of time
 }
 
 // gaps returns the gaps within a window, the newest first.
 func (d *density) gaps(w window) []gap {
 	var gaps []gap
-	high, newer := int64(endOfStamps-1), (*stretch)(nil)
+	high, newer := int64(endOfStamps), (*stretch)(nil)
 	add := func(low int64, older *stretch) {
-		if g := (gap{max(low, w.low), min(high, w.high-1), newer, older}); g.low <= g.high {
+		if g := (gap{w.and(window{low, high}), newer, older}); !g.empty() {
 			gaps = append(gaps, g)
 		}
 	}
 	for i := range d.seen {
 		s := &d.seen[i]
-		add(s.high+1, s)
-		high, newer = s.low-1, s
+		add(s.high, s)
+		high, newer = s.low, s
 	}
 	add(0, nil)
 	return gaps
@@ -263,7 +256,7 @@ func (d *density) character() (c character) {
 		if s.objects == 0 && (i == 0 || i >= len(d.seen)-1 || d.seen[i+1].objects == 0) {
 			continue
 		}
-		objects, seconds, stretches = objects+s.objects, seconds+s.high-s.low+1, stretches+1
+		objects, seconds, stretches = objects+s.objects, seconds+s.seconds(), stretches+1
 		if s.uneven || s.dense > uneven*s.rate() {
 			pauses++
 		}
@@ -273,13 +266,13 @@ func (d *density) character() (c character) {
 
 // guess estimates how many objects a gap has.
 func (g gap) guess(of character) guess {
-	length := float64(g.high - g.low + 1)
+	length := float64(g.seconds())
 	switch {
 	case g.newer == nil && g.older == nil:
 		return guess{0, 0, math.Inf(1)}
 	case g.newer == nil || g.older == nil:
 		known := cmp.Or(g.newer, g.older)
-		return guess{0, known.rate() * float64(known.high-known.low+1), math.Inf(1)}
+		return guess{0, known.rate() * float64(known.seconds()), math.Inf(1)}
 	}
 	a, b := g.newer, g.older
 	least, most := min(a.rate(), b.rate()), max(a.rate(), b.rate(), a.dense, b.dense)
@@ -307,7 +300,7 @@ func (s *stretch) further(length float64) float64 {
 
 // mean returns the rate of two stretches together.
 func mean(a, b *stretch) float64 {
-	return float64(a.objects+b.objects) / float64(a.high-a.low+b.high-b.low+2)
+	return float64(a.objects+b.objects) / float64(a.seconds()+b.seconds())
 }
 
 // count estimates how many objects a window has. It takes the errors of gaps as
@@ -315,12 +308,12 @@ func mean(a, b *stretch) float64 {
 func (d *density) count(w window) guess {
 	total, below, above := 0.0, 0.0, 0.0
 	for _, s := range d.seen {
-		low, high := max(s.low, w.low), min(s.high, w.high-1)
-		if low > high {
+		part := s.and(w)
+		if part.empty() {
 			continue
 		}
-		total += float64(s.objects) * float64(high-low+1) / float64(s.high-s.low+1)
-		if s.open && s.low == s.high {
+		total += float64(s.objects) * float64(part.seconds()) / float64(s.seconds())
+		if s.open && s.seconds() == 1 {
 			above = math.Inf(1) // a second with more than a page: only reading it tells how many
 		}
 	}
@@ -345,7 +338,7 @@ func (d *density) probe(w window) (before int64, ok bool) {
 		return 0, false
 	}
 	newest := d.newest()
-	if last := gaps[len(gaps)-1]; last.older != nil && last.older.objects == 0 && last.high-last.low > (newest-last.low)/probeShare {
+	if last := gaps[len(gaps)-1]; last.older != nil && last.older.objects == 0 && last.seconds()-1 > (newest-last.low)/probeShare {
 		return last.middle(), true // the beginning of the list
 	}
 	if d.count(w).sure() {
@@ -358,9 +351,9 @@ func (d *density) probe(w window) (before int64, ok bool) {
 	})
 	switch {
 	case widest.newer == nil:
-		return widest.high + 1, true
+		return widest.high, true
 	case widest.older == nil && w.low == 0: // go back by larger and larger steps
-		return max(newest-probeFactor*max(newest-widest.high, 1), 1), true
+		return max(newest-probeFactor*max(newest-widest.high+1, 1), 1), true
 	case widest.older == nil:
 		return w.low, true
 	}
@@ -373,10 +366,10 @@ func (d *density) newest() int64 {
 	if i < 0 {
 		return 0
 	}
-	return d.seen[i].high
+	return d.seen[i].high - 1
 }
 
-func (g gap) middle() int64 { return g.low + (g.high-g.low+1)/2 }
+func (g gap) middle() int64 { return g.low + g.seconds()/2 }
 
 // probeFactor is how many times farther back each probe for the oldest object goes.
 const probeFactor = 4
@@ -430,7 +423,7 @@ func (d *density) isMeasured() bool { return d.oldest() > 0 && time.Since(d.meas
 // before it; 0 if that is unknown.
 func (d *density) oldest() int64 {
 	if n := len(d.seen); n > 0 && d.seen[n-1].low == 0 && d.seen[n-1].objects == 0 {
-		return d.seen[n-1].high + 1
+		return d.seen[n-1].high
 	}
 	return 0
 }
@@ -455,7 +448,7 @@ func (d *density) share(t *table, w window) float64 {
 	switch {
 	case low && high:
 		const lifetime = 3 * 365 * 24 * 3600 // of an account, in seconds
-		return min(1, float64(w.high-w.low)/lifetime)
+		return min(1, float64(w.seconds())/lifetime)
 	case low || high:
 		return 1.0 / 3
 	}

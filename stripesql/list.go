@@ -111,7 +111,7 @@ const maxLost = 10
 // cursor are made without the bounds of the window.
 func (s *spec) inside(objects []*object) []*object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o *object) bool {
-		return o.dated && (o.created < s.window.low || o.created >= s.window.high)
+		return o.dated && !s.window.has(o.created)
 	})
 }
 
