@@ -12,18 +12,14 @@ import (
 // known returns the spec for those terms of a plan whose values are known
 // before the statement runs, and the other terms.
 func (q *query) known(p *plan, t *table) (s *spec, unknown []term) {
-	known := *p
+	known, values := *p, []any(nil)
 	known.Terms = nil
-	var values []any
 	for _, by := range p.Terms {
-		switch {
-		case by.Op == opNull || by.Op == opNotNull:
-			known.Terms, values = append(known.Terms, by), append(values, nil)
-		case by.Value != nil && by.Value.value() != nil:
-			known.Terms, values = append(known.Terms, by), append(values, by.Value.value())
-		default:
+		if by.Value == nil && by.Op != opNull && by.Op != opNotNull {
 			unknown = append(unknown, by)
+			continue
 		}
+		known.Terms, values = append(known.Terms, by), append(values, by.Value.value())
 	}
 	s = known.newSpec(q.accounts, t, values)
 	s.how = p.How
@@ -270,7 +266,7 @@ func (t term) comparable() bool {
 	case opNull, opNotNull:
 		return true
 	case opEqual, opLess, opAtMost, opMore, opAtLeast, opUnequal:
-		return t.Value != nil && t.Value.value() != nil
+		return t.Value != nil
 	}
 	return false
 }

@@ -61,14 +61,10 @@ type term struct {
 }
 
 func (t term) String() string {
-	switch {
-	case t.Op == opNull || t.Op == opNotNull:
+	if t.Op == opNull || t.Op == opNotNull {
 		return t.Column + " " + t.Op
-	case t.Value == nil:
-		return t.Column + " " + t.Op + " ?"
-	default:
-		return t.Column + " " + t.Op + " " + t.Value.String()
 	}
+	return t.Column + " " + t.Op + " " + t.Value.String()
 }
 
 // The operators of terms.
@@ -121,27 +117,25 @@ type literal struct {
 	Whole *int64  `json:"whole,omitempty"`
 }
 
-func (l literal) String() string {
+func (l *literal) String() string {
 	switch {
+	case l == nil:
+		return "?"
 	case l.Text != nil:
 		return "'" + strings.ReplaceAll(*l.Text, "'", "''") + "'"
-	case l.Whole != nil:
-		return fmt.Sprint(*l.Whole)
-	default:
-		return "?"
 	}
+	return fmt.Sprint(*l.Whole)
 }
 
-// value returns the literal as SQLite passes it to a scan.
-func (l literal) value() any {
+// value returns the literal as SQLite passes it to a scan, nil if it is not known.
+func (l *literal) value() any {
 	switch {
+	case l == nil:
+		return nil
 	case l.Text != nil:
 		return *l.Text
-	case l.Whole != nil:
-		return *l.Whole
-	default:
-		return nil
 	}
+	return *l.Whole
 }
 
 // literalOf returns the other side of a constraint, nil if SQLite does not know
