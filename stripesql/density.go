@@ -222,14 +222,18 @@ func (d *density) join() {
 type gap struct {
 	window
 	newer, older *stretch // nil at the ends of time
+	objects      guess    // how many there may be
 }
 
 // gaps returns the gaps within a window, the newest first.
 func (d *density) gaps(w window) []gap {
 	var gaps []gap
+	of := d.character()
 	high, newer := int64(endOfStamps), (*stretch)(nil)
 	add := func(low int64, older *stretch) {
-		if g := (gap{w.and(window{low, high}), newer, older}); !g.empty() {
+		g := gap{window: w.and(window{low, high}), newer: newer, older: older}
+		if !g.empty() {
+			g.objects = g.guess(of)
 			gaps = append(gaps, g)
 		}
 	}
@@ -276,16 +280,17 @@ func (g gap) guess(of character) guess {
 	}
 	a, b := g.newer, g.older
 	least, most := min(a.rate(), b.rate()), max(a.rate(), b.rate(), a.dense, b.dense)
+	likely := float64(a.objects+b.objects) / float64(a.seconds()+b.seconds())
+	if of.bursts {
+		likely = min(likely, of.rate)
+	}
 	switch {
 	case a.objects*b.objects == 0:
 		return guess{0, (a.rate() + b.rate()) / 2 * length, most * length}
-	case of.bursts:
-		return guess{0, min(min(mean(a, b), of.rate)*length+a.further(length), most*length), most * length}
-	case most > uneven*least:
-		return guess{0, min(mean(a, b)*length+a.further(length), most*length), most * length}
-	default:
-		return guess{least * length, mean(a, b) * length, most * length}
+	case of.bursts || most > uneven*least:
+		return guess{0, min(likely*length+a.further(length), most*length), most * length}
 	}
+	return guess{least * length, likely * length, most * length}
 }
 
 // uneven is how many times denser than another a part of a list is, if it may have
@@ -296,11 +301,6 @@ const uneven = 4
 // as those, if a burst may be of any length.
 func (s *stretch) further(length float64) float64 {
 	return float64(s.objects) * math.Log(1+length*s.dense/float64(s.objects))
-}
-
-// mean returns the rate of two stretches together.
-func mean(a, b *stretch) float64 {
-	return float64(a.objects+b.objects) / float64(a.seconds()+b.seconds())
 }
 
 // count estimates how many objects a window has. It takes the errors of gaps as
@@ -317,14 +317,14 @@ func (d *density) count(w window) guess {
 			above = math.Inf(1) // a second with more than a page: only reading it tells how many
 		}
 	}
-	certain, of := total, d.character()
+	certain := total
 	for _, g := range d.gaps(w) {
-		n := g.guess(of)
+		n := g.objects
 		total += n.likely
 		below += (n.likely - n.least) * (n.likely - n.least)
 		above += (n.most - n.likely) * (n.most - n.likely)
 	}
-	if of.bursts && above > 0 {
+	if d.character().bursts && above > 0 {
 		return guess{certain, total, math.Inf(1)}
 	}
 	return guess{max(total-math.Sqrt(below), certain), total, total + math.Sqrt(above)}
@@ -344,10 +344,8 @@ func (d *density) probe(w window) (before int64, ok bool) {
 	if d.count(w).sure() {
 		return 0, false
 	}
-	of := d.character()
 	widest := slices.MaxFunc(gaps, func(a, b gap) int {
-		x, y := a.guess(of), b.guess(of)
-		return cmp.Compare(x.most-x.least, y.most-y.least)
+		return cmp.Compare(a.objects.most-a.objects.least, b.objects.most-b.objects.least)
 	})
 	switch {
 	case widest.newer == nil:
