@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -221,13 +218,6 @@ func (m *materialization) targets(batch []stripekit.Event[notice]) (targets []ta
 		}
 	}
 	return targets, nil
-}
-
-// requestable reports whether an id can be the last segment of a path, with escapes. Users
-// choose the ids of products and coupons. "search" would be another endpoint.
-func requestable(id string) bool {
-	return id != "" && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
-		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || r == '/' || r == '\\' })
 }
 
 // hasRead reports whether the last reading of the list has added the row of an object and

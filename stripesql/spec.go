@@ -110,13 +110,17 @@ func (s *spec) applyID(value any) {
 	}
 }
 
-// validID reports whether a text can be an id, as the last segment of a path.
-// The user may choose the id of a product. "search" is excluded, because that
-// path is another endpoint.
+// validID reports whether a text of a statement can be an id.
 func validID(id string) bool {
 	const maxID = 255
-	return id != "" && len(id) <= maxID && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
-		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`/\?#%&=`+"\uFFFD", r) })
+	return len(id) <= maxID && requestable(id) && !strings.ContainsAny(id, "?#%&=\uFFFD")
+}
+
+// requestable reports whether an id can be the last segment of a path, with escapes. Users
+// choose the ids of products and coupons. "search" would be another endpoint.
+func requestable(id string) bool {
+	return id != "" && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
+		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || r == '/' || r == '\\' })
 }
 
 // applyList applies an IN with a list of values.
