@@ -291,7 +291,7 @@ func (t term) holds(table *table, value any) bool {
 			return t.Op == opUnequal
 		}
 		compared = strings.Compare(value, *t.Value.Text)
-		if table.columns[table.index[t.Column]].kind == stamp {
+		if table.kind(t.Column) == stamp {
 			compared = compareStamps([]byte(value), []byte(*t.Value.Text))
 		}
 	}

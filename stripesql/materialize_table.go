@@ -298,7 +298,7 @@ func (c *copied) upsert(overwrite bool) string {
 func (c *copied) indexes() []string {
 	columns := map[string]string{createdColumn: " COLLATE " + stampCollation, unixColumn: ""}
 	for name := range c.filters {
-		if c.columns[c.index[name]].kind == text {
+		if c.kind(name) == text {
 			columns[name] = ""
 		}
 	}

@@ -261,12 +261,11 @@ func (p *planner) bySearch() (candidate, bool) {
 	}
 	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: rowsOf(p.accounts, p.table)}
 	for _, column := range p.table.columns {
-		kind, ok := p.table.searches[column.name]
-		if !ok || kind == stamp || len(c.use) == maxClauses-2 { // two are reserved for the time
+		if !slices.Contains(p.table.searches, column.name) || column.kind == stamp || len(c.use) == maxClauses-2 { // two are reserved for the time
 			continue
 		}
 		ops := []string{opEqual}
-		if kind == integer {
+		if column.kind == integer {
 			ops = append(ops, opLess, opAtMost, opMore, opAtLeast)
 		}
 		if o, ok := p.find(column.name, ops...); ok {
@@ -277,7 +276,7 @@ func (p *planner) bySearch() (candidate, bool) {
 	if len(c.use) == 0 {
 		return candidate{}, false
 	}
-	if p.table.searches[createdColumn] == stamp {
+	if slices.Contains(p.table.searches, createdColumn) {
 		p.addTimes(&c)
 	}
 	c.calls = max(1, math.Ceil(c.rows/maxPage))

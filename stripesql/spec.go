@@ -166,7 +166,7 @@ func (s *spec) applyFilter(by term, value any) {
 		s.applySpan(f.param, w)
 		return
 	}
-	switch s.table.columns[s.table.index[by.Column]].kind {
+	switch s.table.kind(by.Column) {
 	case boolean:
 		if value == int64(0) || value == int64(1) {
 			s.filters[f.param] = strconv.FormatBool(value == int64(1))
@@ -205,7 +205,7 @@ func (s *spec) applySearch(by term, value any) {
 	if operator == opEqual {
 		operator = ":"
 	}
-	switch kind := s.table.columns[s.table.index[by.Column]].kind; value := value.(type) {
+	switch kind := s.table.kind(by.Column); value := value.(type) {
 	case int64:
 		switch {
 		case kind == boolean && (value == 0 || value == 1):

@@ -46,7 +46,7 @@ func TestColumnsThatMatterAreAmongTheFirst(t *testing.T) {
 		for column := range table.filters {
 			require.Contains(t, table.index, column, name)
 		}
-		for column := range table.searches {
+		for _, column := range table.searches {
 			require.Contains(t, table.index, column, name)
 		}
 	}
