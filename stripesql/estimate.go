@@ -291,7 +291,7 @@ func (t term) holds(table *table, value any) bool {
 			return t.Op == opUnequal
 		}
 		compared = strings.Compare(value, *t.Value.Text)
-		if table.kind(t.Column) == stamp {
+		if table.kind(t.Column) == Time {
 			compared = compareStamps([]byte(value), []byte(*t.Value.Text))
 		}
 	}

@@ -60,7 +60,7 @@ func (p *plan) lookup(t *table) int {
 		return -1
 	}
 	return slices.IndexFunc(p.Terms, func(by term) bool {
-		return by.Op == opEqual && by.Value == nil && !by.In && by.Column != connectionColumn && t.kind(by.Column) == text
+		return by.Op == opEqual && by.Value == nil && !by.In && by.Column != connectionColumn && t.kind(by.Column) == Text
 	})
 }
 

@@ -211,7 +211,7 @@ func (m *materialization) targets(batch []stripekit.Event[notice]) (targets []ta
 			continue
 		}
 		// A dispute changes its charge, of which there is no event.
-		if charge, err := text.value(object.Charge); err == nil && charge != nil {
+		if charge, err := Text.value(object.Charge); err == nil && charge != nil {
 			if err := add(e, "charge", fmt.Sprint(charge)); err != nil {
 				return nil, err
 			}

@@ -39,7 +39,7 @@ type copied struct {
 // columnType returns the type of a column in a file. Other programs do not have the
 // collation of times.
 func columnType(c column) string {
-	if c.kind == stamp {
+	if c.kind == Time {
 		return stampType
 	}
 	return c.kind.declaration()
@@ -298,7 +298,7 @@ func (c *copied) upsert(overwrite bool) string {
 func (c *copied) indexes() []string {
 	columns := map[string]string{createdColumn: " COLLATE " + stampCollation, unixColumn: ""}
 	for name := range c.filters {
-		if c.kind(name) == text {
+		if c.kind(name) == Text {
 			columns[name] = ""
 		}
 	}

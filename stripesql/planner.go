@@ -100,8 +100,8 @@ func (p *planner) consider(i int, c sqlite3.IndexConstraint) {
 	o := option{constraint: i, term: term{Column: column.name, Op: operator(c.Op), Value: literalOf(p.info, i)}}
 	collation := p.info.Collation(i)
 	switch {
-	case column.kind == text && !strings.EqualFold(collation, "BINARY"),
-		column.kind == stamp && !strings.EqualFold(collation, stampCollation):
+	case column.kind == Text && !strings.EqualFold(collation, "BINARY"),
+		column.kind == Time && !strings.EqualFold(collation, stampCollation):
 		return // with this collation, SQLite compares in another way than the API
 	}
 	o.in = c.Op == sqlite3.INDEX_CONSTRAINT_EQ && p.info.In(i, -1)
@@ -261,11 +261,11 @@ func (p *planner) bySearch() (candidate, bool) {
 	}
 	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: rowsOf(p.accounts, p.table)}
 	for _, column := range p.table.columns {
-		if !slices.Contains(p.table.searches, column.name) || column.kind == stamp || len(c.use) == maxClauses-2 { // two are reserved for the time
+		if !slices.Contains(p.table.searches, column.name) || column.kind == Time || len(c.use) == maxClauses-2 { // two are reserved for the time
 			continue
 		}
 		ops := []string{opEqual}
-		if column.kind == integer {
+		if column.kind == Integer {
 			ops = append(ops, opLess, opAtMost, opMore, opAtLeast)
 		}
 		if o, ok := p.find(column.name, ops...); ok {

@@ -167,11 +167,11 @@ func (s *spec) applyFilter(by term, value any) {
 		return
 	}
 	switch s.table.kind(by.Column) {
-	case boolean:
+	case Boolean:
 		if value == int64(0) || value == int64(1) {
 			s.filters[f.param] = strconv.FormatBool(value == int64(1))
 		}
-	case text:
+	case Text:
 		one, ok := value.(string)
 		switch {
 		case !ok || !sendable(one):
@@ -208,13 +208,13 @@ func (s *spec) applySearch(by term, value any) {
 	switch kind := s.table.kind(by.Column); value := value.(type) {
 	case int64:
 		switch {
-		case kind == boolean && (value == 0 || value == 1):
+		case kind == Boolean && (value == 0 || value == 1):
 			clause = fmt.Sprintf("%s:%q", by.Column, strconv.FormatBool(value == 1))
-		case kind == integer:
+		case kind == Integer:
 			clause = fmt.Sprintf("%s%s%d", by.Column, operator, value)
 		}
 	case string:
-		if kind == text && value != "" && sendable(value) {
+		if kind == Text && value != "" && sendable(value) {
 			clause = by.Column + `:"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 		}
 	}

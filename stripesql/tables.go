@@ -9,26 +9,17 @@ import (
 	"github.com/stripekit/stripekit"
 )
 
-// kind is the type of a column.
-type kind int
+// unixTime is the type of the second column of a Time, in seconds since 1970.
+const unixTime = JSON + 1
 
-const (
-	text    kind = iota
-	integer      // amounts, counts
-	boolean      // 0 or 1
-	real
-	stamp    // a time, as text
-	unix     // a time, in seconds since 1970
-	document // a list or a map, as JSON
-)
-
-func (k kind) declaration() string {
+// declaration returns the type of a column in SQL.
+func (k ColumnType) declaration() string {
 	switch k {
-	case integer, boolean, unix:
+	case Integer, Boolean, unixTime:
 		return "INTEGER"
-	case real:
+	case Real:
 		return "REAL"
-	case stamp:
+	case Time:
 		// TEXT sets the affinity, TIMESTAMP identifies the column for the
 		// driver.
 		return stampType + " COLLATE " + stampCollation
@@ -42,7 +33,7 @@ const stampType = "TIMESTAMP TEXT"
 // column is one field of an object, or of a nested object.
 type column struct {
 	name string
-	kind kind
+	kind ColumnType
 	// paths are the places of the field: its own name, and the names that it
 	// has in other API versions. The first path that has a value counts.
 	paths [][]string
@@ -90,8 +81,8 @@ type filter struct {
 	span bool
 }
 
-// kind returns the kind of a column.
-func (t *table) kind(column string) kind { return t.columns[t.index[column]].kind }
+// kind returns the type of a column.
+func (t *table) kind(column string) ColumnType { return t.columns[t.index[column]].kind }
 
 // filter returns the filter of a column. Both columns of a time have the same.
 func (t *table) filter(column string) filter {
@@ -197,7 +188,7 @@ func (t *table) addConnection() error {
 	if _, taken := t.index[connectionColumn]; taken {
 		return fmt.Errorf("table %s: OpenAll adds the column %s", t.name, connectionColumn)
 	}
-	t.columns = slices.Insert(t.columns, connectionIndex, column{name: connectionColumn, kind: text})
+	t.columns = slices.Insert(t.columns, connectionIndex, column{name: connectionColumn, kind: Text})
 	t.readColumns()
 	return nil
 }
@@ -212,7 +203,7 @@ func (t *table) connection() int {
 
 // prepare completes a table that has all its columns.
 func (t *table) prepare() {
-	t.columns = append(t.columns, column{name: rawColumn, kind: document})
+	t.columns = append(t.columns, column{name: rawColumn, kind: JSON})
 	t.readColumns()
 }
 
@@ -229,10 +220,10 @@ func (t *table) readColumns() {
 			t.extract.add(path, leaf{column: i, kind: c.kind, rank: rank})
 		}
 	}
-	t.head.add([]string{"id"}, leaf{column: headID, kind: text})
-	t.head.add([]string{"deleted"}, leaf{column: headDeleted, kind: boolean})
+	t.head.add([]string{"id"}, leaf{column: headID, kind: Text})
+	t.head.add([]string{"deleted"}, leaf{column: headDeleted, kind: Boolean})
 	created := t.columns[t.index[createdColumn]].paths[0]
-	t.head.add(created, leaf{column: headCreated, kind: integer})
+	t.head.add(created, leaf{column: headCreated, kind: Integer})
 	t.timeField = created[0]
 }
 
@@ -296,7 +287,7 @@ func appendColumns(columns []column, object reflect.Type, path []string) []colum
 }
 
 func appendColumn(columns []column, field reflect.Type, path []string) []column {
-	add := func(suffix string, k kind) {
+	add := func(suffix string, k ColumnType) {
 		columns = append(columns, column{name: strings.Join(path, "_") + suffix, kind: k, paths: [][]string{path}})
 	}
 	if field.Kind() == reflect.Pointer {
@@ -304,24 +295,24 @@ func appendColumn(columns []column, field reflect.Type, path []string) []column 
 	}
 	switch {
 	case field == reflect.TypeFor[stripekit.UnixTime]():
-		add("", stamp)
-		add(unixSuffix, unix)
+		add("", Time)
+		add(unixSuffix, unixTime)
 	case strings.HasPrefix(field.Name(), "Ref["):
-		add("", text)
+		add("", Text)
 	case strings.HasPrefix(field.Name(), "Page["):
-		add("", document)
+		add("", JSON)
 	case field.Kind() == reflect.Struct:
 		return appendColumns(columns, field, path)
 	case field.Kind() == reflect.String:
-		add("", text)
+		add("", Text)
 	case field.Kind() == reflect.Bool:
-		add("", boolean)
+		add("", Boolean)
 	case field.Kind() == reflect.Int || field.Kind() == reflect.Int64:
-		add("", integer)
+		add("", Integer)
 	case field.Kind() == reflect.Float64:
-		add("", real)
+		add("", Real)
 	default:
-		add("", document)
+		add("", JSON)
 	}
 	return columns
 }

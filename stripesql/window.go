@@ -41,7 +41,7 @@ func (w window) bounded() (low, high bool) { return w.low > 0, w.high < endOfSta
 // that is not compared as a time excludes nothing.
 func (w *window) narrow(t *table, by term, value any) {
 	low, high := int64(0), int64(endOfStamps)
-	isStamp := t.kind(by.Column) == stamp
+	isStamp := t.kind(by.Column) == Time
 	switch value := value.(type) {
 	case nil:
 		high = 0 // nothing compares to NULL
