@@ -127,15 +127,14 @@ func (e *estimator) loop(s *step, times guess) (calls, rows guess, err error) {
 		return guess{}, each, nil
 	case p.How == byID:
 		objects := rowsOf(known.accounts, t)
-		lookups := times.times(each).with(func(n float64) float64 { return min(n, objects) })
-		return lookups.with(func(n float64) float64 { return q.lookupCalls(n, objects) }).times(accounts), each, nil
+		return q.lookupCalls(times.times(each).atMost(objects), objects).times(accounts), each, nil
 	case p.How == byIDs:
 		return each.pages().times(accounts), each, nil
 	}
 	if strings.HasPrefix(s.detail, "SEARCH") && p.Order != "" {
 		return accounts, exactly(1), nil // of a min() or max()
 	}
-	n, rows, err := e.list(s, known, unknown)
+	n, rows, err := e.list(s, known)
 	if err != nil {
 		return guess{}, guess{}, err
 	}
@@ -151,14 +150,14 @@ func (e *estimator) loop(s *step, times guess) (calls, rows guess, err error) {
 	calls, rows = calls.times(times).times(each), rows.times(each)
 	if calls.likely > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {
 		whole, err := q.estimate(known.accounts, t, known.window)
-		return calls.with(func(n float64) float64 { return q.lookupCalls(n, whole.likely) }), rows, err
+		return q.lookupCalls(calls, whole.likely), rows, err
 	}
 	return calls, rows, nil
 }
 
 // list estimates how many objects a run of a list or a search reads, and how many
 // rows it returns.
-func (e *estimator) list(s *step, known *spec, unknown []term) (objects, rows guess, err error) {
+func (e *estimator) list(s *step, known *spec) (objects, rows guess, err error) {
 	fits, err := e.query.selectivity(known, s.plan.Local)
 	if err != nil {
 		return guess{}, guess{}, err
@@ -170,22 +169,23 @@ func (e *estimator) list(s *step, known *spec, unknown []term) (objects, rows gu
 	wanted := limit / fits
 	objects = exactly(wanted)
 	if low, _ := known.window.bounded(); low || wanted > enough {
-		if objects, err = e.objects(s.plan, known, unknown); err != nil {
+		if objects, err = e.objects(s.plan, known); err != nil {
 			return guess{}, guess{}, err
 		}
 	}
-	rows = objects.with(func(n float64) float64 { return min(n*fits, limit) })
-	return objects.with(func(n float64) float64 { return min(n, wanted) }), rows, nil
+	return objects.atMost(wanted), objects.times(exactly(fits)).atMost(limit), nil
 }
 
 // lookupCalls estimates the calls of lookups in a list of so many objects.
-func (q *query) lookupCalls(lookups, objects float64) float64 {
-	pages := max(1, math.Ceil(objects/maxPage))
-	further := max(lookups-float64(q.source.fewLookups), 0) // each with a page
-	if pages > maxListPages {
-		return lookups + min(further, maxListPages)
-	}
-	return min(lookups+further, float64(q.source.fewLookups)+2*pages)
+func (q *query) lookupCalls(lookups guess, objects float64) guess {
+	few, pages := float64(q.source.fewLookups), exactly(objects).pages().likely
+	return lookups.with(func(n float64) float64 {
+		further := max(n-few, 0) // each with a page
+		if pages > maxListPages {
+			return n + min(further, maxListPages)
+		}
+		return min(n+further, few+2*pages)
+	})
 }
 
 // enough is how many objects may be needed without estimating how many there
@@ -199,7 +199,7 @@ func (e *estimator) listed(t *table) bool {
 }
 
 // objects estimates how many objects a list or a search returns.
-func (e *estimator) objects(p *plan, known *spec, unknown []term) (guess, error) {
+func (e *estimator) objects(p *plan, known *spec) (guess, error) {
 	t, sent := known.table, []term(nil)
 	for _, by := range p.Terms {
 		switch f := t.filter(by.Column); {
@@ -215,15 +215,16 @@ func (e *estimator) objects(p *plan, known *spec, unknown []term) (guess, error)
 		return guess{}, err
 	}
 	fits, err := e.query.selectivity(known, sent)
-	for _, by := range unknown {
+	for _, by := range p.Terms {
 		switch {
+		case by.Value != nil:
 		case slices.Contains(t.createdColumns(), by.Column):
 			fits /= 3
 		case by.Column == connectionColumn:
 			fits /= float64(len(known.accounts))
 		}
 	}
-	return n.with(func(n float64) float64 { return n * fits }), err
+	return n.times(exactly(fits)), err
 }
 
 // selectivity estimates the share of objects that satisfy all terms, from the newest in
