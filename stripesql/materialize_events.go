@@ -174,7 +174,7 @@ func (r *replica) update(t target, now row) error {
 	case t.table.refused != nil:
 		return r.miss(t.table)
 	case now.values == nil:
-		return r.exec("DELETE FROM "+sqlite3.QuoteIdentifier(t.table.name)+" WHERE id = ?", t.id)
+		return r.exec("DELETE FROM "+t.table.quoted()+" WHERE id = ?", t.id)
 	}
 	return r.put(t.table, []row{now}, true)
 }
@@ -227,7 +227,7 @@ func (r *replica) hasRead(t target, event time.Time) (found bool, err error) {
 	if event.Add(lateness).Unix() >= t.table.complete {
 		return false, nil
 	}
-	err = r.read("SELECT 1 FROM "+sqlite3.QuoteIdentifier(t.table.name)+" WHERE id = ? AND rowid > ?", func(*sqlite3.Stmt) error {
+	err = r.read("SELECT 1 FROM "+t.table.quoted()+" WHERE id = ? AND rowid > ?", func(*sqlite3.Stmt) error {
 		found = true
 		return nil
 	}, t.id, t.table.mark)

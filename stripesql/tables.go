@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"github.com/stripekit/stripekit"
 )
 
@@ -80,6 +82,9 @@ type filter struct {
 	// span is set if the parameter takes bounds of a time.
 	span bool
 }
+
+// quoted returns the name of the table as SQL has it.
+func (t *table) quoted() string { return sqlite3.QuoteIdentifier(t.name) }
 
 // kind returns the type of a column.
 func (t *table) kind(column string) ColumnType { return t.columns[t.index[column]].kind }
