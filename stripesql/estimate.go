@@ -126,7 +126,7 @@ func (e *estimator) loop(s *step, times guess) (calls, rows guess, err error) {
 	case p.How == byID && (q.expandedBy(t.name) != "" || e.listed(t)):
 		return guess{}, each, nil
 	case p.How == byID:
-		objects := rowsOf(known.accounts, t)
+		objects := rowsOf(densitiesOf(known.accounts, t), t)
 		return q.lookupCalls(times.times(each).atMost(objects), objects).times(accounts), each, nil
 	case p.How == byIDs:
 		return each.pages().times(accounts), each, nil

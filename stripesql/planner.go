@@ -13,6 +13,7 @@ type planner struct {
 	table    *table
 	source   *source
 	accounts []*account
+	known    []*density // of the table, by account; nil for a lookup by id
 	info     *sqlite3.IndexInfo
 	options  []option
 	short    bool  // the statement has a LIMIT
@@ -140,6 +141,7 @@ func (p *planner) choose() candidate {
 	if c, ok := p.byID(); ok {
 		return c
 	}
+	p.known = densitiesOf(p.accounts, p.table)
 	best := p.byList()
 	if c, ok := p.bySearch(); ok && c.calls < best.calls {
 		best = c
@@ -169,7 +171,7 @@ func (p *planner) byID() (candidate, bool) {
 // byList returns a plan that reads a list with all filters that apply.
 func (p *planner) byList() candidate {
 	c := candidate{plan: plan{Table: p.table.name, How: byList}}
-	c.rows = rowsOf(p.accounts, p.table)
+	c.rows = rowsOf(p.known, p.table)
 	for _, column := range p.table.columns {
 		f, ok := p.table.filters[column.name]
 		if !ok {
@@ -234,7 +236,7 @@ func (p *planner) addTimes(c *candidate) {
 	switch {
 	case len(times) == 0:
 	case complete:
-		c.rows *= shareOf(p.accounts, p.table, w)
+		c.rows *= shareOf(p.known, p.table, w)
 	case lower && upper:
 		c.rows /= 30
 	default:
@@ -259,7 +261,7 @@ func (p *planner) bySearch() (candidate, bool) {
 	if order, _ := p.order(); order != "" && len(p.bounds(p.table.createdColumns()...)) == 0 {
 		return candidate{}, false // a list begins with the newest objects
 	}
-	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: rowsOf(p.accounts, p.table)}
+	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: rowsOf(p.known, p.table)}
 	for _, column := range p.table.columns {
 		if !slices.Contains(p.table.searches, column.name) || column.kind == Time || len(c.use) == maxClauses-2 { // two are reserved for the time
 			continue
