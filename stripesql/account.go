@@ -134,20 +134,27 @@ func withName(all []*account, name string) []*account {
 	return all[i : i+1]
 }
 
+// densitiesOf returns what is known of a table in each account.
+func densitiesOf(all []*account, t *table) []*density {
+	known := make([]*density, len(all))
+	for i, a := range all {
+		known[i] = a.density.now(t)
+	}
+	return known
+}
+
 // rowsOf estimates how many objects a table has in all accounts.
-func rowsOf(all []*account, t *table) float64 {
-	sum := 0.0
-	for _, a := range all {
-		sum += a.density.rows(t)
+func rowsOf(all []*density, t *table) (sum float64) {
+	for _, d := range all {
+		sum += d.rows(t)
 	}
 	return sum
 }
 
 // shareOf estimates the share of a table's objects that is in a window.
-func shareOf(all []*account, t *table, w window) float64 {
-	sum := 0.0
-	for _, a := range all {
-		sum += a.density.share(t, w) * a.density.rows(t)
+func shareOf(all []*density, t *table, w window) (sum float64) {
+	for _, d := range all {
+		sum += d.share(t, w) * d.rows(t)
 	}
 	return sum / max(rowsOf(all, t), 1)
 }

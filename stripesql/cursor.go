@@ -54,7 +54,7 @@ func (c *cursor) Filter(_ int, encoded string, args ...sqlite3.Value) error {
 
 func (c *cursor) filter(encoded string, args []sqlite3.Value) error {
 	if c.plan == nil || c.encoded != encoded {
-		p, err := decodePlan(encoded)
+		p, _, err := decodePlan(encoded)
 		if err != nil {
 			return err
 		}

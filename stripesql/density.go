@@ -2,14 +2,12 @@ package stripesql
 
 import (
 	"cmp"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // densityAge is how long the densities that pages have shown are used.
@@ -23,11 +21,11 @@ type densities struct {
 
 	mu      sync.Mutex
 	tables  map[string]*density
-	samples map[sampleKey]*sample
+	samples map[sampleKey]sample
 }
 
 func newDensities() *densities {
-	return &densities{tables: map[string]*density{}, samples: map[sampleKey]*sample{}}
+	return &densities{tables: map[string]*density{}, samples: map[sampleKey]sample{}}
 }
 
 // density is what is known of one list.
@@ -36,9 +34,9 @@ type density struct {
 	measured time.Time // when an estimate of a window was made
 }
 
-// stretch is a span of time of which all objects are known.
+// stretch is a window of which all objects are known.
 type stretch struct {
-	low, high   int64   // the first and the last second
+	window
 	objects     int     // those of the first and the last second may not be complete
 	dense       float64 // objects per second from the oldest to the newest of them
 	uneven      bool    // some of the objects are much closer to each other than the rest
@@ -52,7 +50,7 @@ type stretch struct {
 const maxStretches = 2_000
 
 // rate returns the objects per second.
-func (s *stretch) rate() float64 { return float64(s.objects) / float64(s.high-s.low+1) }
+func (s *stretch) rate() float64 { return float64(s.objects) / float64(s.seconds()) }
 
 // table returns what is known of a table now. The caller holds the lock.
 func (d *densities) table(t *table) *density {
@@ -61,33 +59,24 @@ func (d *densities) table(t *table) *density {
 		known = &density{}
 		d.tables[t.name] = known
 	}
-	known.seen = slices.DeleteFunc(known.seen, func(s stretch) bool { return time.Since(s.taken) > densityAge })
+	since := time.Now().Add(-densityAge)
+	known.seen = slices.DeleteFunc(known.seen, func(s stretch) bool { return s.taken.Before(since) })
 	return known
 }
 
-// bounds returns the bounds of created in a request for a list, false if the list has
-// another filter.
-func (r request) bounds(t *table) (low, high int64, bare bool) {
-	high = endOfStamps
-	for name, value := range r.params {
-		switch at, _ := strconv.ParseInt(value, 10, 64); {
-		case name == createdColumn+"[gte]":
-			low = at
-		case name == createdColumn+"[lt]":
-			high = at
-		case name == "limit" || name == "starting_after" || name == "ending_before" || strings.HasPrefix(name, "expand["):
-		case t.always[name] != value:
-			return 0, 0, false
-		}
-	}
-	return low, high, r.path == t.path
+// now returns a copy of what is known of a table now.
+func (d *densities) now(t *table) *density {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := *d.table(t)
+	known.seen = slices.Clone(known.seen)
+	return &known
 }
 
-// learn adds a page to what is known of a table.
-func (d *densities) learn(t *table, r request, p page) {
-	low, high, bare := r.bounds(t)
-	after, before := r.params["starting_after"], r.params["ending_before"]
-	if !bare || t.disordered && after+before != "" {
+// learn adds a page of the list without a filter to what is known of a table.
+func (d *densities) learn(t *table, q listing.Query, p page) {
+	w, atCursor := windowOf(q), q.After+q.Before != ""
+	if t.disordered && atCursor {
 		return
 	}
 	objects := slices.DeleteFunc(slices.Clone(p.objects), func(o *object) bool { return !o.dated })
@@ -98,36 +87,36 @@ func (d *densities) learn(t *table, r request, p page) {
 	defer d.mu.Unlock()
 	known := d.table(t)
 	if len(objects) == 0 {
-		if after+before == "" && !p.more {
-			known.add(nil, low, high-1, false)
+		if !atCursor && !p.more {
+			known.add(nil, w, false)
 		}
 		return
 	}
-	newest, oldest := objects[0].created, objects[len(objects)-1].created
-	from, to, open := oldest, newest, p.more || before != ""
-	switch next := known.beside(after, before); {
-	case next != nil && after != "":
-		to, next.open = max(to, next.low), false
+	read, open := windowAround(objects), p.more || q.Before != ""
+	switch next := known.beside(q); {
+	case next != nil && q.After != "":
+		read.high, next.open = max(read.high, next.low+1), false
 	case next != nil:
-		from, open = min(from, next.high), false
-	case after+before == "" && high == endOfStamps:
-		known.add(nil, newest+1, high-1, false)
-	case after+before == "":
-		to = high - 1
+		read.low, open = min(read.low, next.high-1), false
+	case atCursor:
+	case w.high == endOfStamps:
+		known.add(nil, window{read.high, w.high}, false)
+	default:
+		read.high = w.high
 	}
 	if known.meet(objects) {
 		open = false
 	}
-	known.add(objects, from, to, open)
-	if !p.more && before == "" {
-		known.add(nil, low, oldest-1, false)
+	known.add(objects, read, open)
+	if !p.more && q.Before == "" {
+		known.add(nil, window{w.low, objects[len(objects)-1].created}, false)
 	}
 }
 
-// beside returns the stretch that a cursor is of, nil if there is none.
-func (d *density) beside(after, before string) *stretch {
+// beside returns the stretch that the cursor of a page is of, nil if there is none.
+func (d *density) beside(q listing.Query) *stretch {
 	i := slices.IndexFunc(d.seen, func(s stretch) bool {
-		return after != "" && s.last == after || before != "" && s.first == before
+		return q.After != "" && s.last == q.After || q.Before != "" && s.first == q.Before
 	})
 	if i < 0 {
 		return nil
@@ -139,31 +128,25 @@ func (d *density) beside(after, before string) *stretch {
 // both ends. It closes those that the page goes on behind, and reports whether one of them
 // goes on behind the page.
 func (d *density) meet(objects []*object) (goesOn bool) {
-	newest, oldest := objects[0].created, objects[len(objects)-1].created
-	var on map[string]bool // the ids of the page
+	page := windowAround(objects)
+	on := func(id string) bool { return slices.ContainsFunc(objects, func(o *object) bool { return o.id == id }) }
 	for i := range d.seen {
 		s := &d.seen[i]
-		if s.first == "" || s.low > newest || s.high < oldest {
+		if s.first == "" || s.and(page).empty() {
 			continue
 		}
-		if on == nil {
-			on = make(map[string]bool, len(objects))
-			for _, o := range objects {
-				on[o.id] = true
-			}
-		}
-		if on[s.last] && s.last != objects[len(objects)-1].id {
+		goesOn = goesOn || on(s.first) && !on(s.last)
+		if on(s.last) && s.last != objects[len(objects)-1].id {
 			s.open = false
 		}
-		goesOn = goesOn || on[s.first] && !on[s.last]
 	}
 	return goesOn
 }
 
 // add adds a stretch with the given objects, newest first. What it has in common with
 // other stretches is known already.
-func (d *density) add(objects []*object, low, high int64, open bool) {
-	made := stretch{low: low, high: high, open: open, taken: time.Now()}
+func (d *density) add(objects []*object, of window, open bool) {
+	made := stretch{window: of, open: open, taken: time.Now()}
 	if n := len(objects); n > 0 {
 		made.first, made.last = objects[0].id, objects[n-1].id
 		made.dense = perSecond(objects)
@@ -172,7 +155,7 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 	if len(d.seen) >= maxStretches {
 		d.join()
 	}
-	if len(d.seen) >= maxStretches || low > high {
+	if len(d.seen) >= maxStretches || of.empty() {
 		return
 	}
 	d.seen = slices.DeleteFunc(d.seen, func(s stretch) bool { return made.low < s.low && s.high < made.high })
@@ -181,20 +164,20 @@ func (d *density) add(objects []*object, low, high int64, open bool) {
 		case s.first == made.first && s.last == made.last && made.first != "": // read twice, from other sides
 			d.seen[i].low, d.seen[i].high, d.seen[i].open = min(s.low, made.low), max(s.high, made.high), s.open && made.open
 			return
-		case made.low == made.high: // of a second, a page may have any part
+		case made.seconds() == 1: // of a second, a page may have any part
 			if s.low < made.low && made.high < s.high {
 				return
 			}
 		case s.low <= made.low && made.high <= s.high:
 			return
-		case s.low <= made.low && made.low < s.high:
-			made.low, made.open = s.high, false
-		case made.high <= s.high && s.low < made.high:
-			made.high = s.low
+		case s.low <= made.low && made.low < s.high-1:
+			made.low, made.open = s.high-1, false
+		case made.high <= s.high && s.low < made.high-1:
+			made.high = s.low + 1
 		}
 	}
 	for _, o := range objects {
-		if made.low <= o.created && o.created <= made.high {
+		if made.has(o.created) {
 			made.objects++
 		}
 	}
@@ -223,7 +206,7 @@ func (d *density) join() {
 	for i := 0; i < len(d.seen); i++ {
 		s := d.seen[i]
 		if i+1 < len(d.seen) {
-			if older := d.seen[i+1]; s.objects > 0 && older.objects > 0 && older.high >= s.low-1 {
+			if older := d.seen[i+1]; s.objects > 0 && older.objects > 0 && older.high >= s.low {
 				s.low, s.last, s.open = older.low, older.last, older.open
 				s.objects, s.dense, s.uneven = s.objects+older.objects, max(s.dense, older.dense), s.uneven || older.uneven
 				i++
@@ -232,305 +215,4 @@ func (d *density) join() {
 		joined = append(joined, s)
 	}
 	d.seen = joined
-}
-
-// gap is a span of time between two stretches, of which nothing is known.
-type gap struct {
-	low, high    int64 // the first and the last second
-	newer, older *stretch
-}
-
-// gaps returns the gaps within a window, the newest first.
-func (d *density) gaps(w window) []gap {
-	var gaps []gap
-	high, newer := int64(endOfStamps-1), (*stretch)(nil)
-	add := func(low int64, older *stretch) {
-		if g := (gap{max(low, w.low), min(high, w.high-1), newer, older}); g.low <= g.high {
-			gaps = append(gaps, g)
-		}
-	}
-	for i := range d.seen {
-		s := &d.seen[i]
-		add(s.high+1, s)
-		high, newer = s.low-1, s
-	}
-	add(0, nil)
-	return gaps
-}
-
-// character is what the stretches of a list say of it together.
-type character struct {
-	bursts bool    // there are pauses between its objects
-	rate   float64 // objects per second
-}
-
-// character returns what is known of a list, but for the time before its oldest object
-// and that after its newest.
-func (d *density) character() (c character) {
-	objects, seconds, stretches, pauses := 0, int64(0), 0, 0
-	for i, s := range d.seen {
-		if s.objects == 0 && (i == 0 || i >= len(d.seen)-1 || d.seen[i+1].objects == 0) {
-			continue
-		}
-		objects, seconds, stretches = objects+s.objects, seconds+s.high-s.low+1, stretches+1
-		if s.uneven || s.dense > uneven*s.rate() {
-			pauses++
-		}
-	}
-	return character{bursts: 4*pauses > stretches, rate: float64(objects) / float64(max(seconds, 1))}
-}
-
-// guess estimates how many objects a gap has.
-func (g gap) guess(of character) guess {
-	length := float64(g.high - g.low + 1)
-	switch {
-	case g.newer == nil && g.older == nil:
-		return guess{0, 0, math.Inf(1)}
-	case g.newer == nil || g.older == nil:
-		known := cmp.Or(g.newer, g.older)
-		return guess{0, known.rate() * float64(known.high-known.low+1), math.Inf(1)}
-	}
-	a, b := g.newer, g.older
-	least, most := min(a.rate(), b.rate()), max(a.rate(), b.rate(), a.dense, b.dense)
-	switch {
-	case a.objects*b.objects == 0:
-		return guess{0, (a.rate() + b.rate()) / 2 * length, most * length}
-	case of.bursts:
-		return guess{0, min(min(mean(a, b), of.rate)*length+a.further(length), most*length), most * length}
-	case most > uneven*least:
-		return guess{0, min(mean(a, b)*length+a.further(length), most*length), most * length}
-	default:
-		return guess{least * length, mean(a, b) * length, most * length}
-	}
-}
-
-// uneven is how many times denser than another a part of a list is, if it may have
-// pauses as well.
-const uneven = 4
-
-// further estimates how many objects there are before the oldest of a stretch, as dense
-// as those, if a burst may be of any length.
-func (s *stretch) further(length float64) float64 {
-	return float64(s.objects) * math.Log(1+length*s.dense/float64(s.objects))
-}
-
-// mean returns the rate of two stretches together.
-func mean(a, b *stretch) float64 {
-	return float64(a.objects+b.objects) / float64(a.high-a.low+b.high-b.low+2)
-}
-
-// count estimates how many objects a window has. It takes the errors of gaps as
-// independent.
-func (d *density) count(w window) guess {
-	total, below, above := 0.0, 0.0, 0.0
-	for _, s := range d.seen {
-		low, high := max(s.low, w.low), min(s.high, w.high-1)
-		if low > high {
-			continue
-		}
-		total += float64(s.objects) * float64(high-low+1) / float64(s.high-s.low+1)
-		if s.open && s.low == s.high {
-			above = math.Inf(1) // a second with more than a page: only reading it tells how many
-		}
-	}
-	certain, of := total, d.character()
-	for _, g := range d.gaps(w) {
-		n := g.guess(of)
-		total += n.likely
-		below += (n.likely - n.least) * (n.likely - n.least)
-		above += (n.most - n.likely) * (n.most - n.likely)
-	}
-	if of.bursts && above > 0 {
-		return guess{certain, total, math.Inf(1)}
-	}
-	return guess{max(total-math.Sqrt(below), certain), total, total + math.Sqrt(above)}
-}
-
-// probe returns the second before which the next page would tell most of a window,
-// false if enough is known.
-func (d *density) probe(w window) (before int64, ok bool) {
-	gaps := d.gaps(w)
-	if len(gaps) == 0 {
-		return 0, false
-	}
-	newest := d.newest()
-	if last := gaps[len(gaps)-1]; last.older != nil && last.older.objects == 0 && last.high-last.low > (newest-last.low)/probeShare {
-		return last.middle(), true // the beginning of the list
-	}
-	if d.count(w).sure() {
-		return 0, false
-	}
-	of := d.character()
-	widest := slices.MaxFunc(gaps, func(a, b gap) int {
-		x, y := a.guess(of), b.guess(of)
-		return cmp.Compare(x.most-x.least, y.most-y.least)
-	})
-	switch {
-	case widest.newer == nil:
-		return widest.high + 1, true
-	case widest.older == nil && w.low == 0: // go back by larger and larger steps
-		return max(newest-probeFactor*max(newest-widest.high, 1), 1), true
-	case widest.older == nil:
-		return w.low, true
-	}
-	return widest.middle(), true
-}
-
-// newest returns when the newest object was created, 0 if none is known.
-func (d *density) newest() int64 {
-	i := slices.IndexFunc(d.seen, func(s stretch) bool { return s.objects > 0 })
-	if i < 0 {
-		return 0
-	}
-	return d.seen[i].high
-}
-
-func (g gap) middle() int64 { return g.low + (g.high-g.low+1)/2 }
-
-// probeFactor is how many times farther back each probe for the oldest object goes.
-const probeFactor = 4
-
-// probeShare is the share of the time of a list in which its beginning is found.
-const probeShare = 16
-
-// maxProbes is how many pages of a table the estimates of a statement may take.
-const maxProbes = 18
-
-// estimate estimates how many objects a window of a table has in some accounts.
-func (q *query) estimate(accounts []*account, t *table, w window) (sum guess, err error) {
-	for _, a := range accounts {
-		n, err := q.measure(a, t, w)
-		if err != nil {
-			return guess{}, err
-		}
-		sum = sum.plus(n)
-	}
-	return sum, nil
-}
-
-// measure estimates how many objects a window of a table has in one account. It probes the
-// table unless enough is known.
-func (q *query) measure(a *account, t *table, w window) (guess, error) {
-	d, key := a.density, objectKey{account: a.name, table: t.name}
-	for ; q.probes[key] < maxProbes; q.probes[key]++ {
-		d.mu.Lock()
-		before, ok := d.table(t).probe(w)
-		d.mu.Unlock()
-		if !ok {
-			break
-		}
-		switch _, err := q.sample(a, t, before); {
-		case refusesCreated(err):
-			q.probes[key] = maxProbes
-		case err != nil:
-			return guess{}, err
-		}
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	known := d.table(t)
-	known.measured = time.Now()
-	return known.count(w), nil
-}
-
-// count estimates how many objects a window of a table has.
-func (d *densities) count(t *table, w window) guess {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.table(t).count(w)
-}
-
-// snapshot returns a copy of what is known of a table.
-func (d *densities) snapshot(t *table) *density {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return &density{seen: slices.Clone(d.table(t).seen)}
-}
-
-// known reports whether a table was measured from its beginning. What scans have read
-// does not count: the way to read a join would depend on the statements before it.
-func (d *densities) known(t *table) bool {
-	oldest := d.oldest(t)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return oldest > 0 && time.Since(d.table(t).measured) < densityAge
-}
-
-// oldest returns when the oldest object of a table was created, or a second shortly
-// before it; 0 if that is unknown.
-func (d *densities) oldest(t *table) int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	seen := d.table(t).seen
-	if n := len(seen); n > 0 && seen[n-1].low == 0 && seen[n-1].objects == 0 {
-		return seen[n-1].high + 1
-	}
-	return 0
-}
-
-// rows estimates how many objects a table has.
-func (d *densities) rows(t *table) float64 {
-	if d.known(t) {
-		return max(d.count(t, everything()).likely, 1)
-	}
-	return float64(t.rows)
-}
-
-// share estimates the share of a table's objects that is in a window.
-func (d *densities) share(t *table, w window) float64 {
-	if w.empty() {
-		return 0
-	}
-	if d.known(t) {
-		return min(1, d.count(t, w).likely/d.rows(t))
-	}
-	low, high := w.bounded()
-	switch {
-	case low && high:
-		const lifetime = 3 * 365 * 24 * 3600 // of an account, in seconds
-		return min(1, float64(w.high-w.low)/lifetime)
-	case low || high:
-		return 1.0 / 3
-	}
-	return 1
-}
-
-type sampleKey struct {
-	table string
-	high  int64 // the second that the sample ends before
-}
-
-// sample is the page of a table right before a second.
-type sample struct {
-	taken   time.Time
-	objects []*object
-}
-
-// maxSamples is how many samples are kept. A sample takes about 200 kB.
-const maxSamples = 32
-
-// sample returns the page of a table right before the second high. It makes a
-// call unless the page was sampled recently.
-func (q *query) sample(a *account, t *table, high int64) (*sample, error) {
-	d, key := a.density, sampleKey{t.name, high}
-	d.mu.Lock()
-	known := d.samples[key]
-	d.mu.Unlock()
-	if known != nil && time.Since(known.taken) < densityAge {
-		return known, nil
-	}
-	s := &spec{accounts: []*account{a}, table: t, how: byList, filters: t.constant(), window: window{0, high}}
-	p, err := q.page(s, s.request())
-	if err != nil {
-		return nil, err
-	}
-	q.report(len(p.objects), 0)
-	made := &sample{taken: time.Now(), objects: p.objects}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.samples) >= maxSamples {
-		clear(d.samples)
-	}
-	d.samples[key] = made
-	return made, nil
 }

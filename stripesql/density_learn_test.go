@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // What is remembered of a list is bounded, and still right: 10,000 pages with an object a
@@ -19,15 +21,11 @@ func TestDensityOfALongListIsSmall(t *testing.T) {
 			at := int64(pages*maxPage-n*maxPage-i) * minute
 			p.objects = append(p.objects, &object{id: fmt.Sprint("ch_", at), created: at, dated: true})
 		}
-		r := request{path: table.path, params: map[string]string{"limit": "100"}}
-		if cursor != "" {
-			r.params["starting_after"] = cursor
-		}
-		d.learn(table, r, p)
+		d.learn(table, listing.Query{After: cursor}, p)
 		cursor = p.objects[maxPage-1].id
 		require.LessOrEqual(t, len(d.tables[table.name].seen), maxStretches)
 	}
-	require.Equal(t, int64(minute), d.oldest(table))
+	require.Equal(t, int64(minute), d.now(table).oldest())
 	for w, want := range map[window]float64{
 		everything():                            pages * maxPage,
 		{minute * 500_001, endOfStamps}:         500_000,
@@ -36,7 +34,7 @@ func TestDensityOfALongListIsSmall(t *testing.T) {
 		{0, minute}:                             0,
 		{minute * pages * maxPage, endOfStamps}: 1,
 	} {
-		got := d.count(table, w)
+		got := d.now(table).count(w)
 		require.InDelta(t, want, got.likely, 2, w)
 		require.True(t, got.sure(), "%v: %v", w, got)
 	}
@@ -52,25 +50,21 @@ func TestSecondThatIsReadFromBothEndsIsKnown(t *testing.T) {
 	for order := range 1 << 6 {
 		d, table := newDensities(), newTables()["charges"]
 		below, above := 70, objects-19 // what was read from the newest on, and from the oldest on
-		learn := func(from, to int, cursor, id string) {
-			r := request{path: table.path, params: map[string]string{"limit": "100"}}
-			if cursor != "" {
-				r.params[cursor] = id
-			}
-			d.learn(table, r, page{objects: list[from:to], more: cursor == "ending_before" || to < objects})
+		learn := func(from, to int, q listing.Query) {
+			d.learn(table, q, page{objects: list[from:to], more: q.Before != "" || to < objects})
 		}
-		learn(0, below, "", "")
-		d.learn(table, request{path: table.path, params: map[string]string{"limit": "100", "created[lt]": fmt.Sprint(second)}}, page{objects: list[above:]})
+		learn(0, below, listing.Query{})
+		d.learn(table, listing.Query{LT: second}, page{objects: list[above:]})
 		for n := 0; below < above; n++ {
 			if order>>(n%6)&1 == 0 {
-				learn(below, min(below+maxPage, objects), "starting_after", list[below-1].id)
+				learn(below, min(below+maxPage, objects), listing.Query{After: list[below-1].id})
 				below += maxPage
 			} else {
-				learn(max(above-maxPage, 0), above, "ending_before", list[above].id)
+				learn(max(above-maxPage, 0), above, listing.Query{Before: list[above].id})
 				above -= maxPage
 			}
 		}
-		got := d.count(table, everything())
+		got := d.now(table).count(everything())
 		require.True(t, got.sure(), "order %06b: %v", order, got)
 		require.InDelta(t, objects, got.likely, maxPage, "order %06b", order)
 	}

@@ -2,7 +2,6 @@ package stripesql
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -13,18 +12,14 @@ import (
 // known returns the spec for those terms of a plan whose values are known
 // before the statement runs, and the other terms.
 func (q *query) known(p *plan, t *table) (s *spec, unknown []term) {
-	known := *p
+	known, values := *p, []any(nil)
 	known.Terms = nil
-	var values []any
 	for _, by := range p.Terms {
-		switch {
-		case by.Op == opNull || by.Op == opNotNull:
-			known.Terms, values = append(known.Terms, by), append(values, nil)
-		case by.Value != nil && by.Value.value() != nil:
-			known.Terms, values = append(known.Terms, by), append(values, by.Value.value())
-		default:
+		if by.Value == nil && by.Op != opNull && by.Op != opNotNull {
 			unknown = append(unknown, by)
+			continue
 		}
+		known.Terms, values = append(known.Terms, by), append(values, by.Value.value())
 	}
 	s = known.newSpec(q.accounts, t, values)
 	s.how = p.How
@@ -34,11 +29,9 @@ func (q *query) known(p *plan, t *table) (s *spec, unknown []term) {
 // expandedBy returns the table whose objects are read with the objects of the
 // given table expanded, "" if there is none.
 func (q *query) expandedBy(table string) string {
-	for _, from := range slices.Sorted(maps.Keys(q.expand)) {
-		for field, to := range references(from) {
-			if to == table && slices.Contains(q.expand[from], field) {
-				return from
-			}
+	for _, r := range references() {
+		if r.to == table && slices.Contains(q.expand[r.from], r.field) {
+			return r.from
 		}
 	}
 	return ""
@@ -49,11 +42,8 @@ type estimator struct {
 	query *query
 	text  string // of the statement
 	steps []step
-	calls []guess // by step
 	total guess
 	seen  map[string]bool // keys of the scans that were counted: a scan is made once
-	// limits is how many rows are needed, by step, if its plan has no limit.
-	limits map[int]int64
 }
 
 // trailingLimit matches a LIMIT at the end of a statement.
@@ -68,9 +58,8 @@ func (e *estimator) limit() {
 	if found == nil || first < 0 || sorted {
 		return
 	}
-	if p := e.steps[first].plan; p != nil && p.Order != "" {
-		n, _ := strconv.ParseInt(found[1], 10, 64) // digits, and not many
-		e.limits = map[int]int64{first: n}
+	if s := &e.steps[first]; s.plan != nil && s.plan.Order != "" {
+		s.limit, _ = strconv.ParseInt(found[1], 10, 64) // digits, and not many
 	}
 }
 
@@ -88,16 +77,17 @@ func (e *estimator) values(column string) guess {
 // times. The steps are nested loops.
 func (e *estimator) group(parent int64, times guess) error {
 	runs := times
-	for i, s := range e.steps {
+	for i := range e.steps {
+		s := &e.steps[i]
 		if s.parent != parent {
 			continue
 		}
 		if s.plan != nil {
-			calls, rows, err := e.loop(i, times)
+			calls, rows, err := e.loop(s, times)
 			if err != nil {
 				return err
 			}
-			e.calls[i] = calls
+			s.calls = calls
 			e.total = e.total.plus(calls)
 			times = times.times(rows)
 		}
@@ -114,19 +104,19 @@ func (e *estimator) group(parent int64, times guess) error {
 
 // loop estimates the calls of a step that is run the given number of times, and
 // the rows that it returns each time.
-func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
-	q, p := e.query, e.steps[i].plan
+func (e *estimator) loop(s *step, times guess) (calls, rows guess, err error) {
+	q, p := e.query, s.plan
 	t := q.source.tables[p.Table]
 	known, unknown := q.known(p, t)
+	accounts := exactly(float64(len(known.accounts)))
 	each := exactly(1) // how many requests a run begins with
 	for _, by := range unknown {
 		if by.In || by.Op == opIn {
 			each = each.times(e.values(by.Column))
 		}
-	}
-	accounts := exactly(float64(len(known.accounts)))
-	if slices.ContainsFunc(unknown, func(by term) bool { return by.Column == connectionColumn }) {
-		accounts = exactly(1)
+		if by.Column == connectionColumn {
+			accounts = exactly(1)
+		}
 	}
 	switch {
 	case times.most == 0 || known.none:
@@ -136,68 +126,66 @@ func (e *estimator) loop(i int, times guess) (calls, rows guess, err error) {
 	case p.How == byID && (q.expandedBy(t.name) != "" || e.listed(t)):
 		return guess{}, each, nil
 	case p.How == byID:
-		objects := rowsOf(known.accounts, t)
-		lookups := times.times(each).with(func(n float64) float64 { return min(n, objects) })
-		return lookups.with(func(n float64) float64 { return q.lookupCalls(n, objects) }).times(accounts), each, nil
+		objects := rowsOf(densitiesOf(known.accounts, t), t)
+		return q.lookupCalls(times.times(each).atMost(objects), objects).times(accounts), each, nil
 	case p.How == byIDs:
 		return each.pages().times(accounts), each, nil
 	}
-	if strings.HasPrefix(e.steps[i].detail, "SEARCH") && p.Order != "" {
+	if strings.HasPrefix(s.detail, "SEARCH") && p.Order != "" {
 		return accounts, exactly(1), nil // of a min() or max()
 	}
-	n, rows, err := e.list(i, known, unknown)
+	n, rows, err := e.list(s, known)
 	if err != nil {
 		return guess{}, guess{}, err
 	}
 	calls = n.with(func(n float64) float64 { return n / accounts.likely }).pages().times(accounts)
-	if key := known.key(); len(unknown) > 0 {
-		calls, rows = calls.times(times).times(each), rows.times(each)
-		if calls.likely > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {
-			whole, err := q.estimate(known.accounts, t, known.window)
-			return calls.with(func(n float64) float64 { return q.lookupCalls(n, whole.likely) }), rows, err
+	if len(unknown) == 0 {
+		key := known.key()
+		if e.seen[key] {
+			calls = guess{}
 		}
-	} else if e.seen[key] {
-		calls = guess{}
-	} else {
 		e.seen[key] = true
+		return calls, rows, nil
+	}
+	calls, rows = calls.times(times).times(each), rows.times(each)
+	if calls.likely > float64(q.source.fewLookups) && len(unknown) == 1 && p.lookup(t) >= 0 {
+		whole, err := q.estimate(known.accounts, t, known.window)
+		return q.lookupCalls(calls, whole.likely), rows, err
 	}
 	return calls, rows, nil
 }
 
 // list estimates how many objects a run of a list or a search reads, and how many
 // rows it returns.
-func (e *estimator) list(i int, known *spec, unknown []term) (objects, rows guess, err error) {
-	q, p, t := e.query, e.steps[i].plan, known.table
-	fits, err := q.selectivity(known, p.Local)
+func (e *estimator) list(s *step, known *spec) (objects, rows guess, err error) {
+	fits, err := e.query.selectivity(known, s.plan.Local)
 	if err != nil {
 		return guess{}, guess{}, err
 	}
-	limit, wanted := cmp.Or(p.Limit, e.limits[i]), math.Inf(1)
-	if limit > 0 {
-		wanted = float64(limit) / fits
+	limit := math.Inf(1)
+	if n := cmp.Or(s.plan.Limit, s.limit); n > 0 {
+		limit = float64(n)
 	}
+	wanted := limit / fits
 	objects = exactly(wanted)
 	if low, _ := known.window.bounded(); low || wanted > enough {
-		if objects, err = e.objects(t, p, known, unknown); err != nil {
+		if objects, err = e.objects(s.plan, known); err != nil {
 			return guess{}, guess{}, err
 		}
 	}
-	rows = objects.with(func(n float64) float64 { return n * fits })
-	if limit > 0 {
-		objects = objects.with(func(n float64) float64 { return min(n, wanted) })
-		rows = rows.with(func(n float64) float64 { return min(n, float64(limit)) })
-	}
-	return objects, rows, nil
+	return objects.atMost(wanted), objects.times(exactly(fits)).atMost(limit), nil
 }
 
 // lookupCalls estimates the calls of lookups in a list of so many objects.
-func (q *query) lookupCalls(lookups, objects float64) float64 {
-	pages := max(1, math.Ceil(objects/maxPage))
-	further := max(lookups-float64(q.source.fewLookups), 0) // each with a page
-	if pages > maxListPages {
-		return lookups + min(further, maxListPages)
-	}
-	return min(lookups+further, float64(q.source.fewLookups)+2*pages)
+func (q *query) lookupCalls(lookups guess, objects float64) guess {
+	few, pages := float64(q.source.fewLookups), exactly(objects).pages().likely
+	return lookups.with(func(n float64) float64 {
+		further := max(n-few, 0) // each with a page
+		if pages > maxListPages {
+			return n + min(further, maxListPages)
+		}
+		return min(n+further, few+2*pages)
+	})
 }
 
 // enough is how many objects may be needed without estimating how many there
@@ -211,8 +199,8 @@ func (e *estimator) listed(t *table) bool {
 }
 
 // objects estimates how many objects a list or a search returns.
-func (e *estimator) objects(t *table, p *plan, known *spec, unknown []term) (guess, error) {
-	sent := []term{}
+func (e *estimator) objects(p *plan, known *spec) (guess, error) {
+	t, sent := known.table, []term(nil)
 	for _, by := range p.Terms {
 		switch f := t.filter(by.Column); {
 		case slices.Contains(t.createdColumns(), by.Column), by.Column == connectionColumn:
@@ -227,15 +215,16 @@ func (e *estimator) objects(t *table, p *plan, known *spec, unknown []term) (gue
 		return guess{}, err
 	}
 	fits, err := e.query.selectivity(known, sent)
-	for _, by := range unknown {
+	for _, by := range p.Terms {
 		switch {
+		case by.Value != nil:
 		case slices.Contains(t.createdColumns(), by.Column):
 			fits /= 3
 		case by.Column == connectionColumn:
 			fits /= float64(len(known.accounts))
 		}
 	}
-	return n.with(func(n float64) float64 { return n * fits }), err
+	return n.times(exactly(fits)), err
 }
 
 // selectivity estimates the share of objects that satisfy all terms, from the newest in
@@ -245,8 +234,8 @@ func (q *query) selectivity(of *spec, terms []term) (float64, error) {
 		return 1, nil
 	}
 	t := of.table
-	s, err := q.sample(of.account(), t, of.window.high)
-	if err != nil || len(s.objects) == 0 {
+	objects, err := q.sample(of.account(), t, of.window.high)
+	if err != nil || len(objects) == 0 {
 		return 1, err
 	}
 	guess, known := 1.0, []term{}
@@ -261,7 +250,7 @@ func (q *query) selectivity(of *spec, terms []term) (float64, error) {
 		}
 	}
 	fits, values, all := 0, []any(nil), allOf(len(t.columns))
-	for _, o := range s.objects {
+	for _, o := range objects {
 		if values, err = t.read(o, all, values); err != nil {
 			return 0, err
 		}
@@ -269,7 +258,7 @@ func (q *query) selectivity(of *spec, terms []term) (float64, error) {
 			fits++
 		}
 	}
-	return guess * max(float64(fits), 0.5) / float64(len(s.objects)), nil
+	return guess * max(float64(fits), 0.5) / float64(len(objects)), nil
 }
 
 // comparable reports whether holds can decide a term.
@@ -277,35 +266,35 @@ func (t term) comparable() bool {
 	switch t.Op {
 	case opNull, opNotNull:
 		return true
-	case opEqual, opLess, opAtMost, opMore, opAtLeast, "<>":
-		return t.Value != nil && t.Value.value() != nil
+	case opEqual, opLess, opAtMost, opMore, opAtLeast, opUnequal:
+		return t.Value != nil
 	}
 	return false
 }
 
-// holds reports whether a value satisfies the term. It compares as SQLite does
-// if both sides have the same type.
+// holds reports whether a value satisfies the term, which is comparable. It compares as
+// SQLite does if both sides have the same type.
 func (t term) holds(table *table, value any) bool {
+	if value == nil || t.Op == opNull || t.Op == opNotNull {
+		return (value == nil) == (t.Op == opNull)
+	}
 	compared := 0
 	switch value := value.(type) {
-	case nil:
-		return t.Op == opNull
-	case string:
-		if t.Value == nil || t.Value.Text == nil {
-			return t.Op == opNotNull || t.Op == "<>"
-		}
-		compare := strings.Compare
-		if table.columns[table.index[t.Column]].kind == stamp {
-			compare = func(a, b string) int { return compareStamps([]byte(a), []byte(b)) }
-		}
-		compared = compare(value, *t.Value.Text)
+	case float64:
+		return true
 	case int64:
-		if t.Value == nil || t.Value.Whole == nil {
-			return t.Op == opNotNull || t.Op == "<>"
+		if t.Value.Whole == nil {
+			return t.Op == opUnequal
 		}
 		compared = cmp.Compare(value, *t.Value.Whole)
-	default:
-		return t.Op != opNull
+	case string:
+		if t.Value.Text == nil {
+			return t.Op == opUnequal
+		}
+		compared = strings.Compare(value, *t.Value.Text)
+		if table.kind(t.Column) == Time {
+			compared = compareStamps([]byte(value), []byte(*t.Value.Text))
+		}
 	}
 	switch t.Op {
 	case opEqual:
@@ -319,5 +308,5 @@ func (t term) holds(table *table, value any) bool {
 	case opAtLeast:
 		return compared >= 0
 	}
-	return t.Op != opNull && (t.Op != "<>" || compared != 0)
+	return compared != 0
 }

@@ -15,11 +15,9 @@ type feed interface {
 	next() ([]*object, error)
 }
 
-// newFeed returns the feed of a scan.
+// newFeed returns the feed of a scan that objects can match.
 func (q *query) newFeed(s *spec) feed {
 	switch {
-	case s.none:
-		return empty{}
 	case len(s.accounts) > 1:
 		return q.newUnion(s)
 	case s.how == byIDs:
@@ -38,10 +36,6 @@ func (q *query) newFeed(s *spec) feed {
 	}
 	return f
 }
-
-type empty struct{}
-
-func (empty) next() ([]*object, error) { return nil, io.EOF }
 
 // idsFeed reads objects by their ids, with as many ids per call as the service
 // allows.

@@ -16,6 +16,10 @@ func (g guess) with(f func(float64) float64) guess {
 	return guess{f(g.least), f(g.likely), f(g.most)}
 }
 
+func (g guess) atMost(n float64) guess {
+	return guess{min(g.least, n), min(g.likely, n), min(g.most, n)}
+}
+
 // pages returns how many pages that many objects take, at least one.
 func (g guess) pages() guess {
 	return g.with(func(n float64) float64 { return max(1, math.Ceil(n/maxPage)) })

@@ -69,7 +69,7 @@ func (f *listFeed) share() float64 {
 
 // oldest estimates when the oldest object of a scan was created, 0 if unknown.
 func (q *query) oldest(s *spec) int64 {
-	return max(s.window.low, s.account().density.oldest(s.table))
+	return max(s.window.low, s.account().density.now(s.table).oldest())
 }
 
 // moveTo makes the page after an object the next to be requested.
@@ -111,7 +111,7 @@ const maxLost = 10
 // cursor are made without the bounds of the window.
 func (s *spec) inside(objects []*object) []*object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o *object) bool {
-		return o.dated && (o.created < s.window.low || o.created >= s.window.high)
+		return o.dated && !s.window.has(o.created)
 	})
 }
 

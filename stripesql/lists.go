@@ -42,8 +42,6 @@ const (
 	JSON                      // an object or an array, as JSON text
 )
 
-var kinds = map[ColumnType]kind{Text: text, Integer: integer, Real: real, Boolean: boolean, Time: stamp, JSON: document}
-
 // WithTable adds a table for another list of the API. Its columns are id, created,
 // created_unix, the given ones, and raw, like those of all tables. The list must have
 // the newest objects first, as Stripe's lists have; path is such as "/v1/topups". If the
@@ -80,9 +78,9 @@ func newTable(name, path string, columns []Column) (*table, error) {
 		return nil, errors.New(`the path of a list is such as "/v1/topups"`)
 	}
 	t := &table{name: name, path: path, rows: 5_000, filters: map[string]filter{}, columns: []column{
-		{name: idColumn, kind: text, paths: [][]string{{idColumn}}},
-		{name: createdColumn, kind: stamp, paths: [][]string{{createdColumn}}},
-		{name: unixColumn, kind: unix, paths: [][]string{{createdColumn}}},
+		{name: idColumn, kind: Text, paths: [][]string{{idColumn}}},
+		{name: createdColumn, kind: Time, paths: [][]string{{createdColumn}}},
+		{name: unixColumn, kind: unixTime, paths: [][]string{{createdColumn}}},
 	}}
 	for _, c := range columns {
 		if err := t.add(c); err != nil {
@@ -94,7 +92,6 @@ func newTable(name, path string, columns []Column) (*table, error) {
 
 // add adds a column to a table that is not prepared yet.
 func (t *table) add(c Column) error {
-	k, known := kinds[c.Type]
 	path := strings.Split(c.Path, ".")
 	if c.Path == "" {
 		path = []string{c.Name}
@@ -102,18 +99,18 @@ func (t *table) add(c Column) error {
 	switch {
 	case !validName.MatchString(c.Name):
 		return errors.New("its name must have lower-case letters, digits and underscores")
-	case !known:
+	case c.Type < Text || c.Type > JSON:
 		return fmt.Errorf("there is no type %d", c.Type)
 	case slices.Contains(path, ""):
 		return errors.New("a part of its path is empty")
 	case c.Expand != "" && !validExpand.MatchString(c.Expand):
 		return errors.New(`the field to expand is such as "balance_transaction"`)
-	case c.Filter != "" && k != text && k != boolean && k != stamp:
+	case c.Filter != "" && c.Type != Text && c.Type != Boolean && c.Type != Time:
 		return errors.New("only a Text, a Boolean and a Time can have a filter")
 	}
-	made := []column{{name: c.Name, kind: k, paths: [][]string{path}, expand: c.Expand}}
-	if k == stamp {
-		made = append(made, column{name: c.Name + unixSuffix, kind: unix, paths: [][]string{path}, expand: c.Expand})
+	made := []column{{name: c.Name, kind: c.Type, paths: [][]string{path}, expand: c.Expand}}
+	if c.Type == Time {
+		made = append(made, column{name: c.Name + unixSuffix, kind: unixTime, paths: [][]string{path}, expand: c.Expand})
 	}
 	for _, one := range made {
 		if one.name == rawColumn || slices.ContainsFunc(t.columns, func(other column) bool { return other.name == one.name }) {
@@ -122,7 +119,7 @@ func (t *table) add(c Column) error {
 		t.columns = append(t.columns, one)
 	}
 	if c.Filter != "" {
-		t.filters[c.Name] = filter{param: c.Filter, span: k == stamp}
+		t.filters[c.Name] = filter{param: c.Filter, span: c.Type == Time}
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (p *plan) lookup(t *table) int {
 		return -1
 	}
 	return slices.IndexFunc(p.Terms, func(by term) bool {
-		return by.Op == opEqual && by.Value == nil && !by.In && by.Column != connectionColumn && t.columns[t.index[by.Column]].kind == text
+		return by.Op == opEqual && by.Value == nil && !by.In && by.Column != connectionColumn && t.kind(by.Column) == Text
 	})
 }
 
@@ -116,12 +116,11 @@ func (l *lookups) add(t *table, page []*object) error {
 	if err := l.query.keep(l.spec, page); err != nil {
 		return err
 	}
-	columns := l.query.columns[t.name]
-	at := columns.place[t.index[l.plan.Terms[l.term].Column]]
+	if err := l.query.compact(t, page...); err != nil {
+		return err
+	}
+	at := l.query.columns[t.name].place[t.index[l.plan.Terms[l.term].Column]]
 	for _, o := range page {
-		if err := t.compact(o, columns); err != nil {
-			return err
-		}
 		if value, ok := o.values[at].(string); ok {
 			l.objects[value] = append(l.objects[value], o)
 			l.size += o.size()

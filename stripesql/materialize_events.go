@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -177,7 +174,7 @@ func (r *replica) update(t target, now row) error {
 	case t.table.refused != nil:
 		return r.miss(t.table)
 	case now.values == nil:
-		return r.exec("DELETE FROM "+sqlite3.QuoteIdentifier(t.table.name)+" WHERE id = ?", t.id)
+		return r.exec("DELETE FROM "+t.table.quoted()+" WHERE id = ?", t.id)
 	}
 	return r.put(t.table, []row{now}, true)
 }
@@ -214,20 +211,13 @@ func (m *materialization) targets(batch []stripekit.Event[notice]) (targets []ta
 			continue
 		}
 		// A dispute changes its charge, of which there is no event.
-		if charge, err := text.value(object.Charge); err == nil && charge != nil {
+		if charge, err := Text.value(object.Charge); err == nil && charge != nil {
 			if err := add(e, "charge", fmt.Sprint(charge)); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return targets, nil
-}
-
-// requestable reports whether an id can be the last segment of a path, with escapes. Users
-// choose the ids of products and coupons. "search" would be another endpoint.
-func requestable(id string) bool {
-	return id != "" && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
-		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || r == '/' || r == '\\' })
 }
 
 // hasRead reports whether the last reading of the list has added the row of an object and
@@ -237,7 +227,7 @@ func (r *replica) hasRead(t target, event time.Time) (found bool, err error) {
 	if event.Add(lateness).Unix() >= t.table.complete {
 		return false, nil
 	}
-	err = r.read("SELECT 1 FROM "+sqlite3.QuoteIdentifier(t.table.name)+" WHERE id = ? AND rowid > ?", func(*sqlite3.Stmt) error {
+	err = r.read("SELECT 1 FROM "+t.table.quoted()+" WHERE id = ? AND rowid > ?", func(*sqlite3.Stmt) error {
 		found = true
 		return nil
 	}, t.id, t.table.mark)

@@ -109,7 +109,7 @@ func (r *replica) beginReading(c *copied, now int64) (from time.Time, err error)
 func (r *replica) begin(c *copied, now int64) error {
 	c.began, c.mark = now, 0
 	if !c.whole {
-		err := each(r.db, "SELECT coalesce(max(rowid), 0) FROM "+sqlite3.QuoteIdentifier(c.name), func(s *sqlite3.Stmt) error {
+		err := each(r.db, "SELECT coalesce(max(rowid), 0) FROM "+c.quoted(), func(s *sqlite3.Stmt) error {
 			c.mark = s.ColumnInt64(0)
 			return nil
 		})
@@ -200,7 +200,7 @@ func (r *replica) completeReading(ctx context.Context, f *filler) error {
 	err := f.flush(func() error {
 		c := f.table
 		if c.again() {
-			if err := r.exec("DELETE FROM "+sqlite3.QuoteIdentifier(c.name)+" WHERE id NOT IN (SELECT id FROM stripekit_seen WHERE name = ?)", c.name); err != nil {
+			if err := r.exec("DELETE FROM "+c.quoted()+" WHERE id NOT IN (SELECT id FROM stripekit_seen WHERE name = ?)", c.name); err != nil {
 				return err
 			}
 		}

@@ -39,7 +39,7 @@ type copied struct {
 // columnType returns the type of a column in a file. Other programs do not have the
 // collation of times.
 func columnType(c column) string {
-	if c.kind == stamp {
+	if c.kind == Time {
 		return stampType
 	}
 	return c.kind.declaration()
@@ -123,7 +123,7 @@ func (r *replica) create(c *copied) error {
 		}
 		columns = append(columns, declared)
 	}
-	if err := r.exec("CREATE TABLE " + sqlite3.QuoteIdentifier(c.name) + " (" + strings.Join(columns, ", ") + ")"); err != nil {
+	if err := r.exec("CREATE TABLE " + c.quoted() + " (" + strings.Join(columns, ", ") + ")"); err != nil {
 		return err
 	}
 	c.whole = true
@@ -157,7 +157,7 @@ func (r *replica) addColumns(c *copied, have map[string]string) error {
 		return fmt.Errorf("its table %s has the column %s, which this version does not know and no WithTable adds: make another file", c.name, name)
 	}
 	for _, column := range missing {
-		if err := r.exec("ALTER TABLE " + sqlite3.QuoteIdentifier(c.name) + " ADD COLUMN " + sqlite3.QuoteIdentifier(column.name) + " " + columnType(column)); err != nil {
+		if err := r.exec("ALTER TABLE " + c.quoted() + " ADD COLUMN " + sqlite3.QuoteIdentifier(column.name) + " " + columnType(column)); err != nil {
 			return err
 		}
 	}
@@ -171,7 +171,7 @@ func (r *replica) addColumns(c *copied, have map[string]string) error {
 // it. The rows of a first reading are removed, since it does not see which objects are gone.
 func (r *replica) miss(c *copied) error {
 	if c.complete == 0 {
-		if err := r.exec("DELETE FROM " + sqlite3.QuoteIdentifier(c.name)); err != nil {
+		if err := r.exec("DELETE FROM " + c.quoted()); err != nil {
 			return err
 		}
 	}
@@ -288,7 +288,7 @@ func (c *copied) upsert(overwrite bool) string {
 	if overwrite {
 		action = "DO UPDATE SET " + strings.Join(updates, ", ")
 	}
-	return "INSERT INTO " + sqlite3.QuoteIdentifier(c.name) + " (" + strings.Join(names, ", ") + ") VALUES (?" +
+	return "INSERT INTO " + c.quoted() + " (" + strings.Join(names, ", ") + ") VALUES (?" +
 		strings.Repeat(", ?", len(names)-1) + ") ON CONFLICT (id) " + action
 }
 
@@ -298,14 +298,14 @@ func (c *copied) upsert(overwrite bool) string {
 func (c *copied) indexes() []string {
 	columns := map[string]string{createdColumn: " COLLATE " + stampCollation, unixColumn: ""}
 	for name := range c.filters {
-		if c.columns[c.index[name]].kind == text {
+		if c.kind(name) == Text {
 			columns[name] = ""
 		}
 	}
 	var statements []string
 	for name, collation := range columns {
 		statements = append(statements, "CREATE INDEX IF NOT EXISTS "+sqlite3.QuoteIdentifier(c.name+"_"+name)+
-			" ON "+sqlite3.QuoteIdentifier(c.name)+" ("+sqlite3.QuoteIdentifier(name)+collation+")")
+			" ON "+c.quoted()+" ("+sqlite3.QuoteIdentifier(name)+collation+")")
 	}
 	slices.Sort(statements)
 	return statements

@@ -93,7 +93,6 @@ type scan struct {
 	done   bool
 	kept   bool      // the memo has the scan, so more cursors may attach
 	cursor []*cursor // the attached cursors
-	visits int       // how often a cursor was attached
 }
 
 // scan returns the scan that a spec describes: a known one, or a new one.
@@ -142,8 +141,10 @@ func (s *scan) page(place int) ([]*object, error) {
 		if err := s.query.keep(s.spec, objects); err != nil {
 			return nil, err
 		}
-		if err := s.compact(objects); err != nil {
-			return nil, err
+		if s.kept {
+			if err := s.query.compact(s.spec.table, objects...); err != nil {
+				return nil, err
+			}
 		}
 		s.pages = append(s.pages, objects)
 		s.grow(objects)
@@ -151,13 +152,10 @@ func (s *scan) page(place int) ([]*object, error) {
 	return s.pages[place], nil
 }
 
-// compact makes objects small if they are to be kept.
-func (s *scan) compact(objects []*object) error {
+// compact makes objects that are kept small: it reads the columns that the statement needs.
+func (q *query) compact(t *table, objects ...*object) error {
 	for _, o := range objects {
-		if !s.kept {
-			break
-		}
-		if err := s.spec.table.compact(o, s.query.columns[s.spec.table.name]); err != nil {
+		if err := t.compact(o, q.columns[t.name]); err != nil {
 			return err
 		}
 	}
@@ -191,27 +189,25 @@ func (s *scan) grow(objects []*object) {
 	}
 }
 
-func (s *scan) attach(c *cursor) {
-	s.cursor = append(s.cursor, c)
-	s.visits++
-}
+func (s *scan) attach(c *cursor) { s.cursor = append(s.cursor, c) }
 
 func (s *scan) detach(c *cursor) {
 	s.cursor = slices.DeleteFunc(s.cursor, func(other *cursor) bool { return other == c })
 }
 
-// references returns the fields of a table that can be expanded, and the tables
-// that they refer to.
-func references(table string) map[string]string {
-	switch table {
-	case "charges", "invoice_items":
-		return map[string]string{"customer": "customers"}
-	case "refunds":
-		return map[string]string{"charge": "charges"}
-	case "orders":
-		return map[string]string{"charge": "charges", "customer": "customers"}
+// reference is a field of the objects of a table that can be expanded, and the table that
+// it refers to.
+type reference struct{ from, field, to string }
+
+// references returns all references. A table comes after those that it refers to.
+func references() []reference {
+	return []reference{
+		{"charges", "customer", "customers"},
+		{"invoice_items", "customer", "customers"},
+		{"orders", "charge", "charges"},
+		{"orders", "customer", "customers"},
+		{"refunds", "charge", "charges"},
 	}
-	return nil
 }
 
 // keep adds objects to the memo that the statement may look up by their ids:
@@ -234,7 +230,7 @@ func (q *query) keep(s *spec, objects []*object) error {
 
 // remember adds an object to the memo, with the columns that the statement reads.
 func (q *query) remember(t *table, o *object) error {
-	if err := t.compact(o, q.columns[t.name]); err != nil {
+	if err := q.compact(t, o); err != nil {
 		return err
 	}
 	q.memo.put(o.key(t), o.ifThere())
@@ -246,12 +242,12 @@ func (q *query) keepWithin(t *table, o *object) error {
 	if err := json.Unmarshal(o.raw, &fields, listing.Lenient); err != nil {
 		return err
 	}
-	for field, name := range references(t.name) {
-		raw := fields[field]
-		if raw.Kind() != '{' {
+	for _, r := range references() {
+		raw := fields[r.field]
+		if r.from != t.name || raw.Kind() != '{' {
 			continue
 		}
-		other := q.source.tables[name]
+		other := q.source.tables[r.to]
 		inner, err := other.newObject(o.account, raw)
 		if err != nil {
 			return err

@@ -100,7 +100,7 @@ func (p projection) has(column int) bool { return p.place[column] >= 0 }
 // compact reads the columns of a projection, and lets go of the JSON if they are all
 // that is needed. It does nothing if that was done.
 func (t *table) compact(o *object, columns projection) error {
-	if o == nil || o.values != nil {
+	if o.values != nil {
 		return nil
 	}
 	values, err := t.read(o, columns, nil)
@@ -122,7 +122,7 @@ type branch struct {
 // leaf is a column whose value is at a branch.
 type leaf struct {
 	column int
-	kind   kind
+	kind   ColumnType
 	rank   int // index among the paths of the column; the lowest has precedence
 }
 
@@ -243,12 +243,12 @@ func (r *reader) set(l leaf, raw json.Value) error {
 }
 
 // value converts a JSON value to the value of a column.
-func (k kind) value(raw json.Value) (any, error) {
+func (k ColumnType) value(raw json.Value) (any, error) {
 	switch raw.Kind() {
 	case 'n':
 		return nil, nil
 	case 't', 'f':
-		if k == text || k == document {
+		if k == Text || k == JSON {
 			return string(raw), nil
 		}
 		return flag(raw.Kind() == 't'), nil
@@ -257,7 +257,7 @@ func (k kind) value(raw json.Value) (any, error) {
 	case '"':
 		return k.unquoted(raw)
 	case '{':
-		if k == text {
+		if k == Text {
 			return expandedID(raw)
 		}
 	}
@@ -309,27 +309,27 @@ func flag(set bool) int64 {
 	return 0
 }
 
-func (k kind) number(digits string) any {
+func (k ColumnType) number(digits string) any {
 	whole, err := strconv.ParseInt(digits, 10, 64)
 	float, _ := strconv.ParseFloat(digits, 64)
 	switch {
-	case k == text || k == document:
+	case k == Text || k == JSON:
 		return digits
-	case k == real || err != nil:
+	case k == Real || err != nil:
 		return float
-	case k == stamp:
+	case k == Time:
 		return formatStamp(whole)
 	}
 	return whole
 }
 
-func (k kind) unquoted(raw json.Value) (any, error) {
+func (k ColumnType) unquoted(raw json.Value) (any, error) {
 	plain, err := json.AppendUnquote(nil, raw)
 	var invalid *json.SyntacticError // invalid UTF-8, which AppendUnquote has replaced
 	if err != nil && !errors.As(err, &invalid) {
 		return nil, err
 	}
-	if k == integer {
+	if k == Integer {
 		whole, err := strconv.ParseInt(string(plain), 10, 64)
 		if err != nil {
 			return nil, nil // a decimal is not a whole number

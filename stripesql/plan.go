@@ -61,19 +61,16 @@ type term struct {
 }
 
 func (t term) String() string {
-	switch {
-	case t.Op == opNull || t.Op == opNotNull:
+	if t.Op == opNull || t.Op == opNotNull {
 		return t.Column + " " + t.Op
-	case t.Value == nil:
-		return t.Column + " " + t.Op + " ?"
-	default:
-		return t.Column + " " + t.Op + " " + t.Value.String()
 	}
+	return t.Column + " " + t.Op + " " + t.Value.String()
 }
 
 // The operators of terms.
 const (
 	opEqual   = "="
+	opUnequal = "<>"
 	opIn      = "IN" // a list of values at once
 	opLess    = "<"
 	opAtMost  = "<="
@@ -100,7 +97,7 @@ func operator(op sqlite3.IndexConstraintOp) string {
 	case sqlite3.INDEX_CONSTRAINT_ISNOTNULL:
 		return opNotNull
 	case sqlite3.INDEX_CONSTRAINT_NE:
-		return "<>"
+		return opUnequal
 	case sqlite3.INDEX_CONSTRAINT_LIKE:
 		return "LIKE"
 	case sqlite3.INDEX_CONSTRAINT_GLOB:
@@ -120,27 +117,25 @@ type literal struct {
 	Whole *int64  `json:"whole,omitempty"`
 }
 
-func (l literal) String() string {
+func (l *literal) String() string {
 	switch {
+	case l == nil:
+		return "?"
 	case l.Text != nil:
 		return "'" + strings.ReplaceAll(*l.Text, "'", "''") + "'"
-	case l.Whole != nil:
-		return fmt.Sprint(*l.Whole)
-	default:
-		return "?"
 	}
+	return fmt.Sprint(*l.Whole)
 }
 
-// value returns the literal as SQLite passes it to a scan.
-func (l literal) value() any {
+// value returns the literal as SQLite passes it to a scan, nil if it is not known.
+func (l *literal) value() any {
 	switch {
+	case l == nil:
+		return nil
 	case l.Text != nil:
 		return *l.Text
-	case l.Whole != nil:
-		return *l.Whole
-	default:
-		return nil
 	}
+	return *l.Whole
 }
 
 // literalOf returns the other side of a constraint, nil if SQLite does not know
@@ -167,10 +162,12 @@ func (p *plan) encode() string {
 	return string(text)
 }
 
-func decodePlan(text string) (*plan, error) {
-	p := new(plan)
-	if err := json.Unmarshal([]byte(text), p); err != nil {
-		return nil, fmt.Errorf("stripesql: plan: %w", err)
+// decodePlan returns the plan that a text begins with, and the rest of the text.
+func decodePlan(text string) (p *plan, rest string, err error) {
+	p = new(plan)
+	d := json.NewDecoder(strings.NewReader(text))
+	if err := d.Decode(p); err != nil {
+		return nil, "", fmt.Errorf("stripesql: plan: %w", err)
 	}
-	return p, nil
+	return p, text[d.InputOffset():], nil
 }

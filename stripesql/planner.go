@@ -13,6 +13,7 @@ type planner struct {
 	table    *table
 	source   *source
 	accounts []*account
+	known    []*density // of the table, by account; nil for a lookup by id
 	info     *sqlite3.IndexInfo
 	options  []option
 	short    bool  // the statement has a LIMIT
@@ -100,8 +101,8 @@ func (p *planner) consider(i int, c sqlite3.IndexConstraint) {
 	o := option{constraint: i, term: term{Column: column.name, Op: operator(c.Op), Value: literalOf(p.info, i)}}
 	collation := p.info.Collation(i)
 	switch {
-	case column.kind == text && !strings.EqualFold(collation, "BINARY"),
-		column.kind == stamp && !strings.EqualFold(collation, stampCollation):
+	case column.kind == Text && !strings.EqualFold(collation, "BINARY"),
+		column.kind == Time && !strings.EqualFold(collation, stampCollation):
 		return // with this collation, SQLite compares in another way than the API
 	}
 	o.in = c.Op == sqlite3.INDEX_CONSTRAINT_EQ && p.info.In(i, -1)
@@ -140,6 +141,7 @@ func (p *planner) choose() candidate {
 	if c, ok := p.byID(); ok {
 		return c
 	}
+	p.known = densitiesOf(p.accounts, p.table)
 	best := p.byList()
 	if c, ok := p.bySearch(); ok && c.calls < best.calls {
 		best = c
@@ -169,7 +171,7 @@ func (p *planner) byID() (candidate, bool) {
 // byList returns a plan that reads a list with all filters that apply.
 func (p *planner) byList() candidate {
 	c := candidate{plan: plan{Table: p.table.name, How: byList}}
-	c.rows = rowsOf(p.accounts, p.table)
+	c.rows = rowsOf(p.known, p.table)
 	for _, column := range p.table.columns {
 		f, ok := p.table.filters[column.name]
 		if !ok {
@@ -234,7 +236,7 @@ func (p *planner) addTimes(c *candidate) {
 	switch {
 	case len(times) == 0:
 	case complete:
-		c.rows *= shareOf(p.accounts, p.table, w)
+		c.rows *= shareOf(p.known, p.table, w)
 	case lower && upper:
 		c.rows /= 30
 	default:
@@ -259,14 +261,13 @@ func (p *planner) bySearch() (candidate, bool) {
 	if order, _ := p.order(); order != "" && len(p.bounds(p.table.createdColumns()...)) == 0 {
 		return candidate{}, false // a list begins with the newest objects
 	}
-	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: rowsOf(p.accounts, p.table)}
+	c := candidate{plan: plan{Table: p.table.name, How: search}, rows: rowsOf(p.known, p.table)}
 	for _, column := range p.table.columns {
-		kind, ok := p.table.searches[column.name]
-		if !ok || kind == stamp || len(c.use) == maxClauses-2 { // two are reserved for the time
+		if !slices.Contains(p.table.searches, column.name) || column.kind == Time || len(c.use) == maxClauses-2 { // two are reserved for the time
 			continue
 		}
 		ops := []string{opEqual}
-		if kind == integer {
+		if column.kind == Integer {
 			ops = append(ops, opLess, opAtMost, opMore, opAtLeast)
 		}
 		if o, ok := p.find(column.name, ops...); ok {
@@ -277,7 +278,7 @@ func (p *planner) bySearch() (candidate, bool) {
 	if len(c.use) == 0 {
 		return candidate{}, false
 	}
-	if p.table.searches[createdColumn] == stamp {
+	if slices.Contains(p.table.searches, createdColumn) {
 		p.addTimes(&c)
 	}
 	c.calls = max(1, math.Ceil(c.rows/maxPage))

@@ -96,6 +96,7 @@ func (q *query) failure() error {
 type request struct {
 	path   string
 	params map[string]string
+	list   listing.Query // the page of a list, without its filters; zero for another request
 }
 
 // String returns the request in a readable form, without escapes.
@@ -198,7 +199,9 @@ func (q *query) page(s *spec, r request) (page, error) {
 		return page{}, fmt.Errorf("stripesql: %s: %w", r, err)
 	}
 	p.took = response.Duration
-	s.account().density.learn(s.table, r, p)
+	if s.bare() {
+		s.account().density.learn(s.table, r.list, p)
+	}
 	return p, nil
 }
 

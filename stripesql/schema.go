@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/ncruces/go-sqlite3"
 )
 
 // moduleName is the name of the SQLite module of all tables.
@@ -26,7 +24,7 @@ func schemaOf(tables map[string]*table) string {
 // creation returns the statement that sqlite_schema has for the table. The module
 // ignores the columns in it, which are for people and tools.
 func (t *table) creation() string {
-	return "CREATE VIRTUAL TABLE " + sqlite3.QuoteIdentifier(t.name) + " USING " + moduleName + strings.TrimPrefix(t.declaration(), "CREATE TABLE x")
+	return "CREATE VIRTUAL TABLE " + t.quoted() + " USING " + moduleName + strings.TrimPrefix(t.declaration(), "CREATE TABLE x")
 }
 
 // describesSchema reports whether a pragma only describes the schema.

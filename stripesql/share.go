@@ -7,9 +7,8 @@ import (
 	"github.com/stripekit/stripekit/internal/listing"
 )
 
-// share returns how much of the scan has been read, including the page p, from
-// 0 to
-// 1. It is 0 if the age of the oldest object is unknown.
+// share returns how much of the scan has been read, including the page p, from 0 to 1. It
+// is 0 if the age of the oldest object is unknown.
 func (f *wideFeed) share(q listing.Query, p page) float64 {
 	if f.query.progress == nil {
 		return 0

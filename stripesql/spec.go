@@ -1,7 +1,6 @@
 package stripesql
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -44,6 +43,9 @@ func (s *spec) key() string {
 	}
 	return fmt.Sprintf("%q %s %s %q %q %q %q %v %s", names, s.table.name, s.how, s.id, s.ids, s.query, s.filters, s.window, s.order)
 }
+
+// bare reports whether a scan is of a list without a filter other than by created.
+func (s *spec) bare() bool { return s.how == byList && maps.Equal(s.filters, s.table.always) }
 
 // account returns the account of a scan of only one.
 func (s *spec) account() *account { return s.accounts[0] }
@@ -108,13 +110,17 @@ func (s *spec) applyID(value any) {
 	}
 }
 
-// validID reports whether a text can be an id, as the last segment of a path.
-// The user may choose the id of a product. "search" is excluded, because that
-// path is another endpoint.
+// validID reports whether a text of a statement can be an id.
 func validID(id string) bool {
 	const maxID = 255
-	return id != "" && len(id) <= maxID && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
-		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`/\?#%&=`+"\uFFFD", r) })
+	return len(id) <= maxID && requestable(id) && !strings.ContainsAny(id, "?#%&=\uFFFD")
+}
+
+// requestable reports whether an id can be the last segment of a path, with escapes. Users
+// choose the ids of products and coupons. "search" would be another endpoint.
+func requestable(id string) bool {
+	return id != "" && id != "." && id != ".." && id != "search" && utf8.ValidString(id) &&
+		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || r == '/' || r == '\\' })
 }
 
 // applyList applies an IN with a list of values.
@@ -160,12 +166,12 @@ func (s *spec) applyFilter(by term, value any) {
 		s.applySpan(f.param, w)
 		return
 	}
-	switch s.table.columns[s.table.index[by.Column]].kind {
-	case boolean:
+	switch s.table.kind(by.Column) {
+	case Boolean:
 		if value == int64(0) || value == int64(1) {
 			s.filters[f.param] = strconv.FormatBool(value == int64(1))
 		}
-	case text:
+	case Text:
 		one, ok := value.(string)
 		switch {
 		case !ok || !sendable(one):
@@ -199,16 +205,16 @@ func (s *spec) applySearch(by term, value any) {
 	if operator == opEqual {
 		operator = ":"
 	}
-	switch kind := s.table.columns[s.table.index[by.Column]].kind; value := value.(type) {
+	switch kind := s.table.kind(by.Column); value := value.(type) {
 	case int64:
 		switch {
-		case kind == boolean && (value == 0 || value == 1):
+		case kind == Boolean && (value == 0 || value == 1):
 			clause = fmt.Sprintf("%s:%q", by.Column, strconv.FormatBool(value == 1))
-		case kind == integer:
+		case kind == Integer:
 			clause = fmt.Sprintf("%s%s%d", by.Column, operator, value)
 		}
 	case string:
-		if kind == text && value != "" && sendable(value) {
+		if kind == Text && value != "" && sendable(value) {
 			clause = by.Column + `:"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 		}
 	}
@@ -226,10 +232,12 @@ func (s *spec) request() request {
 	params := map[string]string{}
 	path := s.table.path
 	switch s.how {
+	case byList:
+		return s.page(listing.Query{Limit: s.pageSize(), GTE: s.window.low, LT: s.window.high})
 	case byID:
 		path += "/" + url.PathEscape(s.id)
 		s.addExpand(params, "")
-		return request{path, params}
+		return request{path: path, params: params}
 	case byIDs:
 		for i, id := range s.ids[:min(len(s.ids), maxPage)] {
 			params[fmt.Sprintf("ids[%d]", i)] = id
@@ -237,13 +245,10 @@ func (s *spec) request() request {
 	case search:
 		path += "/search"
 		params["query"] = s.searchQuery()
-	default:
-		maps.Copy(params, s.filters)
-		s.window.send(params, createdColumn)
 	}
 	params["limit"] = strconv.Itoa(s.pageSize())
 	s.addExpand(params, "data.")
-	return request{path, params}
+	return request{path: path, params: params}
 }
 
 // searchQuery returns the query with the window.
@@ -289,7 +294,7 @@ func (s *spec) before(second int64) request {
 func (s *spec) page(q listing.Query) request {
 	params := map[string]string{}
 	maps.Copy(params, s.filters)
-	window{q.GTE, cmp.Or(q.LT, endOfStamps)}.send(params, createdColumn)
+	windowOf(q).send(params, createdColumn)
 	for name, cursor := range map[string]string{"starting_after": q.After, "ending_before": q.Before} {
 		if cursor != "" {
 			params[name] = cursor
@@ -297,5 +302,5 @@ func (s *spec) page(q listing.Query) request {
 	}
 	params["limit"] = strconv.Itoa(q.Limit)
 	s.addExpand(params, "data.")
-	return request{s.table.path, params}
+	return request{s.table.path, params, q}
 }

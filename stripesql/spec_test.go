@@ -58,7 +58,7 @@ func TestSpecIsWhatIsAsked(t *testing.T) {
 		"a search for half a flag": {plan{Table: "charges", How: search, Terms: one("disputed", opEqual)}, []any{int64(2)}, "GET /v1/charges?limit=100"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			decoded, err := decodePlan(test.plan.encode())
+			decoded, _, err := decodePlan(test.plan.encode())
 			require.NoError(t, err)
 			s := decoded.newSpec(oneAccount, newTables()[test.plan.Table], test.values)
 			require.Equal(t, test.want == "", s.none)

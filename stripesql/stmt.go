@@ -120,6 +120,42 @@ func (s *stmt) start(ctx context.Context, compiled *sqlite3.Stmt) (driver.Rows, 
 	return newRows(ctx, s, compiled, q, steps), nil
 }
 
+// explains reports whether a statement is an EXPLAIN QUERY PLAN, and returns
+// the statement that it explains.
+func explains(text string) (of string, ok bool) {
+	of, ok = text, true
+	for _, word := range []string{"EXPLAIN", "QUERY", "PLAN"} {
+		if of, ok = cutWord(of, word); !ok {
+			return "", false
+		}
+	}
+	return of, ok
+}
+
+// cutWord returns what follows a word at the beginning of a text.
+func cutWord(text, word string) (rest string, ok bool) {
+	text = skipBlank(text)
+	if len(text) < len(word) || !strings.EqualFold(text[:len(word)], word) {
+		return "", false
+	}
+	return text[len(word):], true
+}
+
+// skipBlank skips white space and comments.
+func skipBlank(text string) string {
+	for {
+		text = strings.TrimLeft(text, " \t\r\n\f")
+		switch {
+		case strings.HasPrefix(text, "--"):
+			_, text, _ = strings.Cut(text, "\n")
+		case strings.HasPrefix(text, "/*"):
+			_, text, _ = strings.Cut(text[2:], "*/")
+		default:
+			return text
+		}
+	}
+}
+
 // bind sets the parameters of a compiled statement.
 func (s *stmt) bind(compiled *sqlite3.Stmt, args []driver.NamedValue) error {
 	missing := map[int]bool{}

@@ -6,29 +6,22 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"github.com/stripekit/stripekit"
 )
 
-// kind is the type of a column.
-type kind int
+// unixTime is the type of the second column of a Time, in seconds since 1970.
+const unixTime = JSON + 1
 
-const (
-	text    kind = iota
-	integer      // amounts, counts
-	boolean      // 0 or 1
-	real
-	stamp    // a time, as text
-	unix     // a time, in seconds since 1970
-	document // a list or a map, as JSON
-)
-
-func (k kind) declaration() string {
+// declaration returns the type of a column in SQL.
+func (k ColumnType) declaration() string {
 	switch k {
-	case integer, boolean, unix:
+	case Integer, Boolean, unixTime:
 		return "INTEGER"
-	case real:
+	case Real:
 		return "REAL"
-	case stamp:
+	case Time:
 		// TEXT sets the affinity, TIMESTAMP identifies the column for the
 		// driver.
 		return stampType + " COLLATE " + stampCollation
@@ -42,7 +35,7 @@ const stampType = "TIMESTAMP TEXT"
 // column is one field of an object, or of a nested object.
 type column struct {
 	name string
-	kind kind
+	kind ColumnType
 	// paths are the places of the field: its own name, and the names that it
 	// has in other API versions. The first path that has a value counts.
 	paths [][]string
@@ -64,7 +57,7 @@ type table struct {
 
 	always   map[string]string // parameters of each request for the list, unless a filter has them
 	filters  map[string]filter // the filters of lists, by column
-	searches map[string]kind   // the fields of searches, by column
+	searches []string          // the columns that searches can filter by, nil if there are no searches
 	byIDs    bool              // the list has a parameter for ids
 	// prefixed is set if Stripe makes all ids, with a prefix such as ch_.
 	prefixed bool
@@ -90,6 +83,12 @@ type filter struct {
 	span bool
 }
 
+// quoted returns the name of the table as SQL has it.
+func (t *table) quoted() string { return sqlite3.QuoteIdentifier(t.name) }
+
+// kind returns the type of a column.
+func (t *table) kind(column string) ColumnType { return t.columns[t.index[column]].kind }
+
 // filter returns the filter of a column. Both columns of a time have the same.
 func (t *table) filter(column string) filter {
 	return t.filters[strings.TrimSuffix(column, unixSuffix)]
@@ -111,21 +110,19 @@ func newTables() map[string]*table {
 			filters: map[string]filter{
 				"customer": byCustomer, "payment_intent": {param: "payment_intent", rows: 2}, "transfer_group": {param: "transfer_group", rows: 10},
 			},
-			searches: map[string]kind{
-				"amount": integer, "created": stamp, "currency": text, "customer": text, "disputed": boolean, "refunded": boolean, "status": text,
-			},
+			searches: []string{"amount", "created", "currency", "customer", "disputed", "refunded", "status"},
 		},
 		{
 			name: "customers", path: "/v1/customers", rows: 20_000, columns: columnsOf[stripekit.Customer](),
 			filters:  map[string]filter{"email": {param: "email", rows: 1}},
-			searches: map[string]kind{"created": stamp, "email": text, "name": text, "phone": text},
+			searches: []string{"created", "email", "name", "phone"},
 		},
 		{
 			name: "products", path: "/v1/products", rows: 500, columns: columnsOf[stripekit.Product](), byIDs: true,
 			filters: map[string]filter{
 				"active": {param: "active"}, "shippable": {param: "shippable"}, "url": {param: "url", rows: 2},
 			},
-			searches: map[string]kind{"active": boolean, "description": text, "name": text, "shippable": boolean, "url": text},
+			searches: []string{"active", "description", "name", "shippable", "url"},
 		},
 		{
 			name: "refunds", prefixed: true, path: "/v1/refunds", rows: 5_000, columns: columnsOf[stripekit.Refund](),
@@ -196,7 +193,7 @@ func (t *table) addConnection() error {
 	if _, taken := t.index[connectionColumn]; taken {
 		return fmt.Errorf("table %s: OpenAll adds the column %s", t.name, connectionColumn)
 	}
-	t.columns = slices.Insert(t.columns, connectionIndex, column{name: connectionColumn, kind: text})
+	t.columns = slices.Insert(t.columns, connectionIndex, column{name: connectionColumn, kind: Text})
 	t.readColumns()
 	return nil
 }
@@ -211,7 +208,7 @@ func (t *table) connection() int {
 
 // prepare completes a table that has all its columns.
 func (t *table) prepare() {
-	t.columns = append(t.columns, column{name: rawColumn, kind: document})
+	t.columns = append(t.columns, column{name: rawColumn, kind: JSON})
 	t.readColumns()
 }
 
@@ -228,10 +225,10 @@ func (t *table) readColumns() {
 			t.extract.add(path, leaf{column: i, kind: c.kind, rank: rank})
 		}
 	}
-	t.head.add([]string{"id"}, leaf{column: headID, kind: text})
-	t.head.add([]string{"deleted"}, leaf{column: headDeleted, kind: boolean})
+	t.head.add([]string{"id"}, leaf{column: headID, kind: Text})
+	t.head.add([]string{"deleted"}, leaf{column: headDeleted, kind: Boolean})
 	created := t.columns[t.index[createdColumn]].paths[0]
-	t.head.add(created, leaf{column: headCreated, kind: integer})
+	t.head.add(created, leaf{column: headCreated, kind: Integer})
 	t.timeField = created[0]
 }
 
@@ -295,7 +292,7 @@ func appendColumns(columns []column, object reflect.Type, path []string) []colum
 }
 
 func appendColumn(columns []column, field reflect.Type, path []string) []column {
-	add := func(suffix string, k kind) {
+	add := func(suffix string, k ColumnType) {
 		columns = append(columns, column{name: strings.Join(path, "_") + suffix, kind: k, paths: [][]string{path}})
 	}
 	if field.Kind() == reflect.Pointer {
@@ -303,24 +300,24 @@ func appendColumn(columns []column, field reflect.Type, path []string) []column 
 	}
 	switch {
 	case field == reflect.TypeFor[stripekit.UnixTime]():
-		add("", stamp)
-		add(unixSuffix, unix)
+		add("", Time)
+		add(unixSuffix, unixTime)
 	case strings.HasPrefix(field.Name(), "Ref["):
-		add("", text)
+		add("", Text)
 	case strings.HasPrefix(field.Name(), "Page["):
-		add("", document)
+		add("", JSON)
 	case field.Kind() == reflect.Struct:
 		return appendColumns(columns, field, path)
 	case field.Kind() == reflect.String:
-		add("", text)
+		add("", Text)
 	case field.Kind() == reflect.Bool:
-		add("", boolean)
+		add("", Boolean)
 	case field.Kind() == reflect.Int || field.Kind() == reflect.Int64:
-		add("", integer)
+		add("", Integer)
 	case field.Kind() == reflect.Float64:
-		add("", real)
+		add("", Real)
 	default:
-		add("", document)
+		add("", JSON)
 	}
 	return columns
 }

@@ -36,16 +36,17 @@ func TestTablesHaveTheFieldsOfTheObjects(t *testing.T) {
 
 // SQLite reports individually which of the first 63 columns a statement reads.
 func TestColumnsThatMatterAreAmongTheFirst(t *testing.T) {
+	for _, r := range references() {
+		table := newTables()[r.from]
+		require.Contains(t, table.index, r.field)
+		require.Less(t, table.index[r.field], 63, "%s.%s", r.from, r.field)
+		require.Contains(t, newTables(), r.to)
+	}
 	for name, table := range newTables() {
-		for field, to := range references(name) {
-			require.Contains(t, table.index, field)
-			require.Less(t, table.index[field], 63, "%s.%s", name, field)
-			require.Contains(t, newTables(), to)
-		}
 		for column := range table.filters {
 			require.Contains(t, table.index, column, name)
 		}
-		for column := range table.searches {
+		for _, column := range table.searches {
 			require.Contains(t, table.index, column, name)
 		}
 	}

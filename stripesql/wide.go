@@ -127,7 +127,7 @@ func (f *wideFeed) measure() {
 	if _, err := f.query.measure(f.spec.account(), f.spec.table, everything()); err != nil {
 		return
 	}
-	spread := f.spec.account().density.snapshot(f.spec.table)
+	spread := f.spec.account().density.now(f.spec.table)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.spread = spread

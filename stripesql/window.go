@@ -1,8 +1,11 @@
 package stripesql
 
 import (
+	"cmp"
 	"math"
 	"strconv"
+
+	"github.com/stripekit/stripekit/internal/listing"
 )
 
 // window is a span of time, from the second low, inclusive, to high, exclusive.
@@ -10,6 +13,24 @@ type window struct{ low, high int64 }
 
 // everything returns the window that contains all times.
 func everything() window { return window{0, endOfStamps} }
+
+// windowOf returns the window that a page of a list is of.
+func windowOf(q listing.Query) window { return window{q.GTE, cmp.Or(q.LT, endOfStamps)} }
+
+// windowAround returns the smallest window that has some objects, the newest of which is
+// the first.
+func windowAround(objects []*object) window {
+	return window{objects[len(objects)-1].created, objects[0].created + 1}
+}
+
+func (w window) seconds() int64 { return w.high - w.low }
+
+func (w window) has(second int64) bool { return w.low <= second && second < w.high }
+
+// and returns what w and another window have in common.
+func (w window) and(other window) window {
+	return window{max(w.low, other.low), min(w.high, other.high)}
+}
 
 func (w window) empty() bool { return w.low >= w.high }
 
@@ -20,7 +41,7 @@ func (w window) bounded() (low, high bool) { return w.low > 0, w.high < endOfSta
 // that is not compared as a time excludes nothing.
 func (w *window) narrow(t *table, by term, value any) {
 	low, high := int64(0), int64(endOfStamps)
-	isStamp := t.columns[t.index[by.Column]].kind == stamp
+	isStamp := t.kind(by.Column) == Time
 	switch value := value.(type) {
 	case nil:
 		high = 0 // nothing compares to NULL
@@ -45,7 +66,7 @@ func (w *window) narrow(t *table, by term, value any) {
 	default:
 		return
 	}
-	w.low, w.high = max(w.low, low), min(w.high, high)
+	*w = w.and(window{low, high})
 }
 
 // span returns the seconds that satisfy a comparison: from is the first second
