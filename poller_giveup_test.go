@@ -159,6 +159,29 @@ func TestPollerRunLeavesAnEventThatItsHandlerHasGivenUpToOnGiveUp(t *testing.T) 
 	}
 }
 
+func TestPollerRunKeepsAnEventThatItsHandlerGivesUpAfterTheEndOfTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		var dead deadLetters
+		cfg := stripekit.PollConfig{OnGiveUp: dead.keep, Checkpoints: new(stripekit.MemoryStore), From: stripekit.FromBeginning}
+		sold := s.sell(1)
+		for life := range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			err := s.poller(cfg).Run(ctx, func(_ context.Context, e stripekit.Event[stripekit.Customer]) error {
+				if life == 0 {
+					cancel()
+				}
+				e.Term(errPoisoned)
+				return nil
+			})
+			cancel()
+			require.NoError(t, err)
+			require.Len(t, dead.events, min(life, 1))
+		}
+		require.Equal(t, sold[0], dead.events[0].ID)
+	})
+}
+
 func TestPollerTermGivesUpAtOnceAndOnce(t *testing.T) {
 	for _, logged := range []bool{false, true} { // without OnGiveUp it is logged alone
 		synctest.Test(t, func(t *testing.T) {

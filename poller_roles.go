@@ -315,13 +315,12 @@ func (p *Poller[T]) nack(seq uint64, attempt int, after time.Duration, reason er
 	}
 }
 
-// term is called by Event.Term.
+// term is called by Event.Term. After the end of the context OnGiveUp is not called any
+// more, and the event stays unacknowledged: Handled must not acknowledge it either.
 func (p *Poller[T]) term(seq uint64, attempt int, reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ctx.Err() == nil {
-		p.termLocked(seq, attempt, reason)
-	}
+	p.termLocked(seq, attempt, reason)
 }
 
 func (p *Poller[T]) termLocked(seq uint64, attempt int, reason error) {
