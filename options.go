@@ -138,7 +138,8 @@ func WithTimeout(d time.Duration) Option {
 
 // WithMaxRetries sets how often a failed call is retried. The default is 3; 0 is
 // never. Network errors, 409, 429 and 5xx are retried, unless the response header
-// Stripe-Should-Retry says otherwise. A POST keeps its idempotency key.
+// Stripe-Should-Retry says otherwise, or Retry-After asks for more than a minute. A
+// POST keeps its idempotency key.
 func WithMaxRetries(n int) Option {
 	return func(o *options) error {
 		if n < 0 {
