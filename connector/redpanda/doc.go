@@ -67,7 +67,7 @@
 //
 //	go run ./connector/redpanda/cmd/stripe-connect create stripe/stripe/stripe
 //
-// and are written down in the folder testdata.
+// and are written down in the folder docs.
 //
 // # Delivery
 //
