@@ -74,8 +74,8 @@ type PollConfig struct {
 	// with the Poller. There is one call at a time. If OnGiveUp is nil, the event is
 	// logged and counts as acknowledged.
 	OnGiveUp func(ctx context.Context, e Event[any], reason error) error
-	// Workers is how many events Run handles at a time; 0 is 1. With more than one,
-	// events may be handled in another order than delivered.
+	// Workers is how many events Run and Handle handle at a time; 0 is 1. With more than
+	// one, events may be handled in another order than delivered.
 	Workers int
 	// Logger logs starts, late objects, failures and ends. If nil, nothing is
 	// logged.

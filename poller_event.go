@@ -26,8 +26,7 @@ type Event[T any] struct {
 	Seen time.Time
 	// Late reports whether the object became visible after newer objects.
 	Late bool
-	// Attempt is the number of the delivery: 1 for the first, and one more after
-	// each Nack.
+	// Attempt is the number of the delivery: 1 for the first.
 	Attempt int
 
 	receipt delivery.Receipt
