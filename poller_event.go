@@ -74,9 +74,9 @@ func (e Event[T]) Nack(after time.Duration) {
 
 // Term gives the event up: it is not redelivered, PollConfig.OnGiveUp is called with
 // the reason, and then the event counts as acknowledged. Term never blocks. It has
-// no effect on an acknowledged event, or after a Nack or Term of the same delivery.
-// Once the context of the Poller has ended, OnGiveUp is not called any more, and the next
-// Poller delivers the event again.
+// no effect on an acknowledged event, or after a Nack or Term of the same delivery. Once
+// the context of the Poller has ended, OnGiveUp is not called any more, and the next Poller
+// delivers the event again.
 func (e Event[T]) Term(reason error) {
 	if e.receipt != nil {
 		e.receipt.Term(e.seq, e.Attempt, reason)

@@ -13,8 +13,8 @@ import (
 var errGoexit = errors.New("stripe: the handler of the poller called runtime.Goexit")
 
 // Run starts the Poller, calls handle for each event, and acknowledges the event if
-// handle returns nil, unless handle has called Term. After an error the event is
-// redelivered, with waits that double from one second to five minutes. handle is not
+// handle returns nil, unless handle has called Nack or Term. After an error the event
+// is redelivered, with waits that double from one second to five minutes. handle is not
 // called with an event that has a DecodeErr: Run treats it as if handle had returned
 // that error, so that PollConfig.MaxAttempts and OnGiveUp apply.
 //
@@ -166,11 +166,11 @@ func (p *Poller[T]) finish() {
 	}
 }
 
-// Handled acknowledges an event if err is nil, unless Term was called for it. Otherwise
-// it asks for a redelivery and logs err, as Run does after an error of its handler:
-// PollStatus.HandlerErr is err, and after PollConfig.MaxAttempts deliveries the event
-// is given up with err as the reason. Handled is for loops that do the work of Run in
-// another way.
+// Handled acknowledges an event if err is nil, unless Nack or Term was called for it.
+// Otherwise it asks for a redelivery and logs err, as Run does after an error of its
+// handler: PollStatus.HandlerErr is err, and after PollConfig.MaxAttempts deliveries
+// the event is given up with err as the reason. Handled is for loops that do the work
+// of Run in another way.
 func (p *Poller[T]) Handled(e Event[T], err error) {
 	if err != nil {
 		if e.receipt != nil {
@@ -181,9 +181,9 @@ func (p *Poller[T]) Handled(e Event[T], err error) {
 	}
 	p.mu.Lock()
 	p.status.HandlerErr = nil
-	termed := p.queue.GaveUp(e.seq, e.Attempt) && e.receipt == delivery.Receipt((*ledger[T])(p))
+	refused := p.queue.Refused(e.seq, e.Attempt) && e.receipt == delivery.Receipt((*ledger[T])(p))
 	p.mu.Unlock()
-	if !termed { // otherwise OnGiveUp decides
+	if !refused {
 		e.Ack()
 	}
 }
