@@ -82,6 +82,9 @@ func (a *Access) UnmarshalText(text []byte) error {
 // a number of seconds), access and disabled. The key is never written. The fields
 // mode ("test" or "live") and api_key_last4 are written instead, and ignored when
 // they are read.
+//
+// For APIVersion, BaseURL, Proxy and Timeout, the zero value is what the options of Open
+// or NewConnections say. The defaults below are those without such an option.
 type Connection struct {
 	// Name identifies the connection: 1 to 100 printable characters without / and
 	// :, and without a space at either end.

@@ -38,7 +38,8 @@ var (
 	// ErrConflict: another request holds the object or the key (409, or 429
 	// with the code lock_timeout).
 	ErrConflict = errors.New("conflict")
-	// ErrAPI: the service failed (5xx), or its response is not one of the API.
+	// ErrAPI: the service failed (5xx), its response cannot be read, or the response is a
+	// redirect or a 404 that does not come from the API.
 	ErrAPI = errors.New("api error")
 	// ErrOutcomeUnknown: a POST failed after it may have been carried out: there
 	// was no complete response, or one that does not settle the outcome, such as a
@@ -71,8 +72,8 @@ type Error struct {
 	OutcomeUnknown bool
 
 	// RetryAfter is how long the service asks to wait before the next request, by
-	// the header Retry-After; 0 if there is none. It is not bounded, whereas the
-	// retries of the client wait for a minute at most.
+	// the header Retry-After; 0 if there is none. If it is longer than a minute, the
+	// client has not retried the call.
 	RetryAfter time.Duration
 
 	shouldRetry string // the header Stripe-Should-Retry: "true", "false", or empty

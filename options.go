@@ -139,7 +139,8 @@ func WithTimeout(d time.Duration) Option {
 
 // WithMaxRetries sets how often a failed call is retried. The default is 3; 0 is
 // never. Network errors, 409, 429 and 5xx are retried, unless the response header
-// Stripe-Should-Retry says otherwise. A POST keeps its idempotency key.
+// Stripe-Should-Retry says otherwise, or Retry-After asks for more than a minute. A
+// POST keeps its idempotency key.
 func WithMaxRetries(n int) Option {
 	return func(o *options) error {
 		if n < 0 {
@@ -174,6 +175,10 @@ type RateLimit struct {
 // defaults are Stripe's own, in requests per second: in total 100 with a live key
 // and 25 with a test key, 25 to each endpoint, and 20 searches. With another base
 // URL than Stripe's, the default is no limit. RateLimit{} switches the limits off.
+//
+// With or without limits, a 429 for too many requests pauses all requests to its
+// endpoint: for as long as its Retry-After says, up to a minute, or else for 50 ms,
+// which double with each further 429 up to eight seconds.
 func WithRateLimit(limit RateLimit) Option {
 	return func(o *options) error {
 		if !(limit.Total >= 0 && limit.Endpoint >= 0 && limit.Search >= 0) {

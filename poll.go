@@ -29,7 +29,7 @@ const (
 )
 
 // FromTime returns the Start for the objects that were created at t or later, to
-// the second.
+// the second. For the zero time it returns FromBeginning.
 func FromTime(t time.Time) Start { return Start(max(t.Unix(), int64(FromBeginning))) }
 
 // PollConfig configures a Poller. The zero value is valid.
@@ -44,7 +44,8 @@ type PollConfig struct {
 	// From is where to begin if there is no checkpoint; 0 is FromNow.
 	From Start
 	// Overlap is how long after its created second an object may become visible
-	// and still be delivered; 0 is 10 minutes. The minimum is one second.
+	// and still be delivered; 0 is 10 minutes. The minimum is one second, and the
+	// maximum 29 days for events and changes, which Stripe keeps for 30 days.
 	Overlap time.Duration
 	// Checkpoints keeps which events were acknowledged. If nil, a Poller does not
 	// continue where an earlier one ended.
@@ -73,8 +74,8 @@ type PollConfig struct {
 	// with the Poller. There is one call at a time. If OnGiveUp is nil, the event is
 	// logged and counts as acknowledged.
 	OnGiveUp func(ctx context.Context, e Event[any], reason error) error
-	// Workers is how many events Run handles at a time; 0 is 1. With more than one,
-	// events may be handled in another order than delivered.
+	// Workers is how many events Run and Handle handle at a time; 0 is 1. With more than
+	// one, events may be handled in another order than delivered.
 	Workers int
 	// Logger logs starts, late objects, failures and ends. If nil, nothing is
 	// logged.
@@ -217,8 +218,8 @@ type givenUp struct {
 }
 
 // PollStatus is the current state of a Poller, for metrics. Counts begin with the
-// Poller. After its end it stays as it was, and Poller.Err says why the Poller ended.
-// MarshalJSON has the names of its fields in JSON and in logs.
+// Poller. Why a Poller has ended is in Poller.Err. MarshalJSON has the names of the
+// fields in JSON and in logs.
 type PollStatus struct {
 	LastPoll      time.Time     // when a poll last succeeded, by this machine's clock; zero before. A backlog is one poll, however long that takes
 	Lag           time.Duration // the largest age of an unacknowledged event, by the service's clock; 0 if there is none
@@ -285,9 +286,8 @@ func (p *Poller[T]) Key() string { return p.key }
 // refused key ends the Poller at once, and so does an Update to another key.
 //
 // Start returns an error if the checkpoint cannot be read, used or claimed, or if that
-// takes longer than 20 s. Then
-// it may be called again. It also returns an error if the Poller was started
-// before.
+// takes longer than 20 s. Then it may be called again. It also returns an error if the
+// Poller was started before.
 func (p *Poller[T]) Start(ctx context.Context) (<-chan Event[T], error) { return p.start(ctx, nil) }
 
 // start starts the Poller. Events are sent to the channel if h is nil.
@@ -317,8 +317,9 @@ func (p *Poller[T]) start(ctx context.Context, h *handler[T]) (<-chan Event[T], 
 	return p.events, nil
 }
 
-// Err returns the error by which the Poller ended. It is nil while the Poller runs,
-// and if it ended because its context was cancelled.
+// Err returns the error by which the Poller ended. It is nil while the Poller runs. If
+// the Poller ended because its context was cancelled, it is the error of the last save,
+// or nil.
 func (p *Poller[T]) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

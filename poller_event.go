@@ -26,8 +26,7 @@ type Event[T any] struct {
 	Seen time.Time
 	// Late reports whether the object became visible after newer objects.
 	Late bool
-	// Attempt is the number of the delivery: 1 for the first, and one more after
-	// each Nack.
+	// Attempt is the number of the delivery: 1 for the first.
 	Attempt int
 
 	receipt delivery.Receipt
@@ -64,9 +63,9 @@ func (e Event[T]) Ack() {
 }
 
 // Nack asks the Poller to redeliver the event after a wait; 0 is at once. Nack
-// never blocks. It has no effect on an acknowledged event, or if it was called
-// before for the same delivery. If Attempt has reached PollConfig.MaxAttempts, Nack
-// gives the event up like Term.
+// never blocks. It has no effect on an acknowledged event, or after a Nack or Term of
+// the same delivery. If Attempt has reached PollConfig.MaxAttempts, Nack gives the
+// event up like Term.
 func (e Event[T]) Nack(after time.Duration) {
 	if e.receipt != nil {
 		e.receipt.Nack(e.seq, e.Attempt, after, nil)
@@ -75,7 +74,9 @@ func (e Event[T]) Nack(after time.Duration) {
 
 // Term gives the event up: it is not redelivered, PollConfig.OnGiveUp is called with
 // the reason, and then the event counts as acknowledged. Term never blocks. It has
-// no effect on an acknowledged event, or after a Nack or Term of the same delivery.
+// no effect on an acknowledged event, or after a Nack or Term of the same delivery. Once
+// the context of the Poller has ended, OnGiveUp is not called any more, and the next Poller
+// delivers the event again.
 func (e Event[T]) Term(reason error) {
 	if e.receipt != nil {
 		e.receipt.Term(e.seq, e.Attempt, reason)

@@ -18,9 +18,9 @@ var ErrGap = errors.New("stripe: events are missing")
 // GapError is an ErrGap with the span that may be missing.
 //
 // To go on, delete the checkpoint (CheckpointStore.Delete with Key), start another
-// Poller with a From of some minutes ago, and then read all objects of the list with a
-// Backfill: that gives their state, and the Poller what changes from then on. What was
-// deleted in the span is not in the list any more.
+// Poller with a From of PollConfig.Overlap ago, and then read all objects of the list
+// with a Backfill: that gives their state, and the Poller what changes from then on.
+// What was deleted in the span is not in the list any more.
 type GapError struct {
 	Key      string    // of the checkpoint
 	From, To time.Time // by the service's clock, to the second

@@ -159,6 +159,40 @@ func TestPollerRunLeavesAnEventThatItsHandlerHasGivenUpToOnGiveUp(t *testing.T) 
 	}
 }
 
+func TestPollerRunKeepsAnEventThatItsHandlerRefusesAfterTheEndOfTheContext(t *testing.T) {
+	for name, refuse := range map[string]func(customerEvent){
+		"Nack":           func(e customerEvent) { e.Nack(0) },
+		"Term":           func(e customerEvent) { e.Term(errPoisoned) },
+		"Term and Nack":  func(e customerEvent) { e.Term(errPoisoned); e.Nack(0) },
+		"Nack, and Term": func(e customerEvent) { e.Nack(0); e.Term(errPoisoned) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t)
+				var dead deadLetters
+				cfg := stripekit.PollConfig{
+					MaxAttempts: 1, OnGiveUp: dead.keep, Checkpoints: new(stripekit.MemoryStore), From: stripekit.FromBeginning,
+				}
+				sold := s.sell(1)
+				for life := range 3 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					err := s.poller(cfg).Run(ctx, func(_ context.Context, e customerEvent) error {
+						if life == 0 {
+							cancel()
+						}
+						refuse(e)
+						return nil
+					})
+					cancel()
+					require.NoError(t, err)
+					require.Len(t, dead.events, min(life, 1), "none in the first life, and one in the second")
+				}
+				require.Equal(t, sold[0], dead.events[0].ID)
+			})
+		})
+	}
+}
+
 func TestPollerTermGivesUpAtOnceAndOnce(t *testing.T) {
 	for _, logged := range []bool{false, true} { // without OnGiveUp it is logged alone
 		synctest.Test(t, func(t *testing.T) {

@@ -293,14 +293,13 @@ func (p *Poller[T]) done(seq uint64) bool {
 	return ok
 }
 
-// nack is called by Event.Nack.
+// nack is called by Event.Nack. After the end of the context, the next Poller delivers the
+// event. The attempt ends nevertheless, so that Handled does not acknowledge the event. The
+// reason is then mostly that end, and not worth telling.
 func (p *Poller[T]) nack(seq uint64, attempt int, after time.Duration, reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ctx.Err() != nil {
-		return
-	}
-	if reason != nil {
+	if reason != nil && p.ctx.Err() == nil {
 		p.status.HandlerErr = reason
 	}
 	if p.cfg.MaxAttempts > 0 && attempt >= p.cfg.MaxAttempts {
@@ -315,13 +314,12 @@ func (p *Poller[T]) nack(seq uint64, attempt int, after time.Duration, reason er
 	}
 }
 
-// term is called by Event.Term.
+// term is called by Event.Term. After the end of the context it has the effect of a Nack:
+// OnGiveUp is not called any more.
 func (p *Poller[T]) term(seq uint64, attempt int, reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ctx.Err() == nil {
-		p.termLocked(seq, attempt, reason)
-	}
+	p.termLocked(seq, attempt, reason)
 }
 
 func (p *Poller[T]) termLocked(seq uint64, attempt int, reason error) {

@@ -13,20 +13,20 @@ import (
 var errGoexit = errors.New("stripe: the handler of the poller called runtime.Goexit")
 
 // Run starts the Poller, calls handle for each event, and acknowledges the event if
-// handle returns nil, unless handle has called Term. After an error the event is redelivered, with waits that
-// double from one second to five minutes. handle is not called with an event that
-// has a DecodeErr: Run treats it as if handle had returned that error, so that
-// PollConfig.MaxAttempts and OnGiveUp apply.
+// handle returns nil, unless handle has called Nack or Term. After an error the event
+// is redelivered, with waits that double from one second to five minutes. handle is not
+// called with an event that has a DecodeErr: Run treats it as if handle had returned
+// that error, so that PollConfig.MaxAttempts and OnGiveUp apply.
 //
 // handle gets ctx itself. When ctx is cancelled, a call under way may return an error, and its
 // event is redelivered by the next Poller with this checkpoint. Or it may finish its work, with
 // context.WithoutCancel(ctx) and a timeout: Run waits, and saves the acknowledgement.
 //
 // Run returns when the Poller has ended, all calls of handle and OnGiveUp have
-// returned, and the last acknowledgement is saved. It returns the Err of the Poller, or the error of
-// that save. If handle panics, the event is not acknowledged, the Poller ends, and
-// Run panics with a *PanicError. If handle calls runtime.Goexit, as FailNow of
-// package testing does, the event is not acknowledged, the Poller ends, and Run
+// returned, and the last acknowledgement is saved. It returns the Err of the Poller, or
+// the error of that save. If handle panics, the event is not acknowledged, the Poller
+// ends, and Run panics with a *PanicError. If handle calls runtime.Goexit, as FailNow
+// of package testing does, the event is not acknowledged, the Poller ends, and Run
 // returns an error.
 func (p *Poller[T]) Run(ctx context.Context, handle func(context.Context, Event[T]) error) error {
 	ended := make(chan error, 1)
@@ -166,10 +166,11 @@ func (p *Poller[T]) finish() {
 	}
 }
 
-// Handled acknowledges an event if err is nil, unless Term was called for it. Otherwise it asks for a redelivery
-// and logs err, as Run does after an error of its handler: PollStatus.HandlerErr is
-// err, and after PollConfig.MaxAttempts deliveries the event is given up with err as
-// the reason. Handled is for loops that do the work of Run in another way.
+// Handled acknowledges an event if err is nil, unless Nack or Term was called for it.
+// Otherwise it asks for a redelivery and logs err, as Run does after an error of its
+// handler: PollStatus.HandlerErr is err, and after PollConfig.MaxAttempts deliveries
+// the event is given up with err as the reason. Handled is for loops that do the work
+// of Run in another way.
 func (p *Poller[T]) Handled(e Event[T], err error) {
 	if err != nil {
 		if e.receipt != nil {
@@ -180,9 +181,9 @@ func (p *Poller[T]) Handled(e Event[T], err error) {
 	}
 	p.mu.Lock()
 	p.status.HandlerErr = nil
-	termed := p.queue.GaveUp(e.seq, e.Attempt) && e.receipt == delivery.Receipt((*ledger[T])(p))
+	refused := p.queue.Refused(e.seq, e.Attempt) && e.receipt == delivery.Receipt((*ledger[T])(p))
 	p.mu.Unlock()
-	if !termed { // otherwise OnGiveUp decides
+	if !refused {
 		e.Ack()
 	}
 }

@@ -43,6 +43,29 @@ func TestPollerRunAcksWhatIsHandledAndRepeatsWhatIsNot(t *testing.T) {
 	})
 }
 
+func TestPollerRunRedeliversWhatItsHandlerNacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		var times []time.Time
+		p := s.poller(stripekit.PollConfig{})
+		end := runInBackground(t, p, func(_ context.Context, e customerEvent) error {
+			if times = append(times, time.Now()); e.Attempt == 1 {
+				e.Nack(2 * time.Hour)
+			}
+			return nil
+		})
+		s.sell(1)
+		pass(time.Hour)
+		require.Len(t, times, 1)
+		require.Equal(t, 1, p.Status().Unacked)
+		pass(2 * time.Hour)
+		require.Len(t, times, 2)
+		require.Equal(t, 2*time.Hour, times[1].Sub(times[0]))
+		require.Zero(t, p.Status().Unacked)
+		require.NoError(t, end())
+	})
+}
+
 func TestPollerRunSavesTheEventInHandWhenItIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)

@@ -40,7 +40,7 @@ func TestREADMELinesBuildInAnEmptyFolder(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	require.Len(t, blocks, 2, "what is before the program, and what is after it")
+	require.Len(t, blocks, 3, "what is before the program, what is after it, and the line for another module")
 	if runtime.GOOS == "windows" {
 		t.Skip("the lines are for a POSIX shell")
 	}
@@ -60,6 +60,9 @@ func TestREADMELinesBuildInAnEmptyFolder(t *testing.T) {
 	require.NoError(t, err)
 	shop := filepath.Join(parent, "shop")
 	require.NoError(t, os.WriteFile(filepath.Join(shop, "main.go"), program, 0o600))
+	imports := []byte("package main\n\nimport _ \"github.com/stripekit/stripekit/sqlstore\"\n")
+	require.NoError(t, os.WriteFile(filepath.Join(shop, "store.go"), imports, 0o600))
+	shell(shop, blocks[2][1])
 	shell(shop, blocks[1][1])
 	require.FileExists(t, filepath.Join(shop, "shop"))
 }

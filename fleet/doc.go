@@ -23,7 +23,7 @@
 //
 // # How it works
 //
-// The processes have nothing in common but an Engine, which exists: NATS JetStream
+// The processes share nothing but an Engine, which is NATS JetStream
 // (natsstore.Engine) or PostgreSQL (sqlstore.Engine). The Engine keeps the
 // connections, and who is responsible for what. The connections are divided into
 // shards by a hash of their names. A worker has a session, which the Engine removes
@@ -35,15 +35,15 @@
 //
 // # What it promises
 //
-// Nothing is lost, by whatever dies or is cut off: a checkpoint says what was
-// acknowledged, and whoever polls next begins there. No loss depends on a session or a
-// claim. Those save requests and duplicates: a worker that has lost its shards, as after
-// a pause of the process or of its network, makes no request with them, handles no event
-// and saves nothing. It measures that by its own clock, and stops a tenth of the TTL
-// before the Engine lets others take over.
+// Nothing is lost, whatever dies or is cut off: a checkpoint says what was acknowledged,
+// and the worker that polls next begins there. That does not depend on sessions and
+// claims, which only prevent needless requests and duplicates: a worker that has lost its
+// shards, as after a pause of the process or of its network, makes no request with them,
+// handles no event and saves nothing. It measures that by its own clock, and stops a tenth
+// of the TTL before the Engine lets others take over.
 //
-// Once, unless a worker dies: a handler of Watch gets an event again if it was handled and
-// its acknowledgement was not saved. In a stream of JetStream, natsstore.Message gives
+// An event is handled once, unless a worker dies: a handler of Watch gets it again if its
+// acknowledgement was not saved. In a stream of JetStream, natsstore.Message gives
 // events an id by which the server drops the second one, within the duplicate window of
 // the stream. With sqlstore.RunTx in WatchPoller what a handler writes into the database
 // is written exactly once.

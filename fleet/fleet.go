@@ -23,9 +23,8 @@ import (
 type Config struct {
 	// Worker is the name of this process in the fleet, which differs from that of any
 	// other: 1 to 60 ASCII letters, digits, "-" and "_", without "-" and "_" at its ends. If
-	// empty, it is made of the
-	// name of the host and a random text. A process that is started again under its
-	// name counts as the same worker.
+	// empty, it is made of the name of the host and a random text. A process that is
+	// started again under its name counts as the same worker.
 	Worker string
 	// Engine keeps what the workers share.
 	Engine Engine
@@ -42,8 +41,8 @@ type Config struct {
 	// record "fleet/shards" be deleted.
 	Shards int
 	// TTL is how long the others wait for a worker that does not respond, before they
-	// take its shards over; 0 is 8 s, the minimum is 2 s. All workers must have the
-	// same. A worker stops by itself when a tenth of it is left.
+	// take its shards over; 0 is 8 s, the minimum is 2 s, the maximum an hour. All workers
+	// must have the same. A worker stops by itself when a tenth of it is left.
 	TTL time.Duration
 	// HTTP makes the requests of all connections. If nil, it is a client that keeps up
 	// to 256 idle connections to a host. Its Timeout is ignored.

@@ -47,7 +47,8 @@ type Spec struct {
 }
 
 // Trigger configures what is watched on a connection. Zero values are the defaults of
-// stripekit.PollConfig. In JSON, Every and Overlap are in nanoseconds.
+// stripekit.PollConfig. The minimum of Every is 1 ms. In JSON, Every and Overlap are in
+// nanoseconds.
 type Trigger struct {
 	Name    string        `json:"name"`
 	Every   time.Duration `json:"every,omitempty"`

@@ -59,7 +59,8 @@ var errNotHeld = errors.New("fleet: this worker does not hold the shard of the c
 // connection that has it, and h for each event. h is called as the handler of
 // Poller.Run, one event of a connection at a time, and those of different connections
 // concurrently. FlowFromContext tells it which connection it is. A panic of h counts as
-// an error of it. Between two polls a connection uses no goroutine.
+// an error of it. Between two polls a connection uses no goroutine. The client that src
+// gets is read-only: a handler that changes something in Stripe makes one of its own.
 //
 // h gets each event at least once. It may get an event twice if a worker dies or loses
 // its shards before the acknowledgement is saved: h should then find out by the id of

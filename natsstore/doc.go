@@ -35,9 +35,9 @@
 //     availability zone of its own, and
 //   - set "sync_interval: always" in the servers, which makes each write slower.
 //
-// docs/scale.md says what is known of losses in spite of that. This applies to the stream of the checkpoints, and more so to that of the events, and
-// to that of an Engine.
-// It is safe to lose a checkpoint alone: an older one delivers events again.
+// docs/scale.md says what is known of losses in spite of that. This applies to the
+// stream of the checkpoints, and more so to that of the events, and to that of an
+// Engine. It is safe to lose a checkpoint alone: an older one delivers events again.
 //
 // # Consistency
 //

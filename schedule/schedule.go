@@ -1,5 +1,5 @@
 // Package schedule runs a function at fixed intervals, such as the sync job of a
-// connector.
+// connector. It has no times of day: a report at two in the morning is for cron.
 package schedule
 
 import (

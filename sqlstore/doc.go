@@ -14,7 +14,11 @@
 // called, because the checkpoint is saved first.
 //
 // This covers what the handler does with its transaction. What it does elsewhere,
-// such as sending an email, may be done again.
+// such as sending an email, may be done again. A POST to Stripe then has its effect once
+// if its idempotency key is made from the event, within the 24 hours for which Stripe
+// keeps the key at least:
+//
+//	client.Refunds.Create(ctx, params, stripekit.WithIdempotencyKey("refund-"+e.ID))
 //
 // # Databases
 //
@@ -29,9 +33,9 @@
 //   - SQLite needs a busy timeout if more than one process or Poller writes, and is
 //     faster with a write-ahead log. For that log some drivers flush to the disk only
 //     now and then by default, so that the last transactions are lost in a power
-//     failure: synchronous must be FULL. With ncruces/go-sqlite3 the name of the
-//     database ends in
-//     ?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full).
+//     failure: synchronous must be FULL. With github.com/ncruces/go-sqlite3/driver the
+//     name of the driver is "sqlite3", and the name of the database
+//     "file:shop.db?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)".
 //   - With MySQL, autocommit must be on, as it is by default. interpolateParams=true
 //     saves a round trip for each statement. max_allowed_packet must be larger than the
 //     largest checkpoint.

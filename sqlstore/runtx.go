@@ -36,12 +36,12 @@ const (
 // transaction if it returns an error.
 //
 // A batch has the events that are there, in the order of the Poller, up to the number
-// batch; 0 is 100. It waits a millisecond at most for more. If handle returns an error for more than
-// one event, the transaction is rolled back, and handle is called for each event
-// alone. An event for which that fails is redelivered, alone, as after an error of the
-// handler of Poller.Run: with the waits of Run, PollConfig.MaxAttempts and OnGiveUp.
-// As in Run, handle is not called with an event that has a DecodeErr, which is
-// redelivered in the same way. PollConfig.Workers has no meaning.
+// batch; 0 is 100. It waits a millisecond at most for more. If handle returns an error
+// for more than one event, the transaction is rolled back, and handle is called for
+// each event alone. An event for which that fails is redelivered, alone, as after an
+// error of the handler of Poller.Run: with the waits of Run, PollConfig.MaxAttempts and
+// OnGiveUp. As in Run, handle is not called with an event that has a DecodeErr, which
+// is redelivered in the same way. PollConfig.Workers has no meaning.
 //
 // Some errors are not the fault of an event. While the database cannot be reached or
 // refuses the checkpoint, or while a Check fails, RunTx waits and tries again, without
@@ -55,9 +55,9 @@ const (
 // handle must use tx for what is to be done once, and close the rows of its queries. It
 // must not commit tx or roll it back, nor execute what commits implicitly, such as
 // CREATE TABLE in MySQL. It must not ignore an error of tx, unless it has a savepoint to
-// go back to. It leaves the acknowledgement to RunTx: an Ack in handle counts even if
-// the transaction fails, and Flush and Commit of the same Poller would wait for handle
-// to end.
+// go back to. It leaves the acknowledgement to RunTx: an Ack or a Term in handle counts
+// even if the transaction fails, and Flush and Commit of the same Poller would wait for
+// handle to end.
 //
 // When ctx is cancelled, the transaction under way is rolled back, unless it is being committed.
 // Its events are delivered again by the next RunTx.

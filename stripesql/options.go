@@ -76,7 +76,8 @@ func WithSearch() Option {
 // lists and accounts together. A list is read by several from its 11th page on. The
 // default is as many for a list as needed to use the rate limit of the client at the
 // latency of the service, between 4 and 64, or 16 for a client without a rate limit; and
-// 64 for all lists and accounts. The client's rate limits apply in addition.
+// 64 for all lists and accounts. n must be positive. The client's rate limits apply in
+// addition.
 func WithConcurrency(n int) Option {
 	return func(o *options) error {
 		if n <= 0 {
@@ -93,8 +94,9 @@ var ErrMemory = errors.New("stripesql: the statement needs more memory than With
 
 // WithMaxMemory sets how many bytes SQLite may use on a connection to sort, group
 // and join. A statement that needs more ends with ErrMemory. A single value may
-// have an eighth of it. The default is 128 MiB, and n must be at least 1 MiB. It does
-// not include what a statement has read and may need again, which is about 96 MB at most.
+// have an eighth of it. The default is 128 MiB, and n must be at least 1 MiB and less than
+// 4 GiB. It does not include what a statement has read and may need again, which is about
+// 96 MB at most.
 func WithMaxMemory(n int) Option {
 	return func(o *options) error {
 		if n < leastMemory || int64(n) > math.MaxUint32 {

@@ -19,13 +19,13 @@
 //
 // The server implements charges, payment intents and payment methods, customers with
 // their sources, products, prices, refunds, invoice items, tokens, the legacy orders,
-// order returns and SKUs, and GET /v1/account. They have the lists, filters, searches, updates and deletes of
-// the real service. Invoices can be created, retrieved and finalized, so that
-// invoice items have one. Requests with an unknown path, or with unknown, missing,
-// malformed or too long parameters, are refused with the errors of the real
-// service; so are unknown currencies, invalid email addresses and ids of objects
-// that do not exist. Amounts are in the smallest currency unit. Timestamps are in
-// seconds since 1970 and come from one clock ([WithClock]).
+// order returns and SKUs, and GET /v1/account. They have the lists, filters, searches,
+// updates and deletes of the real service. Invoices can be created, retrieved and
+// finalized, so that invoice items have one. Requests with an unknown path, or with
+// unknown, missing, malformed or too long parameters, are refused with the errors of
+// the real service; so are unknown currencies, invalid email addresses and ids of
+// objects that do not exist. Amounts are in the smallest currency unit. Timestamps are
+// in seconds since 1970 and come from one clock ([WithClock]).
 //
 // A charge succeeds or fails according to its test token, in live mode too. The
 // tokens of Stripe's documentation of testing are known (tok_visa,

@@ -14,8 +14,9 @@ import (
 // key too.
 //
 // The resources are account, charge (which includes refunds), payment_intent,
-// payment_method, customer (which includes sources and lists of payment methods), token, product, price, invoiceitem, invoice, order (which
-// includes returns), sku, event and webhook (for webhook endpoints).
+// payment_method, customer (which includes sources and lists of payment methods),
+// token, product, price, invoiceitem, invoice, order (which includes returns), sku,
+// event and webhook (for webhook endpoints).
 func WithPermissions(key string, permissions ...string) Option {
 	return func(s *Server) {
 		if s.permissions == nil {

@@ -7,8 +7,8 @@
 //
 // # A pipeline
 //
-// This one writes each new charge into a table, and tells the customer's record in
-// Stripe of it. It may be stopped or killed at any time: it goes on where it was, and
+// This one writes each new charge into a table, and notes it in the customer's record
+// in Stripe. It may be stopped or killed at any time: it goes on where it was, and
 // neither the row nor the change is made twice.
 //
 //	input:
@@ -67,7 +67,7 @@
 //
 //	go run ./connector/redpanda/cmd/stripe-connect create stripe/stripe/stripe
 //
-// and are written down in the folder testdata.
+// and are written down in the folder docs.
 //
 // # Delivery
 //

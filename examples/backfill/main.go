@@ -73,7 +73,10 @@ func moment(into *time.Time) func(string) error {
 		if *into, err = time.Parse(time.DateOnly, text); err != nil {
 			*into, err = time.Parse(time.RFC3339, text)
 		}
-		return err
+		if err != nil {
+			return errors.New("it is neither a day such as 2026-01-31 nor a time such as 2026-01-31T15:04:05Z")
+		}
+		return nil
 	}
 }
 

@@ -50,7 +50,6 @@ type entry[E any] struct {
 	taken   bool      // the reader has received it at least once
 	due     time.Time // when the redelivery is due
 	index   int       // in Queue.waiting
-	gaveUp  int       // the last attempt that was given up; 0 if none was
 }
 
 // Offer is an event to be delivered.
@@ -140,15 +139,14 @@ func (q *Queue[E]) GiveUp(seq uint64, attempt int) bool {
 		return false
 	}
 	q.move(e, isGivenUp)
-	e.gaveUp = attempt
 	return true
 }
 
-// GaveUp reports whether an event that is not acknowledged was given up in an attempt,
-// even if it is delivered again since.
-func (q *Queue[E]) GaveUp(seq uint64, attempt int) bool {
+// Refused reports whether an attempt ended by Nack or GiveUp, and the event is not
+// acknowledged. It may be delivered again since.
+func (q *Queue[E]) Refused(seq uint64, attempt int) bool {
 	e := q.events[seq]
-	return e != nil && e.gaveUp == attempt
+	return e != nil && (e.attempt != attempt || e.state == isGivenUp)
 }
 
 // Keep schedules the redelivery of an event that was given up, not before due.
