@@ -274,7 +274,7 @@ func (b *backfill[T]) yielded(o *backfilled[T]) {
 
 func (b *backfill[T]) failed(err error) error {
 	if errors.Is(err, listing.ErrPage) {
-		return fmt.Errorf("stripe: GET %s: %w: %w", b.source.path, err, ErrAPI)
+		return fmt.Errorf("stripe: GET %s: %w: %w", b.source.path, transport.QuoteError(err), ErrAPI)
 	}
 	return err
 }
@@ -371,7 +371,7 @@ func (b *backfill[T]) decode(page *listing.Page, from, to int) []*backfilled[T] 
 		}
 		out[i] = &backfilled[T]{id: page.Heads[n].ID, created: page.Heads[n].Created}
 		if out[i].object, out[i].err = decode[T](page.Raw[n]); out[i].err != nil {
-			out[i].err = fmt.Errorf("stripe: GET %s: object %s: %w", b.source.path, out[i].id, out[i].err)
+			out[i].err = transport.QuoteError(fmt.Errorf("stripe: GET %s: object %s: %w", b.source.path, out[i].id, out[i].err))
 		}
 	}
 	return out

@@ -199,7 +199,7 @@ type ParamError struct {
 }
 
 // Error returns the parameter and the reason.
-func (e *ParamError) Error() string { return "stripe: " + e.Param + ": " + e.Reason }
+func (e *ParamError) Error() string { return transport.Mask("stripe: " + e.Param + ": " + e.Reason) }
 
 // Is reports whether target is ErrInvalidRequest.
 func (e *ParamError) Is(target error) bool { return target == ErrInvalidRequest }
@@ -220,7 +220,7 @@ type errorFields struct {
 	Charge        text `json:"charge"`
 }
 
-// text is a string in the body of an error, with keys masked. It is empty if the
+// text is a string in the body of an error, with secrets masked. It is empty if the
 // body has another kind of value there, so that the other fields are still read.
 type text string
 
@@ -232,7 +232,7 @@ func (t *text) UnmarshalJSON(b []byte) error {
 			return err
 		}
 	}
-	*t = text(transport.Mask(s))
+	*t = text(transport.Quote(s))
 	return nil
 }
 
@@ -311,10 +311,7 @@ func noResponse(req *transport.Request, err error) error {
 // unreadable returns the error of a successful response that cannot be read.
 func unreadable(req *transport.Request, resp *transport.Response, err error) error {
 	e := responseError(req, resp)
-	e.cause = fmt.Errorf("reading the response: %w", err)
-	if quoted := e.cause.Error(); transport.Mask(quoted) != quoted {
-		e.cause = errors.New(transport.Mask(quoted))
-	}
+	e.cause = transport.QuoteError(fmt.Errorf("reading the response: %w", err))
 	e.OutcomeUnknown = req.Method == http.MethodPost
 	return e
 }
@@ -323,9 +320,11 @@ func unreadable(req *transport.Request, resp *transport.Response, err error) err
 func responseError(req *transport.Request, resp *transport.Response) *Error {
 	e := newError(req)
 	e.HTTPStatus, e.Attempts = resp.Status, resp.Attempts
-	e.RequestID = transport.Mask(resp.Header.Get("Request-Id"))
+	e.RequestID = transport.RequestID(resp.Header)
 	e.RetryAfter = transport.RetryAfter(resp.Header)
-	e.shouldRetry = resp.Header.Get("Stripe-Should-Retry")
+	if value := resp.Header.Get("Stripe-Should-Retry"); value == "true" || value == "false" {
+		e.shouldRetry = value
+	}
 	return e
 }
 
