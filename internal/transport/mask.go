@@ -10,13 +10,13 @@ const (
 	// underscore matches _, plain or escaped for a URL, JSON or HTML.
 	underscore = `(?:_|%(?:25)*5f|\\+u005f|&#(?:95|x5f);)`
 	// keyPrefix matches the end of the prefix of an API key: plain, in base64, which has
-	// three forms that depend on the offset, and in hexadecimal.
+	// three forms that depend on the offset, and in hexadecimal; and that of the secret of
+	// a webhook.
 	keyPrefix = `k` + underscore + `(?:org` + underscore + `)?(?:test|live)` + underscore +
 		`|(?:c2t|cmt)f(?:dGVzd|bGl2Z)|rX(?:3Rlc3Rf|2xpdmVf)|a19(?:0ZXN0|saXZl)X` +
-		`|6b5f(?:74657374|6c697665)5f`
-	// otherPrefix matches that of the secret of a webhook, and of a client_secret, which
-	// has _secret_ in the middle.
-	otherPrefix = `whsec` + underscore + `|` + underscore + `(?-i:secret)` + underscore
+		`|6b5f(?:74657374|6c697665)5f|whsec` + underscore
+	// clientPrefix matches what is in the middle of a client_secret.
+	clientPrefix = underscore + `(?-i:secret)` + underscore
 	// rest matches what follows a prefix. One character is enough, so a secret that was
 	// cut off is found too.
 	rest = `(?:[\w+/=-]|` + underscore + `)+`
@@ -29,7 +29,7 @@ const (
 
 var (
 	keyLike    = regexp.MustCompile(`(?i)(?:` + keyPrefix + `)` + rest)
-	secretLike = regexp.MustCompile(`(?i)(` + keyPrefix + `|` + otherPrefix + `)` + rest + `|(` + basic + `)` + login)
+	secretLike = regexp.MustCompile(`(?i)(` + keyPrefix + `|` + clientPrefix + `)` + rest + `|(` + basic + `)` + login)
 	// userinfo matches the user and password in a URL.
 	userinfo = regexp.MustCompile(`://[^\s/?#"'<>]*@`)
 )
@@ -41,7 +41,7 @@ func Mask(text string) string {
 	return userinfo.ReplaceAllString(secretLike.ReplaceAllString(text, "${1}${2}****"), "://****@")
 }
 
-// HasKey reports whether a text contains an API key.
+// HasKey reports whether a text contains an API key, or the secret of a webhook.
 func HasKey(text string) bool { return keyLike.MatchString(text) }
 
 // QuoteError returns an error with the text of Quote: err itself, unless that text is
