@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // step is a line of SQLite's EXPLAIN QUERY PLAN.
@@ -253,7 +255,7 @@ func (q *query) describe(p *plan) string {
 		}
 		text += ", locally " + strings.Join(local, " AND ")
 	}
-	return text
+	return transport.Mask(text)
 }
 
 // parameter returns the name of the parameter that a term is sent as, for

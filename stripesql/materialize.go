@@ -89,7 +89,7 @@ func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg
 	if err = m.run(ctx); errors.Is(err, sqlite3.BUSY) {
 		err = cmp.Or(ctx.Err(), err) // it has waited until ctx ended
 	}
-	return err
+	return masked(err)
 }
 
 // run brings the file up to date once, or again and again.
