@@ -155,6 +155,32 @@ func TestKeyInAWrongPlaceIsRefusedAndNotShown(t *testing.T) {
 		require.Error(t, err, name)
 		requireShowsNoSecret(t, name, err)
 	}
+	for name, configure := range map[string]func() error{
+		"name of a poller": func() error {
+			_, err := stripekit.NewPoller(c.Charges, stripekit.PollConfig{Name: markedKey})
+			return err
+		},
+		"filter": func() error {
+			_, err := stripekit.NewPoller(c.Charges.Where(stripekit.ChargeListParams{Customer: new(markedKey)}), stripekit.PollConfig{})
+			return err
+		},
+		"name of a backfill": func() error {
+			cfg := stripekit.BackfillConfig{Name: markedKey, Checkpoints: new(stripekit.MemoryStore)}
+			for _, err := range stripekit.Backfill(ctx, c.Charges, cfg) {
+				return err
+			}
+			return nil
+		},
+		"folder": func() error { _, err := stripekit.NewFileStore(markedKey); return err },
+		"folder that is no": func() error {
+			_, err := stripekit.NewFileStore("postgres://user:" + proxyMark + "@host/db")
+			return err
+		},
+	} {
+		err := configure()
+		require.Error(t, err, name)
+		requireShowsNoSecret(t, name, err)
+	}
 	require.Empty(t, n.requests)
 	requireShowsNoSecret(t, "a client with a key for an account", c.WithAccount(markedKey))
 

@@ -83,7 +83,7 @@ func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg
 		return err
 	}
 	if m.file, err = openReplica(ctx, file); err != nil {
-		return err
+		return masked(err)
 	}
 	defer func() { err = errors.Join(err, m.file.close()) }()
 	if err = m.run(ctx); errors.Is(err, sqlite3.BUSY) {
