@@ -267,7 +267,7 @@ func (b *backfill[T]) yielded(o *backfilled[T]) {
 	c := &b.checkpoint
 	c.Done++
 	b.last = o.created
-	if c.Undated {
+	if c.Undated && !transport.HasKey(o.id) { // a service that echoes has the key for an id
 		c.Cursors = slices.Insert(c.Cursors[:min(len(c.Cursors), listing.PageSize-1)], 0, o.id)
 	}
 }

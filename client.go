@@ -124,7 +124,8 @@ func (c *Client) attach() {
 
 // WithAccount returns a client that acts for a connected account ("acct_…"), by
 // the Stripe-Account header. It shares the connections and the rate limits of
-// c. With an empty id the client acts for the account of the key.
+// c. With an empty id the client acts for the account of the key. An id that is none, such
+// as an API key, makes each call fail before it is sent.
 func (c *Client) WithAccount(id string) *Client {
 	other := *c
 	other.account = id

@@ -74,8 +74,9 @@ func (a *Access) UnmarshalText(text []byte) error {
 }
 
 // Connection holds the named settings to reach one Stripe account. It may be
-// printed, logged and encoded: it shows neither its key nor the user and password
-// of a proxy.
+// printed, logged and encoded as JSON: it shows neither its key nor the user and password
+// of a proxy. Other encodings, such as YAML and gob, and printers that ignore methods show
+// Proxy as it was set.
 //
 // In JSON it has the fields name, api_key or api_key_env (the environment
 // variable that holds the key), api_version, base_url, proxy, timeout ("80s", or

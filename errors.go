@@ -48,8 +48,8 @@ var (
 )
 
 // Error is the failure of a call: a response that is not a success, or no complete
-// response. It contains no key. Parameter values appear only where Message, the
-// text of the service, quotes them.
+// response. It contains no key, and of each text of the service 4 KiB at the most.
+// Parameter values appear only where Message, the text of the service, quotes them.
 type Error struct {
 	Method string // of the request
 	Path   string // of the request, without its parameters

@@ -235,7 +235,7 @@ type Attempt struct {
 	Number    int           // 1 for the first attempt of a call
 	Status    int           // 0 if there was no complete response
 	Duration  time.Duration // to the last byte of the response
-	RequestID string        // "req_…"; empty if there was no response
+	RequestID string        // "req_…", with secrets masked; empty if there was no response
 	Err       error         // why there was no complete response
 }
 
@@ -385,15 +385,16 @@ func WithExpand(fields ...string) CallOption {
 	}
 }
 
-// Response is the HTTP response of a call, for CaptureResponse.
+// Response is the HTTP response of a call, for CaptureResponse. Header and Body are as the
+// service sent them, so they have the key if the service repeats the request.
 type Response struct {
 	Status             int           // the HTTP status
-	RequestID          string        // "req_…"
+	RequestID          string        // "req_…", with secrets masked
 	IdempotentReplayed bool          // the response is that of an earlier request with the same idempotency key
 	Attempts           int           // requests made
 	Duration           time.Duration // of the last request, to the last byte of the response; without waits for the rate limits
 	Header             http.Header
-	Body               []byte // as the service sent it
+	Body               []byte
 }
 
 // CaptureResponse stores the response of the call in r, even if it is an error. If

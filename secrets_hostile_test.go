@@ -250,6 +250,29 @@ func TestAccountWhoseIDIsAKeyIsRefused(t *testing.T) {
 	requireShowsNoSecret(t, "the error of a check", err)
 }
 
+// TestObjectWhoseIDIsAKeyIsNotInACheckpoint has a list without created seconds, of which the
+// checkpoint has ids.
+func TestObjectWhoseIDIsAKeyIsNotInACheckpoint(t *testing.T) {
+	store := new(stripekit.MemoryStore)
+	list := `{"object":"list","data":[{"id":"good_2"},{"id":"` + markedKey + `"},{"id":"good_1"}],"has_more":false}`
+	c := clientWithKey(t, &network{respond: func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == "/v1/account" {
+			return reply(200, `{"id":"acct_1"}`), nil
+		}
+		return reply(200, list), nil
+	}})
+	source, err := stripekit.NewSource[map[string]any](c, "/v1/things", "")
+	require.NoError(t, err)
+	cfg := stripekit.BackfillConfig{Checkpoints: store, Name: "all"}
+	for _, err := range stripekit.Backfill(t.Context(), source, cfg) {
+		require.NoError(t, err)
+	}
+	data, _, err := store.Load(t.Context(), "backfill/test///things//all")
+	require.NoError(t, err)
+	require.Contains(t, string(data), "good_2")
+	requireNoSecret(t, "the checkpoint", string(data))
+}
+
 // TestListedObjectsWhoseIDsAreKeysAreNotInErrors has pages that are wrong, so that
 // errors name their objects.
 func TestListedObjectsWhoseIDsAreKeysAreNotInErrors(t *testing.T) {
