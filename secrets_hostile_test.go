@@ -16,6 +16,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -250,17 +251,43 @@ func TestAccountWhoseIDIsAKeyIsRefused(t *testing.T) {
 	requireShowsNoSecret(t, "the error of a check", err)
 }
 
+// lists returns the same page for all lists, and an account.
+func lists(page string) *network {
+	return &network{respond: func(r *http.Request) (*http.Response, error) {
+		body := page
+		if r.URL.Path == "/v1/account" {
+			body = `{"id":"acct_1"}`
+		}
+		return reply(200, body, "Date", time.Now().UTC().Format(http.TimeFormat)), nil
+	}}
+}
+
+// TestEventWhoseIDIsAKeyIsNotInTheLog has a handler that fails, and then one event given up.
+func TestEventWhoseIDIsAKeyIsNotInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := lists(fmt.Sprintf(`{"object":"list","data":[{"id":"%s","created":%d}],"has_more":false}`, markedKey, time.Now().Unix()-60))
+		var log bytes.Buffer
+		poller, err := stripekit.NewPoller(clientWithKey(t, n).Charges, stripekit.PollConfig{
+			From: stripekit.FromTime(time.Now().Add(-time.Hour)), MaxAttempts: 2, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			OnGiveUp: func(context.Context, stripekit.Event[any], error) error { return errors.New("no place") },
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err = poller.Run(ctx, func(context.Context, stripekit.Event[stripekit.Charge]) error { return io.ErrUnexpectedEOF })
+		require.NoError(t, err)
+		require.Contains(t, log.String(), `"stripe event not handled"`)
+		require.Contains(t, log.String(), "giving up event sk_test_****")
+		requireNoSecret(t, "the log", log.String())
+		requireShowsNoSecret(t, "the status", poller.Status())
+	})
+}
+
 // TestObjectWhoseIDIsAKeyIsNotInACheckpoint has a list without created seconds, of which the
 // checkpoint has ids.
 func TestObjectWhoseIDIsAKeyIsNotInACheckpoint(t *testing.T) {
 	store := new(stripekit.MemoryStore)
-	list := `{"object":"list","data":[{"id":"good_2"},{"id":"` + markedKey + `"},{"id":"good_1"}],"has_more":false}`
-	c := clientWithKey(t, &network{respond: func(r *http.Request) (*http.Response, error) {
-		if r.URL.Path == "/v1/account" {
-			return reply(200, `{"id":"acct_1"}`), nil
-		}
-		return reply(200, list), nil
-	}})
+	c := clientWithKey(t, lists(`{"object":"list","data":[{"id":"good_2"},{"id":"`+markedKey+`"},{"id":"good_1"}],"has_more":false}`))
 	source, err := stripekit.NewSource[map[string]any](c, "/v1/things", "")
 	require.NoError(t, err)
 	cfg := stripekit.BackfillConfig{Checkpoints: store, Name: "all"}
