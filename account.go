@@ -22,7 +22,7 @@ const (
 
 // errAccountID is wrapped by the error for a response with an impossible account id. A
 // Poller ends on it: the id is kept in checkpoints.
-var errAccountID = errors.New(`the account's id does not begin with "acct_"`)
+var errAccountID = errors.New(`the account's id does not begin with "acct_", or has a key in it`)
 
 // Account is the Stripe account that an API key belongs to.
 type Account struct {
@@ -178,7 +178,7 @@ func (c *Client) fetchIdentity(ctx context.Context, current *snapshot) (id strin
 		if err := unmarshal(resp.Body, &account); err != nil {
 			return err
 		}
-		if !strings.HasPrefix(account.ID, accountPrefix) {
+		if !strings.HasPrefix(account.ID, accountPrefix) || transport.HasKey(account.ID) {
 			return errAccountID
 		}
 		id = account.ID

@@ -278,7 +278,7 @@ func TestIdentityOfAnImpossibleAccountIsPermanent(t *testing.T) {
 			s := &accountService{respond: after(0, 200, body)}
 			id, _, err := s.client(t).identity(t.Context())
 			require.Empty(t, id)
-			require.EqualError(t, err, `stripe: GET /v1/account: 200 reading the response: the account's id does not begin with "acct_"`)
+			require.EqualError(t, err, `stripe: GET /v1/account: 200 reading the response: the account's id does not begin with "acct_", or has a key in it`)
 			require.ErrorIs(t, err, ErrAPI)
 			require.NotErrorIs(t, err, ErrCheckpointInvalid)
 			require.Equal(t, ends, endsPoller(err, true))

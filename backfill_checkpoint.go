@@ -12,6 +12,7 @@ import (
 
 	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // backfillCheckpoint is the position of a Backfill. It is saved as JSON.
@@ -47,6 +48,9 @@ func (b *backfill[T]) load(ctx context.Context) error {
 		Writer: rand.Text(), AnyOrder: b.cfg.AnyOrder, Spans: []listing.Span{{Low: from, High: listing.NoBound}}, saveAt: time.Now().Add(saveEvery),
 	}
 	if b.cfg.Checkpoints != nil {
+		if transport.HasKey(c.Key) {
+			return errKeyInCheckpoint
+		}
 		if err := b.resume(ctx); err != nil {
 			return err
 		}

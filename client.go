@@ -124,7 +124,8 @@ func (c *Client) attach() {
 
 // WithAccount returns a client that acts for a connected account ("acct_…"), by
 // the Stripe-Account header. It shares the connections and the rate limits of
-// c. With an empty id the client acts for the account of the key.
+// c. With an empty id the client acts for the account of the key. An id that is none, such
+// as an API key, makes each call fail before it is sent.
 func (c *Client) WithAccount(id string) *Client {
 	other := *c
 	other.account = id
@@ -163,7 +164,7 @@ func (c *Client) RateLimit() RateLimit { return RateLimit(c.current.Load().trans
 func (c Client) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "stripekit.Client{mode: %s", c.Mode())
 	if c.account != "" {
-		fmt.Fprintf(f, ", account: %s", c.account)
+		fmt.Fprintf(f, ", account: %s", transport.Mask(c.account))
 	}
 	fmt.Fprint(f, "}")
 }
@@ -221,6 +222,9 @@ func checkPath(path string) error {
 	if !strings.HasPrefix(path, "/v1/") {
 		return &ParamError{Param: "path", Reason: "must start with /v1/: the API below /v2/ takes JSON, which this library does not send"}
 	}
+	if transport.HasKey(path) {
+		return &ParamError{Param: "path", Reason: looksLikeKey}
+	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
 		if segment == "." || segment == ".." {
 			return &ParamError{Param: "path", Reason: "must not contain . or .. segments"}
@@ -237,7 +241,7 @@ func (c *Client) call(ctx context.Context, method, path string, params, out any,
 func (c *Client) callWith(ctx context.Context, current *snapshot, method, path string, params, out any, opts []CallOption) error {
 	encoded, err := form.Append(nil, params)
 	if err != nil {
-		return fmt.Errorf("stripe: %s %s: %w", method, path, err)
+		return fmt.Errorf("stripe: %s %s: %w", method, path, transport.QuoteError(err))
 	}
 	req, co, err := c.request(current, method, path, encoded, opts)
 	if err != nil {
@@ -260,8 +264,11 @@ func (c *Client) request(current *snapshot, method, path string, params []byte, 
 			return nil, nil, err
 		}
 	}
-	if strings.ContainsFunc(c.account, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	switch {
+	case strings.ContainsFunc(c.account, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return nil, nil, &ParamError{Param: "Stripe-Account", Reason: "contains a character that an id cannot have"}
+	case transport.HasKey(c.account):
+		return nil, nil, &ParamError{Param: "Stripe-Account", Reason: looksLikeKey}
 	}
 	req := &transport.Request{
 		Method: method, Path: path,
@@ -333,6 +340,10 @@ func (s *snapshot) do(ctx context.Context, req *transport.Request, co *callOptio
 	return nil
 }
 
+// looksLikeKey is the reason to refuse a key in the place of something else, which
+// errors and logs would show.
+const looksLikeKey = "looks like an API key"
+
 // modeOf returns the mode of a key, or an error if the string cannot be a key. No
 // message quotes the key.
 func modeOf(key string) (Mode, error) {
@@ -349,6 +360,9 @@ func modeOf(key string) (Mode, error) {
 		if rest, ok := strings.CutPrefix(key, prefix); ok {
 			if rest == "" || strings.ContainsRune(rest, ':') {
 				return refuse("is not complete")
+			}
+			if transport.Mask(key) != prefix+"****" {
+				return refuse("contains a character that a key does not have") // it could not be masked in errors
 			}
 			return mode, nil
 		}
@@ -370,6 +384,9 @@ func itemPath(collection, id string, action ...string) (string, error) {
 	}
 	if id == "." || id == ".." || strings.ContainsFunc(id, notInID) {
 		return "", &ParamError{Param: "id", Reason: "contains a character that an id cannot have"}
+	}
+	if transport.HasKey(id) {
+		return "", &ParamError{Param: "id", Reason: looksLikeKey}
 	}
 	path := collection + "/" + url.PathEscape(id)
 	if len(action) > 0 {

@@ -74,8 +74,9 @@ func (a *Access) UnmarshalText(text []byte) error {
 }
 
 // Connection holds the named settings to reach one Stripe account. It may be
-// printed, logged and encoded: it shows neither its key nor the user and password
-// of a proxy.
+// printed, logged and encoded as JSON: it shows neither its key nor the user and password
+// of a proxy. Other encodings, such as YAML and gob, and printers that ignore methods show
+// Proxy as it was set.
 //
 // In JSON it has the fields name, api_key or api_key_env (the environment
 // variable that holds the key), api_version, base_url, proxy, timeout ("80s", or
@@ -238,8 +239,8 @@ func badName(name string) (reason string) {
 		return "has a space at an end"
 	case strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r == ':' || !unicode.IsPrint(r) }):
 		return "contains /, : or a character that does not print"
-	case transport.Mask(name) != name:
-		return "looks like an API key"
+	case transport.HasKey(name):
+		return looksLikeKey
 	}
 	return ""
 }
@@ -259,8 +260,8 @@ func hideLogin(proxy string) (shown string, login func() string) {
 		}
 		u.User = nil
 		return strings.Replace(u.String(), "//", "//"+hidden+"@", 1), whole
-	case err != nil || strings.Contains(proxy, "@"):
-		return hidden, whole // it may contain a password, and is refused where it is used
+	case err != nil || strings.Contains(proxy, "@") || proxy != "" && checkProxyURL(u) != nil:
+		return hidden, whole // it may contain a password or a key, and is refused where it is used
 	default:
 		return proxy, nil
 	}
@@ -310,7 +311,8 @@ func (c Connection) MarshalJSON() ([]byte, error) {
 	if c.Timeout != 0 {
 		out.Timeout = json.Value(strconv.Quote(c.Timeout.String()))
 	}
-	return json.Marshal(out)
+	text, err := json.Marshal(out)
+	return []byte(transport.Mask(string(text))), err
 }
 
 // UnmarshalJSON reads a connection. Fields that are left out stay as they are. An
@@ -392,7 +394,7 @@ func readTimeout(v json.Value) (time.Duration, error) {
 
 // LogValue returns the connection as a group of attributes, for log/slog.
 func (c Connection) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("name", c.Name)}
+	attrs := []slog.Attr{slog.String("name", transport.Mask(c.Name))}
 	proxy, _ := hideLogin(c.Proxy)
 	for _, a := range []struct{ name, value string }{
 		{"api_key", c.APIKey.String()},
@@ -401,7 +403,7 @@ func (c Connection) LogValue() slog.Value {
 		{"proxy", proxy},
 	} {
 		if a.value != "" {
-			attrs = append(attrs, slog.String(a.name, a.value))
+			attrs = append(attrs, slog.String(a.name, transport.Mask(a.value)))
 		}
 	}
 	if c.Timeout != 0 {

@@ -128,8 +128,8 @@ func (c *Client) check(ctx context.Context, current *snapshot) (*CheckResult, er
 	err := c.callWith(trace.traced(ctx), trial, http.MethodGet, accountPath, nil, result.Account, []CallOption{CaptureResponse(&resp)})
 	result.Duration = time.Since(start)
 	// A server that echoes the request may return the key.
-	result.APIVersion = strings.ToValidUTF8(transport.Mask(resp.Header.Get("Stripe-Version")), "\uFFFD")
-	result.Account.Mode = result.Mode
+	result.APIVersion = strings.ToValidUTF8(transport.Quote(resp.Header.Get("Stripe-Version")), "\uFFFD")
+	result.Account.ID, result.Account.Mode = transport.Quote(result.Account.ID), result.Mode
 	switch e, _ := errors.AsType[*Error](err); {
 	case err == nil:
 		return result, nil
@@ -224,12 +224,12 @@ func (t *dialTrace) failed(name string, err error) error {
 		StepPermission:     "the key is good, but may not do this",
 		StepService:        "the service gives no good response",
 	}[step]
-	return &CheckError{Connection: name, Step: step, Reason: reason + ": " + detail, cause: err}
+	return &CheckError{Connection: name, Step: step, Reason: transport.Quote(reason + ": " + detail), cause: err}
 }
 
 // proxyName returns the proxy without its user and password.
 func (t *dialTrace) proxyName() string {
-	if t.proxy == nil {
+	if t.proxy == nil || checkProxyURL(t.proxy) != nil {
 		return ""
 	}
 	return " " + t.proxy.Scheme + "://" + t.proxy.Host

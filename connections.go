@@ -30,10 +30,11 @@ type route [sha256.Size]byte
 
 var routeSalt = rand.Text()
 
-// pool is the pool of a route that connections use.
+// pool is the pool of a route that connections use. Its network connections have buffers
+// with keys, so it is behind a func, which reflection cannot see through.
 type pool struct {
-	*transport.Pool
-	users int
+	shared func() *transport.Pool
+	users  int
 }
 
 // NewConnections returns an empty set of connections. The options apply to every
@@ -43,9 +44,10 @@ func NewConnections(opts ...Option) *Connections {
 	return &Connections{opts: slices.Clone(opts)}
 }
 
-// entry is a connection that is in use.
+// entry is a connection that is in use. Its options have the login of the proxy, so they
+// are behind a func, too.
 type entry struct {
-	resolved *resolved
+	resolved func() *resolved         // nil in a new entry
 	current  atomic.Pointer[snapshot] // shared with its clients
 }
 
@@ -59,12 +61,16 @@ func newEntry(p *resolved, pool *transport.Pool) *entry {
 // limits if base URL and mode are the same, and the identity if the key is the same
 // too.
 func (e *entry) apply(p *resolved, pool *transport.Pool) {
-	old, before := e.resolved, e.current.Load()
+	var old *resolved
+	before := e.current.Load()
+	if e.resolved != nil {
+		old = e.resolved()
+	}
 	next := &snapshot{version: p.options.version, connection: p.conn.Name, access: p.conn.Access}
 	if p.conn.Disabled {
 		next.closed = ErrDisabled
 	}
-	e.resolved = p
+	e.resolved = func() *resolved { return p }
 	next.config = p.options.config(p.key(), p.mode, pool)
 	if old != nil && p.sameService(old) {
 		next.transport = before.transport.Renew(next.config)
@@ -105,10 +111,11 @@ func (cs *Connections) use(p *resolved) *transport.Pool {
 		if cs.pools == nil {
 			cs.pools = map[route]*pool{}
 		}
-		cs.pools[r] = &pool{Pool: p.options.pool()}
+		shared := p.options.pool()
+		cs.pools[r] = &pool{shared: func() *transport.Pool { return shared }}
 	}
 	cs.pools[r].users++
-	return cs.pools[r].Pool
+	return cs.pools[r].shared()
 }
 
 // leave ends the use of a pool. The last that leaves it closes its idle network
@@ -121,7 +128,7 @@ func (cs *Connections) leave(p *resolved) {
 	}
 	delete(cs.pools, p.route())
 	if p.options.httpClient == nil {
-		pool.HTTP.CloseIdleConnections()
+		pool.shared().HTTP.CloseIdleConnections()
 	}
 }
 
@@ -160,11 +167,11 @@ func (cs *Connections) Update(c Connection) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.resolve(cs.opts, e.resolved)
+	p, err := c.resolve(cs.opts, e.resolved())
 	if err != nil {
 		return err
 	}
-	old := e.resolved
+	old := e.resolved()
 	e.apply(p, cs.use(p))
 	cs.leave(old)
 	return nil
@@ -186,7 +193,7 @@ func (cs *Connections) Remove(name string) error {
 	gone := *e.current.Load()
 	gone.closed = fmt.Errorf("removed: %w", ErrNoConnection)
 	e.current.Store(&gone)
-	cs.leave(e.resolved)
+	cs.leave(e.resolved())
 	return nil
 }
 
@@ -199,7 +206,7 @@ func (cs *Connections) Get(name string) (Connection, error) {
 	if err != nil {
 		return Connection{}, err
 	}
-	return e.resolved.conn, nil
+	return e.resolved().conn, nil
 }
 
 // All returns all connections as they are at one moment, sorted by name. Like those of
@@ -209,7 +216,7 @@ func (cs *Connections) All() []Connection {
 	defer cs.mu.RUnlock()
 	all := make([]Connection, 0, len(cs.byName))
 	for _, name := range slices.Sorted(maps.Keys(cs.byName)) {
-		all = append(all, cs.byName[name].resolved.conn)
+		all = append(all, cs.byName[name].resolved().conn)
 	}
 	return all
 }

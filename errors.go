@@ -49,8 +49,8 @@ var (
 )
 
 // Error is the failure of a call: a response that is not a success, or no complete
-// response. It contains no key. Parameter values appear only where Message, the
-// text of the service, quotes them.
+// response. It contains no key, and of each text of the service 4 KiB at the most.
+// Parameter values appear only where Message, the text of the service, quotes them.
 type Error struct {
 	Method string // of the request
 	Path   string // of the request, without its parameters
@@ -200,7 +200,7 @@ type ParamError struct {
 }
 
 // Error returns the parameter and the reason.
-func (e *ParamError) Error() string { return "stripe: " + e.Param + ": " + e.Reason }
+func (e *ParamError) Error() string { return transport.Mask("stripe: " + e.Param + ": " + e.Reason) }
 
 // Is reports whether target is ErrInvalidRequest.
 func (e *ParamError) Is(target error) bool { return target == ErrInvalidRequest }
@@ -221,7 +221,7 @@ type errorFields struct {
 	Charge        text `json:"charge"`
 }
 
-// text is a string in the body of an error, with keys masked. It is empty if the
+// text is a string in the body of an error, with secrets masked. It is empty if the
 // body has another kind of value there, so that the other fields are still read.
 type text string
 
@@ -233,7 +233,7 @@ func (t *text) UnmarshalJSON(b []byte) error {
 			return err
 		}
 	}
-	*t = text(transport.Mask(s))
+	*t = text(transport.Quote(s))
 	return nil
 }
 
@@ -312,10 +312,7 @@ func noResponse(req *transport.Request, err error) error {
 // unreadable returns the error of a successful response that cannot be read.
 func unreadable(req *transport.Request, resp *transport.Response, err error) error {
 	e := responseError(req, resp)
-	e.cause = fmt.Errorf("reading the response: %w", err)
-	if quoted := e.cause.Error(); transport.Mask(quoted) != quoted {
-		e.cause = errors.New(transport.Mask(quoted))
-	}
+	e.cause = transport.QuoteError(fmt.Errorf("reading the response: %w", err))
 	e.OutcomeUnknown = req.Method == http.MethodPost
 	return e
 }
@@ -324,9 +321,11 @@ func unreadable(req *transport.Request, resp *transport.Response, err error) err
 func responseError(req *transport.Request, resp *transport.Response) *Error {
 	e := newError(req)
 	e.HTTPStatus, e.Attempts = resp.Status, resp.Attempts
-	e.RequestID = transport.Mask(resp.Header.Get("Request-Id"))
+	e.RequestID = transport.RequestID(resp.Header)
 	e.RetryAfter = transport.RetryAfter(resp.Header)
-	e.shouldRetry = resp.Header.Get("Stripe-Should-Retry")
+	if value := resp.Header.Get("Stripe-Should-Retry"); value == "true" || value == "false" {
+		e.shouldRetry = value
+	}
 	return e
 }
 

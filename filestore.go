@@ -2,8 +2,11 @@ package stripekit
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/stripekit/stripekit/internal/filestore"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // FileStore is a CheckpointStore that keeps one file in a folder for each key. Any
@@ -26,6 +29,9 @@ type FileStore struct{ store *filestore.Store }
 // error if the folder cannot be made, read, written or locked, and
 // errors.ErrUnsupported on systems without file locks.
 func NewFileStore(dir string) (*FileStore, error) {
+	if strings.Contains(dir, "://") || transport.HasKey(dir) {
+		return nil, errors.New("stripe: NewFileStore: a URL or an API key is not the name of a folder")
+	}
 	store, err := filestore.New(dir)
 	if err != nil {
 		return nil, err

@@ -103,7 +103,7 @@ func encodeFilters(path string, created *CreatedRange, params any) (filter, quer
 		query, err = form.Append(nil, params)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("stripe: GET %s: %w", path, err)
+		return nil, nil, fmt.Errorf("stripe: GET %s: %w", path, transport.QuoteError(err))
 	}
 	return filter, query, nil
 }

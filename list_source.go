@@ -195,7 +195,7 @@ func decode[T any](raw []byte) (object *T, err error) {
 	}()
 	object = new(T)
 	if err := unmarshal(raw, object); err != nil {
-		return nil, err
+		return nil, transport.QuoteError(err)
 	}
 	return object, nil
 }

@@ -92,6 +92,8 @@ func WithBaseURL(base string) Option {
 			return errors.New("WithBaseURL: plain http would show the key to the network: use https")
 		case u.Scheme != "http" && u.Scheme != "https":
 			return errors.New("WithBaseURL: the scheme must be https")
+		case transport.HasKey(base):
+			return errors.New("WithBaseURL: " + looksLikeKey)
 		}
 		o.baseURL = strings.TrimRight(u.String(), "/")
 		return nil
@@ -110,17 +112,45 @@ func loopback(host string) bool {
 func WithProxy(proxy string) Option {
 	return func(o *options) error {
 		u, err := url.Parse(proxy)
-		if err != nil || u.Hostname() == "" {
+		if err != nil {
 			return errors.New("WithProxy: not an absolute URL")
 		}
-		switch u.Scheme {
-		case "http", "https", "socks5", "socks5h":
-		default:
-			return errors.New("WithProxy: the scheme must be http, https or socks5")
+		if err := checkProxyURL(u); err != nil {
+			return fmt.Errorf("WithProxy: %w", err)
 		}
 		o.proxy = u
 		return nil
 	}
+}
+
+// checkProxyURL returns an error for a URL that is none of a proxy. A path or the like is
+// what a password becomes that has a character such as / in it. The part before it would
+// then be taken for the host, which errors show.
+func checkProxyURL(u *url.URL) error {
+	switch {
+	case u.Hostname() == "":
+		return errors.New("not an absolute URL")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("must not have a path, a query or a fragment: write / ? # in a password as %2F %3F %23")
+	case transport.HasKey(u.Host):
+		return errors.New(looksLikeKey)
+	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
+		return errors.New("the scheme must be http, https or socks5")
+	}
+	return nil
+}
+
+// errEnvironmentProxy is returned in place of the error of net/http, which quotes the
+// password.
+var errEnvironmentProxy = errors.New("the proxy of the environment, HTTPS_PROXY or HTTP_PROXY, is not a valid URL of a proxy")
+
+// environmentProxy returns the proxy of the environment for a request.
+func environmentProxy(req *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(req)
+	if err != nil || u != nil && checkProxyURL(u) != nil {
+		return nil, errEnvironmentProxy
+	}
+	return u, nil
 }
 
 // WithTimeout bounds each attempt of a call, from the connection to the last
@@ -157,6 +187,9 @@ func WithAPIVersion(version string) Option {
 	return func(o *options) error {
 		if version == "" || strings.ContainsFunc(version, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			return errors.New("WithAPIVersion: not a version, such as 2026-08-26.dahlia")
+		}
+		if transport.HasKey(version) {
+			return errors.New("WithAPIVersion: " + looksLikeKey)
 		}
 		o.version = version
 		return nil
@@ -208,7 +241,7 @@ type Attempt struct {
 	Number    int           // 1 for the first attempt of a call
 	Status    int           // 0 if there was no complete response
 	Duration  time.Duration // to the last byte of the response
-	RequestID string        // "req_…"; empty if there was no response
+	RequestID string        // "req_…", with secrets masked; empty if there was no response
 	Err       error         // why there was no complete response
 }
 
@@ -245,7 +278,7 @@ func WithObserver(observe func(context.Context, Attempt)) Option {
 		o.observe = func(ctx context.Context, a transport.Attempt) {
 			observe(ctx, Attempt{
 				Method: a.Method, Path: a.Path, Number: a.Number, Status: a.Status,
-				Duration: a.Duration, RequestID: a.Header.Get("Request-Id"), Err: a.Err,
+				Duration: a.Duration, RequestID: transport.RequestID(a.Header), Err: a.Err,
 			})
 		}
 		return nil
@@ -274,7 +307,7 @@ func (o *options) pool() *transport.Pool {
 	if o.httpClient != nil {
 		return transport.NewPool(o.httpClient)
 	}
-	proxy := http.ProxyFromEnvironment
+	proxy := environmentProxy
 	if o.proxy != nil {
 		proxy = http.ProxyURL(o.proxy)
 	}
@@ -359,6 +392,9 @@ func WithIdempotencyKey(key string) CallOption {
 		if key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return &ParamError{Param: "Idempotency-Key", Reason: fmt.Sprintf("must be 1 to %d printable ASCII characters", maxIdempotencyKey)}
 		}
+		if transport.HasKey(key) {
+			return &ParamError{Param: "Idempotency-Key", Reason: looksLikeKey}
+		}
 		o.idempotencyKey = key
 		return nil
 	}
@@ -377,15 +413,16 @@ func WithExpand(fields ...string) CallOption {
 	}
 }
 
-// Response is the HTTP response of a call, for CaptureResponse.
+// Response is the HTTP response of a call, for CaptureResponse. Header and Body are as the
+// service sent them, so they have the key if the service repeats the request.
 type Response struct {
 	Status             int           // the HTTP status
-	RequestID          string        // "req_…"
+	RequestID          string        // "req_…", with secrets masked
 	IdempotentReplayed bool          // the response is that of an earlier request with the same idempotency key
 	Attempts           int           // requests made
 	Duration           time.Duration // of the last request, to the last byte of the response; without waits for the rate limits
 	Header             http.Header
-	Body               []byte // as the service sent it
+	Body               []byte
 }
 
 // CaptureResponse stores the response of the call in r, even if it is an error. If
@@ -403,7 +440,7 @@ func CaptureResponse(r *Response) CallOption {
 
 func responseOf(r *transport.Response) Response {
 	return Response{
-		Status: r.Status, RequestID: r.Header.Get("Request-Id"), Attempts: r.Attempts, Duration: r.Duration,
+		Status: r.Status, RequestID: transport.RequestID(r.Header), Attempts: r.Attempts, Duration: r.Duration,
 		Header: r.Header, Body: bytes.Clone(r.Body),
 		IdempotentReplayed: r.Header.Get("Idempotent-Replayed") == "true",
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stripekit/stripekit/internal/delivery"
 	"github.com/stripekit/stripekit/internal/duration"
 	"github.com/stripekit/stripekit/internal/tail"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // Start is the second from which a Poller delivers objects if there is no
@@ -239,6 +240,10 @@ type PollStatus struct {
 	CheckpointBytes int // the size of the checkpoint last saved
 }
 
+// errKeyInCheckpoint is returned for a flow whose checkpoint would have a key of Stripe in
+// its own key, which stores write into names of files and into errors.
+var errKeyInCheckpoint = errors.New("stripe: the Name of the configuration, or the filter of the list, " + looksLikeKey)
+
 // NewPoller makes a Poller for a source, such as client.Charges. It makes no
 // request. It returns an error if a value of cfg is out of range, or if the source
 // comes from Where with an invalid filter.
@@ -254,11 +259,15 @@ func NewPoller[T any](src Source[T], cfg PollConfig) (*Poller[T], error) {
 	if kept := s.kept(); kept > 0 && cfg.Overlap > kept-day {
 		return nil, fmt.Errorf("stripe: PollConfig.Overlap must be a day less than the %d days for which events are kept", kept/day)
 	}
+	key := s.checkpointKey(cfg.Name)
+	if transport.HasKey(key) {
+		return nil, errKeyInCheckpoint
+	}
 	return &Poller[T]{
 		source: s, cfg: cfg,
 		mode:      s.client.Mode(),
 		renewable: s.client.renewable(),
-		key:       s.checkpointKey(cfg.Name),
+		key:       key,
 		claim:     rand.Text(),
 		log:       cfg.Logger.With("resource", s.resource(), "name", cfg.Name),
 		last:      newLastPage(),

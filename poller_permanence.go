@@ -28,7 +28,7 @@ const (
 //	ErrKeyChanged: a client of PinKey                      | ends
 //	ErrCheckpointConflict, ErrCheckpointInvalid, ErrGap    | ends
 //	*ParamError: a parameter was refused before sending    | ends
-//	an account id that does not begin with "acct_"         | ends
+//	an account id without "acct_", or with an API key      | ends
 //	no *Error, or no response: network, context, store     | passes
 //	Stripe-Should-Retry: true                              | passes
 //	Stripe-Should-Retry: false, 401                        | as 401 below

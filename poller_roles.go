@@ -11,6 +11,7 @@ import (
 	"github.com/stripekit/stripekit/internal/checkpoint"
 	"github.com/stripekit/stripekit/internal/delivery"
 	"github.com/stripekit/stripekit/internal/tail"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // errRefused is the reason for giving up an event after a Nack of the last attempt.
@@ -361,7 +362,7 @@ func (p *Poller[T]) giveUp() {
 
 // onGiveUp calls OnGiveUp with an event, or logs the event if OnGiveUp is nil.
 func (p *Poller[T]) onGiveUp(e Event[T], g givenUp) (err error) {
-	log := p.log.With("id", e.ID, "attempt", g.attempt, "reason", g.reason)
+	log := p.log.With("id", transport.Quote(e.ID), "attempt", g.attempt, "reason", g.reason)
 	if p.cfg.OnGiveUp == nil {
 		log.Error("stripe event given up")
 		return nil
@@ -371,7 +372,7 @@ func (p *Poller[T]) onGiveUp(e Event[T], g givenUp) (err error) {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 		if err != nil {
-			err = fmt.Errorf("stripe: giving up event %s: %w", e.ID, err)
+			err = fmt.Errorf("stripe: giving up event %s: %w", transport.Quote(e.ID), err)
 			log.Error("stripe event could not be given up, will be delivered again", "error", err)
 		}
 	}()

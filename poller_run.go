@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit/internal/delivery"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // errGoexit is the error of a Poller after its handler has called runtime.Goexit.
@@ -176,7 +177,7 @@ func (p *Poller[T]) Handled(e Event[T], err error) {
 		if e.receipt != nil {
 			e.receipt.Nack(e.seq, e.Attempt, redelivery(e.Attempt), err)
 		}
-		p.log.Warn("stripe event not handled", "id", e.ID, "attempt", e.Attempt, "error", err)
+		p.log.Warn("stripe event not handled", "id", transport.Quote(e.ID), "attempt", e.Attempt, "error", err)
 		return
 	}
 	p.mu.Lock()

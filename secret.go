@@ -34,7 +34,9 @@ func NewSecret(key string) Secret {
 // you trust with all environment variables of the process.
 func SecretFromEnv(variable string) Secret {
 	// A key that is passed instead of a name must not be shown either.
-	variable = transport.Mask(variable)
+	if transport.HasKey(variable) {
+		variable = transport.Mask(variable)
+	}
 	return Secret{env: variable, reveal: func() (string, error) {
 		key := os.Getenv(variable)
 		if key == "" {

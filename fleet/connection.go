@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 const (
@@ -142,7 +143,7 @@ func (c *connection) readKey() (key stripekit.Secret, err error) {
 	key, err = c.shard.worker.fleet.cfg.Keys(ctx, c.spec.Key)
 	switch {
 	case err != nil:
-		return key, fmt.Errorf("fleet: reading the key: %v", err)
+		return key, fmt.Errorf("fleet: reading the key: %s", transport.Quote(err.Error()))
 	case key.IsZero():
 		return key, errors.New("fleet: reading the key: Config.Keys has returned none")
 	}

@@ -1,9 +1,12 @@
 package fleet_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,7 +53,15 @@ func TestFleetNoErrorShowsAKey(t *testing.T) {
 	p := w.process("a")
 	for name, change := range map[string]func(*fleet.Spec){
 		"the reference, with a space": func(s *fleet.Spec) { s.Key = " sk_live_0123456789" },
+		"the reference, in base64":    func(s *fleet.Spec) { s.Key = "c2tfbGl2ZV8wMTIzNDU2Nzg5" },
 		"the name":                    func(s *fleet.Spec) { s.Name = "shop sk_live_0123456789" },
+		"the account":                 func(s *fleet.Spec) { s.Account = "acct_sk_live_0123456789" },
+		"the base URL":                func(s *fleet.Spec) { s.BaseURL = "https://sk_live_0123456789.example" },
+		"the version":                 func(s *fleet.Spec) { s.APIVersion = "sk_live_0123456789" },
+		"a trigger":                   func(s *fleet.Spec) { s.Triggers[0].Name = "sk_live_0123456789" },
+		"a trigger, twice": func(s *fleet.Spec) {
+			s.Triggers = []fleet.Trigger{{Name: "rk_live_0123456789"}, {Name: "rk_live_0123456789"}}
+		},
 	} {
 		s := spec(0)
 		change(&s)
@@ -61,6 +72,34 @@ func TestFleetNoErrorShowsAKey(t *testing.T) {
 	p.dead.Store(true)
 	err := p.Remove(t.Context(), "sk_live_0123456789")
 	assert.NotContains(t, err.Error(), "0123456789")
+}
+
+// TestFleetSecretsInErrorsOfKeysAreMasked: the store of the keys may say what it has.
+func TestFleetSecretsInErrorsOfKeysAreMasked(t *testing.T) {
+	failure := errors.New("https://user:MARKED@vault.example has no sk_live_MARKED0123456789")
+	for name, fails := range map[string]func() error{
+		"error": func() error { return failure },
+		"panic": func() error { panic(failure) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, shops.Config{})
+				var log bytes.Buffer
+				a := w.run(w.process("a", func(c *fleet.Config) {
+					c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+					c.Keys = func(context.Context, string) (stripekit.Secret, error) { return stripekit.Secret{}, fails() }
+				}))
+				w.put(a, 2)
+				pass(20 * time.Minute)
+				page := a.pageText(t, "/")
+				w.end(a)
+				for _, text := range []string{page, log.String()} {
+					require.Contains(t, text, "vault.example has no sk_live_****")
+					require.NotContains(t, text, "MARKED")
+				}
+			})
+		})
+	}
 }
 
 // TestFleetRefusesTimesOutOfRange: a number without a unit is nanoseconds, also in the

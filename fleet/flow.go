@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 const (
@@ -215,6 +216,6 @@ func isPermanent(err error) bool {
 // recovered makes an error of a panic in a function of the user.
 func recovered(err *error) {
 	if v := recover(); v != nil {
-		*err = fmt.Errorf("panic: %v", v)
+		*err = transport.QuoteError(fmt.Errorf("panic: %v", v))
 	}
 }

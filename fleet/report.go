@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/stripekit/stripekit"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 const (
@@ -59,13 +59,10 @@ func lagSeconds(lag time.Duration) *float64 {
 	return new(float64(lag.Milliseconds()) / 1000)
 }
 
-// keyLike matches keys and signing secrets of Stripe.
-var keyLike = regexp.MustCompile(`(?i)([srp]k_(?:test|live)_|whsec_)[\w*…]+`)
-
 // shownError returns the text of an error as it is stored and shown. The library puts no
 // key into an error, but a handler or Config.Keys may.
 func shownError(err error) string {
-	text := keyLike.ReplaceAllString(strings.ToValidUTF8(err.Error(), "\uFFFD"), "${1}****")
+	text := strings.ToValidUTF8(transport.Quote(err.Error()), "\uFFFD")
 	if len(text) <= maxError {
 		return text
 	}

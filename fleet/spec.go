@@ -16,6 +16,7 @@ import (
 
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/internal/duration"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // Spec describes a connection: an account of Stripe, and the triggers that watch it.
@@ -127,20 +128,25 @@ func (s *Spec) check() error {
 		return fmt.Errorf("fleet: connection %q: "+format, append([]any{shown(s.Name)}, args...)...)
 	}
 	switch {
-	case keyLike.MatchString(s.Name):
+	case transport.HasKey(s.Name):
 		return errors.New("fleet: the name of a connection must not be a key")
 	case s.Key == "":
 		return fail("the reference to its key is empty")
-	case keyLike.MatchString(s.Key):
+	case transport.HasKey(s.Key):
 		return fail("it has a key in place of a reference to one")
 	case s.Account != "" && !strings.HasPrefix(s.Account, "acct_"):
 		return fail("its account does not begin with acct_")
+	case transport.HasKey(s.Account):
+		return fail("its account has a key in it")
 	case len(s.Triggers) == 0:
 		return fail("it has no trigger")
 	}
 	for i, t := range s.Triggers {
 		if t.Name == "" {
 			return fail("a trigger has no name")
+		}
+		if transport.HasKey(t.Name) {
+			return fail("the name of a trigger must not be a key")
 		}
 		if slices.ContainsFunc(s.Triggers[:i], func(other Trigger) bool { return other.Name == t.Name }) {
 			return fail("it has the trigger %q twice", t.Name)
@@ -159,7 +165,7 @@ func (s *Spec) check() error {
 
 // shown returns a name as an error may show it: a key in its place is masked.
 func shown(name string) string {
-	return keyLike.ReplaceAllString(name[:min(len(name), 100)], "${1}****")
+	return transport.Mask(name[:min(len(name), 100)])
 }
 
 func (s *Spec) connection(key stripekit.Secret) stripekit.Connection {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // Config configures the stream of a Store or of an Engine.
@@ -102,7 +103,7 @@ func (p purpose) create(ctx context.Context, js jetstream.JetStream, cfg Config)
 		stream, err = p.update(ctx, js, stream, cfg)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("natsstore: creating stream %q: %w", cfg.Name, err)
+		return nil, transport.QuoteError(fmt.Errorf("natsstore: creating stream %q: %w", cfg.Name, err))
 	}
 	return p.use(js, stream)
 }
@@ -110,7 +111,7 @@ func (p purpose) create(ctx context.Context, js jetstream.JetStream, cfg Config)
 func (p purpose) open(ctx context.Context, js jetstream.JetStream, name string) (*keyStream, error) {
 	stream, err := js.Stream(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("natsstore: opening stream %q: %w", name, err)
+		return nil, transport.QuoteError(fmt.Errorf("natsstore: opening stream %q: %w", name, err))
 	}
 	return p.use(js, stream)
 }

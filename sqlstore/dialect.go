@@ -1,7 +1,7 @@
 package sqlstore
 
 import (
-	"fmt"
+	"errors"
 	"regexp"
 	"strconv"
 )
@@ -26,9 +26,12 @@ type statements struct {
 // they are keywords.
 var validTable = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 
+// errTable does not quote the name, which may be a data source name in a wrong place.
+var errTable = errors.New("sqlstore: the name of a table is not valid: it has letters, digits and underscores, and may follow the name of a schema and a dot")
+
 func (d Dialect) statements(table string) (s statements, err error) {
 	if !validTable.MatchString(table) {
-		return s, fmt.Errorf("sqlstore: %q is not a valid name of a table", table)
+		return s, errTable
 	}
 	arg := func(int) string { return "?" }
 	insert, onConflict := "INSERT INTO ", " ON CONFLICT DO NOTHING"
@@ -70,7 +73,7 @@ func (d Dialect) statements(table string) (s statements, err error) {
 		now = `UTC_TIMESTAMP(3)`
 		millis = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', saved_at) DIV 1000`
 	default:
-		return s, fmt.Errorf("sqlstore: %q is not a dialect", d)
+		return s, errors.New("sqlstore: the dialect must be SQLite, PostgreSQL or MySQL")
 	}
 	s.probe = `SELECT checkpoint_key, revision, data, saved_at FROM ` + table + ` WHERE 1 = 0`
 	s.load = `SELECT data, revision FROM ` + table + ` WHERE checkpoint_key = ` + arg(1)

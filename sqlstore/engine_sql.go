@@ -59,7 +59,7 @@ const (
 
 func newEngineStatements(table string) (s engineStatements, err error) {
 	if !validTable.MatchString(table) {
-		return s, fmt.Errorf("sqlstore: %q is not a valid name of a table", table)
+		return s, errTable
 	}
 	name := table[strings.IndexByte(table, '.')+1:]
 	if len(name) > maxEngineTable {

@@ -18,8 +18,8 @@ func TestNewEngineRefuses(t *testing.T) {
 		want  string
 	}{
 		"no database":             {nil, "fleet", "the database is nil"},
-		"no table":                {new(sql.DB), "", "not a valid name"},
-		"an injection":            {new(sql.DB), "a; DROP TABLE b", "not a valid name"},
+		"no table":                {new(sql.DB), "", "the name of a table is not valid"},
+		"an injection":            {new(sql.DB), "a; DROP TABLE b", "the name of a table is not valid"},
 		"a name that is too long": {new(sql.DB), strings.Repeat("a", maxEngineTable+1), "too long"},
 	} {
 		_, err := NewEngine(tc.db, WithTable(tc.table))

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // conn is a connection: an SQLite of its own, which holds no data, or reads a file of
@@ -48,7 +50,8 @@ func (c *conn) guard(f func() error) error {
 }
 
 // attempt calls f, which uses SQLite, and returns a panic as an error. The Go
-// package of SQLite panics when memory runs out.
+// package of SQLite panics when memory runs out. Errors quote the statement and ids of
+// objects, so keys in them are masked here.
 func (c *conn) attempt(f func() error) (err error) {
 	defer func() {
 		failure := recover()
@@ -59,10 +62,22 @@ func (c *conn) attempt(f func() error) (err error) {
 		if of, ok := failure.(error); ok && of.Error() == sqlite3.NOMEM.Error() {
 			err = ErrMemory
 		} else {
-			err = fmt.Errorf("stripesql: SQLite panicked: %v", failure)
+			err = masked(fmt.Errorf("stripesql: SQLite panicked: %v", failure))
 		}
 	}()
-	return f()
+	return masked(f())
+}
+
+// masked returns err, unless its text has a secret: then an error with the text in which
+// that is masked.
+func masked(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := transport.Mask(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
 }
 
 // ofSQLite adds the prefix of this package to an error of SQLite.

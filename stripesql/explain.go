@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // explanation is the result of EXPLAIN QUERY PLAN.
@@ -133,7 +135,7 @@ func (q *query) describe(p *plan) string {
 		}
 		text += ", locally " + strings.Join(local, " AND ")
 	}
-	return text
+	return transport.Mask(text)
 }
 
 // parameter returns the name of the parameter that a term is sent as, for

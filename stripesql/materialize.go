@@ -83,13 +83,13 @@ func Materialize(ctx context.Context, client *stripekit.Client, file string, cfg
 		return err
 	}
 	if m.file, err = openReplica(ctx, file); err != nil {
-		return err
+		return masked(err)
 	}
 	defer func() { err = errors.Join(err, m.file.close()) }()
 	if err = m.run(ctx); errors.Is(err, sqlite3.BUSY) {
 		err = cmp.Or(ctx.Err(), err) // it has waited until ctx ended
 	}
-	return err
+	return masked(err)
 }
 
 // run brings the file up to date once, or again and again.

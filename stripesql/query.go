@@ -13,6 +13,7 @@ import (
 	"github.com/stripekit/stripekit"
 	"github.com/stripekit/stripekit/internal/json"
 	"github.com/stripekit/stripekit/internal/listing"
+	"github.com/stripekit/stripekit/internal/transport"
 )
 
 // query is one execution of a statement: its budget, what it has read, and the
@@ -99,7 +100,7 @@ type request struct {
 	list   listing.Query // the page of a list, without its filters; zero for another request
 }
 
-// String returns the request in a readable form, without escapes.
+// String returns the request in a readable form, without escapes and secrets.
 func (r request) String() string {
 	var b strings.Builder
 	b.WriteString("GET " + r.path)
@@ -110,7 +111,7 @@ func (r request) String() string {
 		}
 		b.WriteString(separator + unnumbered(name) + "=" + r.params[name])
 	}
-	return b.String()
+	return transport.Mask(b.String())
 }
 
 // unnumbered returns the name of a parameter without an index: "ids[]" for

@@ -62,7 +62,8 @@ func (a *account) handle(name string) mcp.ToolHandler {
 			if err != nil {
 				return nil, err
 			}
-			return bound.Response([]byte(transport.Mask(string(response))), a.options.MaxBytes, backwards(req.Params.Arguments))
+			output, err := bound.Response(response, a.options.MaxBytes, backwards(req.Params.Arguments))
+			return []byte(transport.Mask(string(output))), err // of what is left: a response may be huge
 		}), nil
 	}
 }

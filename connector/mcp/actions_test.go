@@ -136,6 +136,9 @@ func TestKeysAreMaskedInResultsErrorsAndLogs(t *testing.T) {
 	rows := output(t, session, "sql", `{"query": "SELECT description FROM charges WHERE id = 'ch_1'"}`)["rows"]
 	require.Equal(t, []any{[]any{"sk_test_****"}}, rows)
 
+	server.Fault("GET /v1/charges/{id}", stripetest.Every(), stripetest.Respond(200, `{"id": "ch_1", "description": "sk\u005ftest\u005fMARKEDSECRET", "source": {"client_secret": "src_client_secret_MARKED"}}`))
+	require.NotContains(t, fmt.Sprint(output(t, session, "charges_get", `{"id": "ch_1"}`)), "MARKED")
+
 	for _, effect := range []stripetest.Effect{
 		stripetest.Respond(401, `{"error": {"type": "invalid_request_error", "message": "Bad key `+key+`", "param": "`+key+`"}}`),
 		stripetest.Respond(502, "You sent "+key),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -147,6 +148,9 @@ func newStream(conf *service.ParsedConfig) (checkpoints, error) {
 		return nil, err
 	}
 	credentials, err := text(conf, "credentials_file")
+	if strings.Contains(credentials, "-----BEGIN") {
+		return nil, errors.New("checkpoint.nats.credentials_file: must be the name of a file, and not what is in it")
+	}
 	if credentials != "" {
 		s.opts = append(s.opts, nats.UserCredentials(credentials))
 	}

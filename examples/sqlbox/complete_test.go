@@ -63,6 +63,10 @@ func TestStatementIsOneLineOfTheHistory(t *testing.T) {
 		"SELECT 1, -- SK_LIVE_abc\n 2":                 "",
 		"SELECT 'rk_live_x'":                           "",
 		"SELECT 'whsec_abcdefgh1234'":                  "",
+		"SELECT 'pi_3Nq_secret_abcdefgh1234'":          "",
+		"SELECT 'sk%5Ftest%5F4eC39HqLyjWDarj'":         "",
+		"SELECT 'c2tfdGVzdF80ZUMzOUhxTHlqV0Rhcmo6'":    "",
+		"-- postgres://user:word@db\nSELECT 1":         "",
 		"SELECT 'xx_sk_4eC39HqLyj'":                    "",
 		"SELECT outcome_risk_level, sk_1 FROM charges": "SELECT outcome_risk_level, sk_1 FROM charges;",
 	} {
@@ -89,4 +93,35 @@ func TestHistoryIsReadByItsOwnerOnly(t *testing.T) {
 	}
 	_, err = openHistory(t.TempDir())
 	require.Error(t, err)
+}
+
+// TestPipesKeepTheirModes stands for devices: root, who writes to /dev/null, must not take
+// it away from all others.
+func TestPipesKeepTheirModes(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("a pipe has a mode of its own on Linux alone")
+	}
+	reader, pipe, err := os.Pipe()
+	require.NoError(t, err)
+	defer reader.Close()
+	defer pipe.Close()
+	require.NoError(t, pipe.Chmod(0o666))
+	require.NoError(t, makePrivate(pipe))
+	info, err := pipe.Stat()
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o666), info.Mode().Perm())
+}
+
+func TestOutputIsReadByItsOwnerOnly(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "charges.csv")
+	require.NoError(t, os.WriteFile(name, []byte("old"), 0o644))
+	output, err := createOutput(name)
+	require.NoError(t, err)
+	require.NoError(t, output.Close())
+	info, err := os.Stat(name)
+	require.NoError(t, err)
+	require.Zero(t, info.Size())
+	if runtime.GOOS != "windows" {
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	}
 }

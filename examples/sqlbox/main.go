@@ -13,7 +13,7 @@
 //
 // At a terminal, statements are kept in a history, which only you may read: the file
 // sqlbox/history in the folder of os.UserConfigDir, or that of -history. A statement that
-// looks like it holds an API key is not kept.
+// looks like it holds an API key or another secret is not kept.
 package main
 
 import (

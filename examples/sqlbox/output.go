@@ -22,10 +22,12 @@ type outputFile struct {
 // createOutput creates a file, or empties it. Only its owner may read it, because it
 // holds the data of an account.
 func createOutput(name string) (*outputFile, error) {
-	const onlyOwner = 0o600
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, onlyOwner)
 	if err != nil {
 		return nil, err
+	}
+	if err := makePrivate(file); err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
 	return &outputFile{bufio.NewWriter(file), file}, nil
 }

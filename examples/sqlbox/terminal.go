@@ -44,7 +44,7 @@ func (t *terminal) keepHistory(name string) (err error) {
 
 // openHistory opens or creates the file of the history. Only its owner may read it.
 func openHistory(name string) (*os.File, error) {
-	const onlyOwnerDir, onlyOwner = 0o700, 0o600
+	const onlyOwnerDir = 0o700
 	if err := os.MkdirAll(filepath.Dir(name), onlyOwnerDir); err != nil {
 		return nil, err
 	}
@@ -52,10 +52,23 @@ func openHistory(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := file.Chmod(onlyOwner); err != nil { // it may have been there
+	if err := makePrivate(file); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
+}
+
+// onlyOwner is the mode of a file that only its owner may read.
+const onlyOwner = 0o600
+
+// makePrivate gives a file that may have been there the mode onlyOwner. A device keeps
+// its mode.
+func makePrivate(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return file.Chmod(onlyOwner)
 }
 
 func (t *terminal) line(first bool) (string, error) {
@@ -74,7 +87,7 @@ func (t *terminal) line(first bool) (string, error) {
 	return line, err
 }
 
-// remember adds a statement to the history, unless it looks like it holds an API key.
+// remember adds a statement to the history, unless it looks like it holds a secret.
 func (t *terminal) remember(statement string) {
 	line := historyLine(statement)
 	if line == "" || line == t.last {

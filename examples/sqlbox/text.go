@@ -56,14 +56,16 @@ func tokenLength(text string) int {
 // maxHistoryLine is the length of the longest statement of the history, in bytes.
 const maxHistoryLine = 4000
 
-// keyLike matches what looks like an API key or the secret of a webhook.
-var keyLike = regexp.MustCompile(`(?i)(\b|_)([srpe]k|whsec)_\w{8,}|[srpe]k_(test|live)`)
+// secretLike matches what looks like an API key, plain or in base64, the secret of a
+// webhook, a client_secret, or the password in a URL.
+var secretLike = regexp.MustCompile(`(?i)(\b|_)([srpe]k|whsec|secret)_\w{8,}|[srpe]k(_|%5f)(test|live)` +
+	`|(c2t|cmt)f(dGVzd|bGl2Z)|://[^\s/]*:[^\s/]*@`)
 
 // historyLine returns a statement as one line for the history. It is "" for one that has
-// no place there: it looks like it holds a key, is very long, or would not be the same
+// no place there: it looks like it holds a secret, is very long, or would not be the same
 // on one line.
 func historyLine(statement string) string {
-	if keyLike.MatchString(statement) || len(statement) > maxHistoryLine || !utf8.ValidString(statement) {
+	if secretLike.MatchString(statement) || len(statement) > maxHistoryLine || !utf8.ValidString(statement) {
 		return ""
 	}
 	if !strings.HasPrefix(statement, ".") {

@@ -1,11 +1,66 @@
 package transport
 
-import "regexp"
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
 
-// keyLike matches an API key, plain or in the base64 of HTTP Basic. The prefix
-// is enough for a match, so a key that was cut off is found too.
-var keyLike = regexp.MustCompile(`(?i)([sr]k_(?:test|live)_|(?:c2t|cmt)f(?:dGVzd|bGl2Z))[\w+/=-]+`)
+const (
+	// underscore matches _, plain or escaped for a URL, JSON or HTML.
+	underscore = `(?:_|%(?:25)*5f|\\+u005f|&#(?:95|x5f);)`
+	// keyPrefix matches the end of the prefix of an API key: plain, in base64, which has
+	// three forms that depend on the offset, and in hexadecimal; and that of the secret of
+	// a webhook.
+	keyPrefix = `k` + underscore + `(?:org` + underscore + `)?(?:test|live)` + underscore +
+		`|(?:c2t|cmt)f(?:dGVzd|bGl2Z)|rX(?:3Rlc3Rf|2xpdmVf)|a19(?:0ZXN0|saXZl)X` +
+		`|6b5f(?:74657374|6c697665)5f|whsec` + underscore
+	// clientPrefix matches what is in the middle of a client_secret.
+	clientPrefix = underscore + `(?-i:secret)` + underscore
+	// rest matches what follows a prefix. One character is enough, so a secret that was
+	// cut off is found too.
+	rest = `(?:[\w+/=-]|` + underscore + `)+`
+	// basic matches what is before a login in HTTP Basic, and login the login. It has a
+	// digit, an equals sign, or an upper-case letter after a lower-case one, and so is no
+	// word of a sentence such as "basic authentication is required".
+	basic = `\bbasic(?:\s|%20)+`
+	login = `[a-z+/]*(?:[\d=]|(?-i:[a-z][A-Z]))[\w+/=-]*`
+)
 
-// Mask replaces the API keys in a text. It is for texts from outside: the error
-// page of a proxy may quote the request.
-func Mask(text string) string { return keyLike.ReplaceAllString(text, "${1}****") }
+var (
+	keyLike    = regexp.MustCompile(`(?i)(?:` + keyPrefix + `)` + rest)
+	secretLike = regexp.MustCompile(`(?i)(` + keyPrefix + `|` + clientPrefix + `)` + rest + `|(` + basic + `)` + login)
+	// userinfo matches the user and password in a URL.
+	userinfo = regexp.MustCompile(`://[^\s/?#"'<>]*@`)
+)
+
+// Mask replaces the secrets in a text: API keys, secrets of webhooks, client secrets, and
+// the logins of URLs and of HTTP Basic. It is for texts from outside: the error page of a
+// proxy may quote the request.
+func Mask(text string) string {
+	return userinfo.ReplaceAllString(secretLike.ReplaceAllString(text, "${1}${2}****"), "://****@")
+}
+
+// HasKey reports whether a text contains an API key, or the secret of a webhook.
+func HasKey(text string) bool { return keyLike.MatchString(text) }
+
+// QuoteError returns an error with the text of Quote: err itself, unless that text is
+// another.
+func QuoteError(err error) error {
+	if text := Quote(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
+}
+
+// maxQuote is how many bytes of a text from outside an error or a log may have.
+const maxQuote = 4 << 10
+
+// Quote returns a text from outside as an error or a log may have it: with secrets
+// masked, and cut if it is very long.
+func Quote(text string) string {
+	if len(text) <= maxQuote {
+		return Mask(text)
+	}
+	return Mask(strings.ToValidUTF8(text[:maxQuote], "")) + "…"
+}

@@ -153,13 +153,15 @@ func lastFailure(resp *Response, err error) error {
 	return fmt.Errorf("status %d", resp.Status)
 }
 
-// requestID returns the Request-Id of a response, empty if there is none.
 func requestID(resp *Response) string {
 	if resp == nil {
 		return ""
 	}
-	return Mask(resp.Header.Get("Request-Id"))
+	return RequestID(resp.Header)
 }
+
+// RequestID returns the Request-Id of a response, empty if there is none.
+func RequestID(h http.Header) string { return Quote(h.Get("Request-Id")) }
 
 // RetryAfter returns the wait of a Retry-After header in seconds or as a date.
 // A date is compared to the service's own clock, the Date header. The wait is 0

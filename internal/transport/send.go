@@ -146,7 +146,7 @@ func cause(ctx context.Context, req *Request, err error) error {
 // The error of net/http for a response that is not HTTP quotes a line of it. If
 // the server only echoes, that line is part of the request.
 func withoutSecrets(req *Request, err error) error {
-	text := Mask(err.Error())
+	text := Quote(err.Error())
 	if len(req.Params) > 0 {
 		text = strings.ReplaceAll(text, string(req.Params), "****")
 	}

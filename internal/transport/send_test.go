@@ -273,7 +273,7 @@ func TestErrorsQuoteNeitherParametersNorKeys(t *testing.T) {
 		"plain":   {broken(errors.New("no route")), "no route"},
 		"nested":  {broken(fmt.Errorf("the client inside: %w", inner)), "no route"},
 		"quoting": {broken(fmt.Errorf("cannot reach %s", quoted)), "cannot reach https://api.stripe.test/v1/customers?****"},
-		"key":     {broken(errors.New("bad header Basic c2tfdGVzdF81MWFiY2RlZmdoaWprbG1ub3BxcnN0dXY6")), "bad header Basic c2tfdGVzd****"},
+		"key":     {broken(errors.New("bad header Basic c2tfdGVzdF81MWFiY2RlZmdoaWprbG1ub3BxcnN0dXY6")), "bad header Basic ****"},
 		"echo": {wire(t, func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "GET /v1/customers?"+params+" HTTP/1.1\r\nAuthorization: Basic c2tfdGVzdF81MWFiY2RlZmdoaWprbG1ub3BxcnN0dXY6\r\n\r\n")
 		}), ""},

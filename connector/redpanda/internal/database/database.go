@@ -65,7 +65,7 @@ func Open(conf *service.ParsedConfig) (*DB, error) {
 	}
 	k, ok := kinds[name]
 	if !ok {
-		return nil, fmt.Errorf("driver: there is none named %q", name)
+		return nil, errors.New("driver: must be sqlite, postgres or mysql")
 	}
 	for _, driver := range k.drivers {
 		if !slices.Contains(sql.Drivers(), driver) {
