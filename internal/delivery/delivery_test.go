@@ -163,7 +163,6 @@ type modelEvent struct {
 	attempt int
 	state   state
 	had     bool // the reader has received it
-	gaveUp  int  // the last attempt that was given up; 0 if none was
 	due     time.Time
 }
 
@@ -275,7 +274,8 @@ func (m *model) same(t *testing.T, q *Queue[uint64], now time.Time) {
 		require.True(t, ok)
 		require.Equal(t, event, found)
 		for attempt := range e.attempt {
-			require.Equal(t, attempt+1 == e.gaveUp, q.GaveUp(seq, attempt+1))
+			current := attempt+1 == e.attempt
+			require.Equal(t, !current || e.state == isGivenUp, q.Refused(seq, attempt+1))
 		}
 		all[seq] = true
 	}
@@ -324,7 +324,7 @@ func (m *model) step(t *testing.T, q *Queue[uint64], r *rand.Rand, now time.Time
 		require.Equal(t, e != nil, q.GiveUp(seq, attempt))
 		if e != nil {
 			m.had(e)
-			e.state, e.gaveUp = isGivenUp, attempt
+			e.state = isGivenUp
 		}
 	case 8:
 		q.Keep(seq, due)
