@@ -9,14 +9,14 @@ import (
 const (
 	// underscore matches _, plain or escaped for a URL, JSON or HTML.
 	underscore = `(?:_|%(?:25)*5f|\\+u005f|&#(?:95|x5f);)`
-	// keyPrefix matches the end of the prefix of an API key: plain, in base64, which has
-	// three forms that depend on the offset, and in hexadecimal; and that of the secret of
-	// a webhook.
-	keyPrefix = `k` + underscore + `(?:org` + underscore + `)?(?:test|live)` + underscore +
-		`|(?:c2t|cmt)f(?:dGVzd|bGl2Z)|rX(?:3Rlc3Rf|2xpdmVf)|a19(?:0ZXN0|saXZl)X` +
-		`|6b5f(?:74657374|6c697665)5f|whsec` + underscore
-	// clientPrefix matches what is in the middle of a client_secret.
-	clientPrefix = underscore + `(?-i:secret)` + underscore
+	// plain matches the prefix of an API key, or of the secret of a webhook.
+	plain = `(?:[sre]k` + underscore + `(?:org` + underscore + `)?(?:test|live)|whsec)` + underscore
+	// encoded matches the end of the prefix in base64, which has three forms that depend
+	// on the offset, and in hexadecimal.
+	encoded = `(?:c2t|cmt)f(?:dGVzd|bGl2Z)|rX(?:3Rlc3Rf|2xpdmVf)|a19(?:0ZXN0|saXZl)X` +
+		`|6b5f(?:74657374|6c697665)5f`
+	// client matches what is in the middle of a client_secret.
+	client = underscore + `(?-i:secret)` + underscore
 	// rest matches what follows a prefix. One character is enough, so a secret that was
 	// cut off is found too.
 	rest = `(?:[\w+/=-]|` + underscore + `)+`
@@ -28,8 +28,9 @@ const (
 )
 
 var (
-	keyLike    = regexp.MustCompile(`(?i)(?:` + keyPrefix + `)` + rest)
-	secretLike = regexp.MustCompile(`(?i)(` + keyPrefix + `|` + clientPrefix + `)` + rest + `|(` + basic + `)` + login)
+	// keyLike has no letter before a plain key: the id of a product may be task_test_1.
+	keyLike    = regexp.MustCompile(`(?i)(?:(?:^|%[\da-f]{2}|[^a-z\d])` + plain + `|` + encoded + `)` + rest)
+	secretLike = regexp.MustCompile(`(?i)(` + plain + `|` + encoded + `|` + client + `)` + rest + `|(` + basic + `)` + login)
 	// userinfo matches the user and password in a URL.
 	userinfo = regexp.MustCompile(`://[^\s/?#"'<>]*@`)
 )

@@ -54,6 +54,19 @@ func TestMaskFindsSecretsInOtherForms(t *testing.T) {
 	}
 }
 
+func TestKeyIsNotTakenForAnotherID(t *testing.T) {
+	for _, key := range []string{
+		"sk_test_1", "rk_live_1", "sk_org_live_1", "whsec_1", "SK_TEST_1", "acct_sk_test_1", "/v1/charges/sk_test_1", "a%3Dsk_test_1", "sk%5Ftest%5F1",
+		base64.StdEncoding.EncodeToString([]byte("sk_test_1234:")), fmt.Sprintf("%x", "rk_live_1"),
+	} {
+		require.True(t, HasKey(key), key)
+	}
+	for _, id := range []string{"", "sk_test_", "ebook_test_1", "task_live_1", "desk_test_1", "park_live_2", "pk_test_1", "cus_NffrFeUfNV2Hib"} {
+		require.False(t, HasKey(id), id)
+	}
+	require.Equal(t, "No such product: 'ebook_test_1'", Mask("No such product: 'ebook_test_1'"))
+}
+
 func TestMaskHidesLogins(t *testing.T) {
 	login := base64.StdEncoding.EncodeToString([]byte("user:password"))
 	for text, want := range map[string]string{
