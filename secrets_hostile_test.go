@@ -209,6 +209,7 @@ func TestConnectionWithAKeyInAWrongFieldShowsNone(t *testing.T) {
 		"login of base URL": {BaseURL: "https://user:" + proxyMark + "@example.com"},
 		"proxy":             {Proxy: markedKey},
 		"proxy's host":      {Proxy: "http://" + markedKey},
+		"no URL of a proxy": {Proxy: "user:" + proxyMark},
 	} {
 		b, err := json.Marshal(c)
 		require.NoError(t, err)
