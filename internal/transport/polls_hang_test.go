@@ -114,7 +114,8 @@ func TestAccountsThatHangHoldUpNoOther(t *testing.T) {
 				<-time.After(10 * time.Second)
 				end()
 				some.all.Wait()
-				require.LessOrEqual(t, some.longest, 3*s.latency, "once the service responds")
+				// If the bounds did not grow again, it would be 9.9 s where accounts are busy.
+				require.LessOrEqual(t, some.longest, 6*s.latency, "once the service responds")
 			})
 		})
 	}
