@@ -299,7 +299,7 @@ type connectionJSON struct {
 // password.
 func (c Connection) MarshalJSON() ([]byte, error) {
 	out := connectionJSON{
-		Name: c.Name, APIKeyEnv: c.APIKey.env, APIVersion: c.APIVersion, BaseURL: c.BaseURL,
+		Name: withoutSecret(c.Name), APIKeyEnv: c.APIKey.env, APIVersion: withoutSecret(c.APIVersion), BaseURL: withoutSecret(c.BaseURL),
 		Access: c.Access, Disabled: c.Disabled,
 	}
 	prefix, last := c.APIKey.hint()
@@ -311,8 +311,7 @@ func (c Connection) MarshalJSON() ([]byte, error) {
 	if c.Timeout != 0 {
 		out.Timeout = json.Value(strconv.Quote(c.Timeout.String()))
 	}
-	text, err := json.Marshal(out)
-	return []byte(transport.Mask(string(text))), err
+	return json.Marshal(out)
 }
 
 // UnmarshalJSON reads a connection. Fields that are left out stay as they are. An
@@ -394,7 +393,7 @@ func readTimeout(v json.Value) (time.Duration, error) {
 
 // LogValue returns the connection as a group of attributes, for log/slog.
 func (c Connection) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("name", transport.Mask(c.Name))}
+	attrs := []slog.Attr{slog.String("name", withoutSecret(c.Name))}
 	proxy, _ := hideLogin(c.Proxy)
 	for _, a := range []struct{ name, value string }{
 		{"api_key", c.APIKey.String()},
@@ -403,7 +402,7 @@ func (c Connection) LogValue() slog.Value {
 		{"proxy", proxy},
 	} {
 		if a.value != "" {
-			attrs = append(attrs, slog.String(a.name, transport.Mask(a.value)))
+			attrs = append(attrs, slog.String(a.name, withoutSecret(a.value)))
 		}
 	}
 	if c.Timeout != 0 {

@@ -292,7 +292,7 @@ func notJSON(resp *transport.Response) string {
 		kind = "unknown type"
 	}
 	// The body may repeat the request, including the key.
-	text, kind = transport.Mask(text), transport.Mask(kind[:min(len(kind), maxMessage)])
+	text, kind = transport.Quote(text), transport.Quote(kind[:min(len(kind), maxMessage)])
 	return strings.TrimSpace(fmt.Sprintf("%s (a body of %s that is not an API error: %q)", http.StatusText(resp.Status), kind, text))
 }
 

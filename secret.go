@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/stripekit/stripekit/internal/transport"
 )
@@ -34,9 +35,7 @@ func NewSecret(key string) Secret {
 // you trust with all environment variables of the process.
 func SecretFromEnv(variable string) Secret {
 	// A key that is passed instead of a name must not be shown either.
-	if transport.HasKey(variable) {
-		variable = transport.Mask(variable)
-	}
+	variable = withoutSecret(variable)
 	return Secret{env: variable, reveal: func() (string, error) {
 		key := os.Getenv(variable)
 		if key == "" {
@@ -112,4 +111,13 @@ func (s Secret) read() (string, error) {
 // and may be sent to allowedOrigin alone.
 func (s Secret) kept(key, allowedOrigin string) Secret {
 	return Secret{reveal: func() (string, error) { return key, nil }, env: s.env, allowedOrigin: allowedOrigin}
+}
+
+// withoutSecret returns a text of a user without the API key, or the login of a URL, that it
+// may have in place of what belongs there.
+func withoutSecret(text string) string {
+	if transport.HasKey(text) || strings.Contains(text, "://") {
+		return transport.Quote(text)
+	}
+	return text
 }

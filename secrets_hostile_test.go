@@ -454,3 +454,18 @@ func TestPlainProxyThatRepeatsItsLoginShowsNoPassword(t *testing.T) {
 	}
 	requireStep(t.Context(), t, c, stripekit.StepProxy)
 }
+
+// A name that is no secret stays as it is where it is stored and shown.
+func TestConnectionWithANameLikeALoginKeepsIt(t *testing.T) {
+	for _, name := range []string{"Basic 2", "basic planB", "shop_secret_1", "task_test_1"} {
+		c := connection(name)
+		_, err := c.Open()
+		require.NoError(t, err)
+		text, err := json.Marshal(c)
+		require.NoError(t, err)
+		var read stripekit.Connection
+		require.NoError(t, json.Unmarshal(text, &read))
+		require.Equal(t, name, read.Name)
+		require.Contains(t, fmt.Sprint(c), name)
+	}
+}

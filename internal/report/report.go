@@ -14,13 +14,13 @@ import (
 // Seconds returns a time in seconds, to the millisecond.
 func Seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
-// Error returns an attribute with the text of an error without API keys, or the empty
+// Error returns an attribute with the text of an error without secrets, or the empty
 // attribute if the error is nil.
 func Error(name string, err error) slog.Attr {
 	if err == nil {
 		return slog.Attr{}
 	}
-	return slog.String(name, strings.ToValidUTF8(transport.Mask(fmt.Sprint(err)), "\uFFFD"))
+	return slog.String(name, strings.ToValidUTF8(transport.Quote(fmt.Sprint(err)), "\uFFFD"))
 }
 
 // JSON returns the attributes as an object, without those that are empty.

@@ -30,17 +30,14 @@ const (
 var (
 	// keyLike has no letter before a plain key: the id of a product may be task_test_1.
 	keyLike    = regexp.MustCompile(`(?i)(?:(?:^|%[\da-f]{2}|[^a-z\d])` + plain + `|` + encoded + `)` + rest)
-	secretLike = regexp.MustCompile(`(?i)(` + plain + `|` + encoded + `|` + client + `)` + rest + `|(` + basic + `)` + login)
+	secretLike = regexp.MustCompile(`(?i)(` + plain + `|` + encoded + `|` + client + `)` + rest)
+	loginLike  = regexp.MustCompile(`(?i)(` + basic + `)` + login)
 	// userinfo matches the user and password in a URL.
 	userinfo = regexp.MustCompile(`://[^\s/?#"'<>]*@`)
 )
 
-// Mask replaces the secrets in a text: API keys, secrets of webhooks, client secrets, and
-// the logins of URLs and of HTTP Basic. It is for texts from outside: the error page of a
-// proxy may quote the request.
-func Mask(text string) string {
-	return userinfo.ReplaceAllString(secretLike.ReplaceAllString(text, "${1}${2}****"), "://****@")
-}
+// Mask replaces the secrets in a text: API keys, secrets of webhooks and client secrets.
+func Mask(text string) string { return secretLike.ReplaceAllString(text, "${1}****") }
 
 // HasKey reports whether a text contains an API key, or the secret of a webhook.
 func HasKey(text string) bool { return keyLike.MatchString(text) }
@@ -57,11 +54,14 @@ func QuoteError(err error) error {
 // maxQuote is how many bytes of a text from outside an error or a log may have.
 const maxQuote = 4 << 10
 
-// Quote returns a text from outside as an error or a log may have it: with secrets
-// masked, and cut if it is very long.
+// Quote returns a text from outside as an error or a log may have it, since the error page
+// of a proxy may quote the request: cut if it is very long, and without secrets and the
+// logins of URLs and of HTTP Basic. It is not for data: a product may be named Basic 2.
 func Quote(text string) string {
-	if len(text) <= maxQuote {
-		return Mask(text)
+	end := ""
+	if len(text) > maxQuote {
+		text, end = strings.ToValidUTF8(text[:maxQuote], ""), "…"
 	}
-	return Mask(strings.ToValidUTF8(text[:maxQuote], "")) + "…"
+	text = userinfo.ReplaceAllString(loginLike.ReplaceAllString(text, "${1}****"), "://****@")
+	return Mask(text) + end
 }

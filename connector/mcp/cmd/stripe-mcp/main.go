@@ -82,7 +82,7 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 		flags.Usage()
 		return cfg, err
 	case err != nil:
-		return cfg, errors.New(transport.Mask(err.Error()))
+		return cfg, errors.New(transport.Quote(err.Error()))
 	case flags.NArg() > 0:
 		return cfg, errors.New("there are only flags; the key is read from STRIPE_API_KEY")
 	case given["account"] && !validAccount.MatchString(cfg.account):
