@@ -240,8 +240,8 @@ type PollStatus struct {
 	CheckpointBytes int // the size of the checkpoint last saved
 }
 
-// errKeyInCheckpoint is returned for a flow whose checkpoint would have a key of Stripe in
-// its own key, which stores write into names of files and into errors.
+// errKeyInCheckpoint is returned if the key of a checkpoint would contain a key of Stripe:
+// stores write it into names of files and into errors.
 var errKeyInCheckpoint = errors.New("stripe: the Name of the configuration, or the filter of the list, " + looksLikeKey)
 
 // NewPoller makes a Poller for a source, such as client.Charges. It makes no

@@ -67,7 +67,7 @@ func (q *query) prepare(steps []step, read reads) {
 		t := q.source.tables[name]
 		q.columns[name] = t.project(func(i int) bool {
 			column := t.columns[i].name
-			// A USING is in need alone, whose last bit is of all further columns.
+			// Only need has the columns of a USING. Its last bit stands for all further columns.
 			return read[name][column] || need.has(i) && (i < lastColumn || !t.columns[i].hidden())
 		})
 		for i, c := range t.columns {
