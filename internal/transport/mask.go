@@ -28,7 +28,7 @@ const (
 )
 
 var (
-	// keyLike has no letter before a plain key: the id of a product may be task_test_1.
+	// keyLike has no letter or digit before a plain key: the id of a product may be task_test_1.
 	keyLike    = regexp.MustCompile(`(?i)(?:(?:^|%[\da-f]{2}|[^a-z\d])` + plain + `|` + encoded + `)` + rest)
 	secretLike = regexp.MustCompile(`(?i)(` + plain + `|` + encoded + `|` + client + `)` + rest)
 	loginLike  = regexp.MustCompile(`(?i)(` + basic + `)` + login)
